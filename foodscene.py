@@ -5,18 +5,47 @@ Answers `--help` in under half a second: every command imports what it needs whe
 
 import importlib.metadata
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-
 from app.commands import serve
-from models.commands import models, predict
 from training.commands.data import data
 from training.commands.train import train
+
+from models.commands import compile_bundle, models, predict
 
 program = typer.Typer(
     help="Tells what is on a photo of food or of a place: train a classifier, look into it, serve it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+for command in (predict, models, serve, train):
+    program.command()(command)
+program.command("compile")(compile_bundle)
+program.add_typer(data, name="data")
+
+
+@program.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Options of the program itself."""
+    if version:
+        typer.echo(importlib.metadata.version("foodscene"))
+        raise typer.Exit
+
+
+def cli() -> NoReturn:
+    """Run the command line. What a person can mend is said in a sentence, on one line, without a stack trace."""
+    try:
+        program()
+    except (ValueError, OSError) as error:
+        typer.secho(f"foodscene: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    cli()

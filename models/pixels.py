@@ -73,7 +73,9 @@ class InputSpec(NamedTuple):
         return self.height, self.width, self.channels
 
 
-def read(source: bytes | Path, spec: InputSpec, *, box: Box | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read(
+    source: bytes | Path, spec: InputSpec, *, box: Box | None = None, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Decode a photo and fit it to what a network takes.
 
     Returns an array of shape `spec.shape`, uint8, values 0-255. `box` keeps only that part of the photo.
@@ -124,7 +126,7 @@ def fit(image: Image.Image, spec: InputSpec, box: Box | None = None) -> NDArray[
 def _decode(
     source: bytes | Path, at_least: tuple[int, int] | None, box: Box | None, max_pixels: int
 ) -> tuple[Image.Image, float]:
-    """The loaded image, and its scale against the stored size: below 1 where a large JPEG was decoded at reduced scale."""
+    """The loaded image, and its scale against the stored size: below 1 for a large JPEG decoded at reduced scale."""
     if not source:
         raise BrokenPhoto("The upload is empty: no bytes arrived.")
     try:
@@ -132,29 +134,34 @@ def _decode(
             width, height = image.size
             if width * height > max_pixels:
                 raise PhotoTooLarge(
-                    f"The photo has {width} x {height} pixels; at most {max_pixels / 1e6:g} million are read. Send a smaller copy."
+                    f"The photo has {width} x {height} pixels; at most {max_pixels / 1e6:g} million are read. "
+                    "Send a smaller copy."
                 )
             if at_least:
                 part = max(width / (box[2] - box[0]), height / (box[3] - box[1])) if box else 1
-                image.draft(None, (int(at_least[0] * part), int(at_least[1] * part)))  # type: ignore[arg-type]
+                image.draft(None, (int(at_least[0] * part), int(at_least[1] * part)))
             image.load()
             return image, image.width / width
     except PhotoError:
         raise
     except UnidentifiedImageError:
-        raise UnsupportedPhoto("This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC.") from None
+        raise UnsupportedPhoto(
+            "This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."
+        ) from None
     except (Image.DecompressionBombError, MemoryError):
         raise PhotoTooLarge(f"The photo has too many pixels; at most {max_pixels / 1e6:g} million are read.") from None
     except FileNotFoundError:
         raise
-    except Exception as error:  # Pillow's decoders raise whatever the damaged bytes lead them to, from struct.error to KeyError
+    except (
+        Exception
+    ) as error:  # Pillow's decoders raise whatever the damaged bytes lead them to, from struct.error to KeyError
         raise BrokenPhoto(f"The image is damaged or cut short: {error}.") from error
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # damaged metadata is no reason to refuse intact pixels
+    except Exception:  # noqa: BLE001 - damaged metadata is no reason to refuse intact pixels
         return 1
 
 

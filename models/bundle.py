@@ -1,0 +1,234 @@
+"""The bundle: a folder with a model, its labels and its card. The one contract between training and serving."""
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from models.card import Card, CardInput
+from models.layers import UnsafeModel, inspect
+from models.pixels import InputSpec
+
+if TYPE_CHECKING:
+    import keras
+
+SHIPPED = Path(__file__).parent
+"""The folder of the bundles that come with foodscene."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MOST_LABELS = 100_000
+
+
+class BundleError(ValueError):
+    """A folder that is not a usable bundle. Its text says which file is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that has been read and checked; nothing of its model has been run or deserialized."""
+
+    folder: Path
+    labels: tuple[str, ...]
+    spec: InputSpec
+    card: Card
+    sha256: str
+    """Of `model.h5`, in hexadecimal."""
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def title(self) -> str:
+        return self.card.title or self.name
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model.h5"
+
+    @property
+    def onnx(self) -> Path:
+        return self.folder / "model.onnx"
+
+
+def read(folder: Path) -> Bundle:
+    """Read a bundle and check everything that can be checked without running it.
+
+    Raises `BundleError` for missing or unreadable parts, a card that does not fit, and a model that is not made of
+    Keras' built-in layers alone.
+    """
+    folder = folder.resolve()
+    if not _NAME.fullmatch(folder.name):
+        raise BundleError(f"{folder.name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
+    for part in ("model.h5", "labels.txt"):
+        if not (folder / part).is_file():
+            raise BundleError(
+                f"{folder} has no {part}: a bundle holds model.h5 and labels.txt, a label per line in output order."
+            )
+    labels = _read_labels(folder / "labels.txt")
+    card = _read_card(folder / "card.json")
+    sha256 = hash_file(folder / "model.h5")
+    if card.sha256 not in (None, sha256):
+        raise BundleError(
+            f"{folder.name}: model.h5 is not the file that card.json describes (their sha256 differ). "
+            "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
+        )
+    try:
+        architecture = inspect(folder / "model.h5")
+    except UnsafeModel as error:
+        raise BundleError(f"{folder.name}: {error}") from error
+    return Bundle(folder, labels, _input_spec(folder.name, card, architecture.input_shape), card, sha256)
+
+
+def find(root: Path) -> dict[str, Bundle | BundleError]:
+    """The bundles below a folder by name: each read, or the error that says why it cannot be used."""
+    if not root.is_dir():
+        raise BundleError(f"{root} is not a folder. Give the folder that holds the bundles, one sub-folder each.")
+    found: dict[str, Bundle | BundleError] = {}
+    for folder in sorted(root.iterdir()):
+        if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists():
+            try:
+                found[folder.name] = read(folder)
+            except BundleError as error:
+                found[folder.name] = error
+            except OSError as error:
+                found[folder.name] = BundleError(f"{folder.name} cannot be read: {error}")
+    return found
+
+
+def default_name(bundles: Iterable[str]) -> str | None:
+    """The bundle that answers when nobody names one: `everyday` where it is there, else the first by name."""
+    names = sorted(bundles)
+    return "everyday" if "everyday" in names else names[0] if names else None
+
+
+def choose(name: str, root: Path) -> Bundle:
+    """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty."""
+    if name and "/" in name:
+        return read(Path(name))
+    bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
+    chosen = bundles.get(name or default_name(bundles) or "")
+    if isinstance(chosen, BundleError):
+        raise chosen
+    if chosen is None:
+        known = ", ".join(bundles) or "none at all"
+        raise BundleError(
+            f"There is no bundle {name!r} in {root}: there is {known}." if name else f"{root} holds no bundle."
+        )
+    return chosen
+
+
+def write(
+    folder: Path,
+    model: "keras.Model",
+    labels: Sequence[str],
+    card: Card,
+    sample: NDArray[np.uint8],
+    files: dict[str, str | bytes] | None = None,
+) -> Bundle:
+    """Write a bundle: the old one stays until the new one is whole, a killed run leaves one or the other.
+
+    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
+    compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
+    `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
+    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree.
+    """
+    from models.compiler import compile_onnx, versions  # needs Keras, which serving does without
+
+    with replacing(folder) as new:
+        model.save(new / "model.h5", include_optimizer=False)
+        sha256 = hash_file(new / "model.h5")
+        card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
+        (new / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        (new / "card.json").write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+        for name, content in (files or {}).items():
+            (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        compile_onnx(read(new), model, sample)
+    return read(folder)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new empty folder, which takes the place of `folder` and its content when the block ends without an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
+    ) as temporary:
+        new = Path(temporary) / folder.name
+        new.mkdir()
+        yield new
+        if folder.exists():
+            _exchange(new, folder)
+        else:
+            new.rename(folder)
+
+
+def hash_file(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} is not UTF-8 text: {error}") from error
+    if not 2 <= len(labels) <= _MOST_LABELS:
+        raise BundleError(f"{path} has {len(labels)} labels; a classifier has at least two, a line each.")
+    if len(set(labels)) < len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise BundleError(f"{path} has the label {twice!r} twice.")
+    return labels
+
+
+def _read_card(path: Path) -> Card:
+    if not path.exists():
+        return Card()
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from error
+
+
+def _input_spec(name: str, card: Card, shape: tuple[int | None, int | None, int | None] | None) -> InputSpec:
+    """What the card says, which must not contradict the model; without a card, what the model says."""
+    if card.input:
+        spec = card.input.spec
+        if shape and any(told not in (None, said) for told, said in zip(shape, spec.shape, strict=True)):
+            raise BundleError(f"{name}: card.json gives the input as {spec.shape}, model.h5 as {shape}.")
+        return spec
+    height, width, channels = shape or (None, None, None)
+    if height is None or width is None or channels not in (1, 3):
+        raise BundleError(
+            f"{name}: model.h5 leaves its input size open ({shape}). Give it in card.json: "
+            '{"input": {"height": 128, "width": 128, "channels": 3}}.'
+        )
+    return CardInput(height=height, width=width, channels=1 if channels == 1 else 3).spec
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Swap two folders in one step where the system can (Linux, renameat2), else in two."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        at_fdcwd, rename_exchange = -100, 2
+        if libc.renameat2(at_fdcwd, os.fsencode(new), at_fdcwd, os.fsencode(old), rename_exchange) == 0:
+            return
+    except (OSError, AttributeError):
+        pass
+    aside = new.with_name(f"{new.name}.old")
+    old.rename(aside)
+    new.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)

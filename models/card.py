@@ -1,0 +1,73 @@
+"""The card of a bundle: what a model is called, what it takes, what it was trained on and how well it does."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.pixels import Fit, InputSpec
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class _Part(BaseModel):
+    # A card written by a later version may say more; what is said here must be right.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class CardInput(_Part):
+    """What the network takes, and how a photo is fitted to it.
+
+    `rescale` is what raw pixel values are multiplied by before they reach the network: 1 for a model of our own,
+    whose first layers do that; often 1/255 for somebody else's.
+    """
+
+    height: int = Field(gt=0, le=4096)
+    width: int = Field(gt=0, le=4096)
+    channels: Literal[1, 3] = 3
+    fit: Fit = "squash"
+    rescale: float = Field(default=1.0, gt=0)
+
+    @property
+    def spec(self) -> InputSpec:
+        return InputSpec(self.height, self.width, self.channels, self.fit)
+
+
+class CardDataset(_Part):
+    """The photos that the model was trained and measured on; `counts` is photos per split."""
+
+    name: str
+    fingerprint: str
+    counts: dict[str, int] = {}
+
+
+class CardMetrics(_Part):
+    """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw."""
+
+    images: int = Field(gt=0)
+    top1: float = Field(ge=0, le=1)
+    top5: float | None = Field(default=None, ge=0, le=1)
+    calibration_error: float | None = Field(default=None, ge=0, le=1)
+
+
+class Card(_Part):
+    """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
+
+    `sure_above` is the probability of the first label from which on the answer counts as sure.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = ""
+    title: str = ""
+    domain: str = ""
+    description: str = ""
+    input: CardInput | None = None
+    sure_above: float = Field(default=0.5, ge=0, le=1)
+    recipe: dict[str, Any] = {}
+    dataset: CardDataset | None = None
+    metrics: CardMetrics | None = None
+    per_class: dict[str, dict[str, float]] = {}
+    license: str = ""
+    created: datetime | None = None
+    versions: dict[str, str] = {}
+    sha256: str | None = None

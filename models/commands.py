@@ -1,0 +1,103 @@
+"""The commands that look at bundles and ask them: `predict`, `models` and `compile`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path | None, typer.Option("--models", help="The folder of bundles [default: those that ship].")]
+
+
+def predict(
+    photos: Annotated[list[Path], typer.Argument(help="Photos to label.")],
+    model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
+    models_folder: Folder = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many labels to give.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+) -> None:
+    """Say what is on photos: labels with their probabilities, most probable first."""
+    from models.bundle import SHIPPED, choose
+    from models.engine import open_engine
+    from models.pixels import PhotoError, read
+    from models.ranking import rank
+
+    bundle = choose(model, models_folder or SHIPPED)
+    engine = open_engine(bundle)
+    failed = False
+    for photo in photos:
+        try:
+            pixels = read(photo, bundle.spec)
+        except (PhotoError, OSError) as error:
+            failed = True
+            typer.echo(
+                json.dumps({"photo": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}",
+                err=not as_json,
+            )
+            continue
+        predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
+        if as_json:
+            answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
+            typer.echo(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
+        else:
+            typer.echo(f"{photo}  ({bundle.name})")
+            width = max(len(label) for label, _ in predictions)
+            for label, probability in predictions:
+                typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def models(
+    models_folder: Folder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list, for programs.")] = False,
+) -> None:
+    """List the bundles: what they know, how well, and what is wrong with those that cannot be used."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from models.bundle import SHIPPED, BundleError, default_name, find
+
+    bundles = find(models_folder or SHIPPED)
+    if as_json:
+        rows = [
+            {"name": name, "error": str(bundle)}
+            if isinstance(bundle, BundleError)
+            else {
+                "name": name,
+                "title": bundle.title,
+                "labels": bundle.labels,
+                **bundle.card.model_dump(mode="json", include={"metrics"}),
+            }
+            for name, bundle in bundles.items()
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    default = default_name(bundles)
+    table = Table("name", "title", "labels", "input", "top-1", "top-5", "compiled", box=None, header_style="bold")
+    for name, bundle in bundles.items():
+        if isinstance(bundle, BundleError):
+            table.add_row(name, f"[red]cannot be used: {bundle}[/red]")
+            continue
+        spec, metrics = bundle.spec, bundle.card.metrics
+        table.add_row(
+            f"{name} [dim](default)[/dim]" if name == default else name,
+            bundle.title,
+            str(len(bundle.labels)),
+            f"{spec.width}x{spec.height} {spec.fit}",
+            f"{metrics.top1:.1%}" if metrics else "-",
+            f"{metrics.top5:.1%}" if metrics and metrics.top5 is not None else "-",
+            "yes" if bundle.onnx.is_file() else "no",
+        )
+    Console().print(table)
+
+
+def compile_bundle(
+    folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
+) -> None:
+    """Compile a bundle's model.h5 to model.onnx, and check that both answer the same (needs Keras)."""
+    from models.bundle import read
+    from models.compiler import compile_onnx
+
+    difference = compile_onnx(read(folder))
+    typer.echo(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")

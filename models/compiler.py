@@ -1,0 +1,72 @@
+"""Compiles a bundle's Keras model to ONNX, and makes sure that both answer the same. Needs Keras."""
+
+import importlib.metadata
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle import Bundle, BundleError
+from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
+
+if TYPE_CHECKING:
+    import keras
+
+TOLERANCE = 1e-4
+"""The largest difference of a probability between Keras and ONNX Runtime."""
+
+
+def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDArray[np.uint8] | None = None) -> float:
+    """Write `model.onnx` beside a bundle's `model.h5`; give the largest difference between the two engines' answers.
+
+    `model` is the bundle's model where the caller holds it; `sample` photos of shape (n, height, width, channels),
+    uint8, that both engines answer (noise without any). The file names the `model.h5` that it was compiled from.
+    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`.
+    """
+    import onnx  # serving does without
+
+    reference = KerasEngine(bundle, model)
+    if sample is None:
+        sample = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
+    expected = reference.predict(sample)  # a model must have been called before it can be exported
+    with tempfile.TemporaryDirectory(dir=bundle.folder) as temporary:
+        path = Path(temporary) / "model.onnx"
+        try:
+            with _quietly():
+                reference.model.export(path, format="onnx", verbose=False)
+        except Exception as error:  # the exporters of Keras' backends raise all sorts
+            raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {error}") from error
+        compiled = onnx.load(path)
+        compiled.metadata_props.add(key=COMPILED_FROM, value=bundle.sha256)
+        onnx.save(compiled, path)
+        difference = float(np.abs(OnnxEngine(bundle, path=path).predict(sample) - expected).max())
+        if not difference <= TOLERANCE:
+            raise BundleError(
+                f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
+            )
+        path.replace(bundle.onnx)
+    return difference
+
+
+def versions() -> dict[str, str]:
+    """Of what made a bundle: the Keras stack and foodscene itself."""
+    names = ("foodscene", "keras", "tensorflow", "jax", "torch", "onnx")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the exporters' chatter off the terminal."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
+        yield

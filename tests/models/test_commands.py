@@ -1,0 +1,73 @@
+"""The commands that look at bundles and ask them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from foodscene import program
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> Path:
+    Image.new("RGB", (60, 40), (220, 10, 10)).save(tmp_path / "red.jpg")
+    return tmp_path / "red.jpg"
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(program, arguments)
+    return result.exit_code, result.output
+
+
+def test_predict_prints_labels_and_probabilities(toy_bundle: Path, red: Path) -> None:
+    code, output = run("predict", str(red), "--models", str(toy_bundle))
+    assert code == 0
+    first = output.splitlines()[1].split()
+    assert first[0] == "red"
+    assert float(first[1].rstrip("%")) > 90
+
+
+def test_predict_for_programs_goes_on_after_a_bad_photo(toy_bundle: Path, red: Path) -> None:
+    (red.parent / "notes.txt").write_text("no photo")
+    code, output = run(
+        "predict",
+        str(red.parent / "notes.txt"),
+        str(red.parent / "absent.jpg"),
+        str(red),
+        "--models",
+        str(toy_bundle),
+        "--json",
+    )
+    assert code == 1
+    bad, absent, good = map(json.loads, output.splitlines())
+    assert "not an image" in bad["error"]
+    assert "absent.jpg" in absent["error"]
+    assert good["predictions"][0]["label"] == "red"
+    assert len(good["predictions"]) == 3
+
+
+def test_models_lists_the_usable_and_the_broken(toy_bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy_bundle / "colours", tmp_path / "colours")
+    shutil.copytree(toy_bundle / "colours", tmp_path / "broken")
+    (tmp_path / "broken" / "model.h5").write_bytes(b"junk")
+    code, output = run("models", "--models", str(tmp_path))
+    assert code == 0
+    assert "Colours" in output
+    assert "cannot be used" in output
+    code, output = run("models", "--models", str(tmp_path), "--json")
+    broken, colours = json.loads(output)
+    assert broken["name"] == "broken"
+    assert "error" in broken
+    assert colours["labels"] == ["red", "green", "blue"]
+
+
+def test_compile_writes_what_the_engine_takes(toy_bundle: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
+    (folder / "model.onnx").unlink()
+    code, output = run("compile", str(folder))
+    assert code == 0
+    assert "answers as Keras does" in output
+    assert (folder / "model.onnx").is_file()

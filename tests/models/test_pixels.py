@@ -1,0 +1,187 @@
+"""How the bytes of a photo become the input of a network."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from models.pixels import BrokenPhoto, InputSpec, PhotoError, PhotoTooLarge, UnsupportedPhoto, decode, fit, read
+
+SPEC = InputSpec(32, 32)
+
+
+def scene(width: int = 200, height: int = 100) -> Image.Image:
+    """A made-up photo without symmetry: red on the left, a blue spot at the top right."""
+    image = Image.new("RGB", (width, height), (40, 160, 60))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, width // 3, height), fill=(200, 30, 30))
+    draw.ellipse((width * 0.7, 0, width, height * 0.4), fill=(20, 40, 220))
+    return image
+
+
+def encoded(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(float) - other.astype(float)).mean())
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF"])
+def test_every_format_gives_the_same_picture(image_format: str) -> None:
+    pixels = read(encoded(scene(), image_format), SPEC)
+    assert pixels.shape == (32, 32, 3)
+    assert pixels.dtype == np.uint8
+    assert difference(pixels, fit(scene(), SPEC)) < 6
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["squash", "crop", "pad"])
+def test_orientation_tag_is_followed(orientation: int, kind: str) -> None:
+    """A phone stores the rows as the sensor saw them, and how to turn them."""
+    spec = InputSpec(24, 40, 3, kind)  # type: ignore[arg-type]
+    stored_as = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }[orientation]
+    stored = scene()
+    for turn in stored_as:
+        stored = stored.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for image_format in ("PNG", "TIFF"):
+        assert difference(read(encoded(stored, image_format, exif=exif), spec), fit(scene(), spec)) < 1.5
+    upright = decode(encoded(stored, exif=exif))
+    assert upright.size == scene().size
+    assert difference(np.asarray(upright), np.asarray(scene())) == 0
+
+
+def test_fits() -> None:
+    image = Image.new("RGB", (300, 100))
+    image.paste((255, 255, 255), (100, 0, 200, 100))
+    squash, crop, pad = (fit(image, InputSpec(30, 30, 3, kind)) for kind in ("squash", "crop", "pad"))  # type: ignore[arg-type]
+    assert squash[15, 3].max() == 0
+    assert squash[15, 15].min() == 255
+    assert crop[:, 1:-1].min() == 255  # the middle third
+    assert pad[:9].max() == 0  # black above and below
+    assert pad[15, 15].min() == 255
+
+
+def test_box_keeps_only_its_part() -> None:
+    large = scene(2000, 1000)
+    box = (1400.0, 0.0, 2000.0, 400.0)
+    expected = fit(large.crop((1400, 0, 2000, 400)), SPEC)
+    assert difference(read(encoded(large), SPEC, box=box), expected) < 1
+    assert difference(read(encoded(large, "JPEG", quality=95), SPEC, box=box), expected) < 3
+    beyond = read(encoded(large), SPEC, box=(5000.0, 5000.0, 6000.0, 6000.0))
+    assert beyond.shape == SPEC.shape
+
+
+def test_large_jpeg_at_reduced_scale_gives_the_same_pixels() -> None:
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).resize(
+        (3200, 2400), Image.Resampling.BICUBIC
+    )
+    photo = encoded(rough, "JPEG", quality=90)
+    for kind in ("squash", "crop", "pad"):
+        spec = InputSpec(128, 128, 3, kind)  # type: ignore[arg-type]
+        assert difference(read(photo, spec), fit(decode(photo), spec)) < 1
+
+
+def test_transparent_parts_lie_over_white() -> None:
+    clear = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    assert read(encoded(clear), SPEC).min() == 255
+    half = Image.new("LA", (40, 40), (0, 128))
+    assert abs(int(read(encoded(half), SPEC)[0, 0, 0]) - 127) <= 1
+    palette = clear.convert("P")
+    assert read(encoded(palette, transparency=palette.getpixel((0, 0))), SPEC).min() == 255
+    keyed = Image.new("RGB", (40, 40), (10, 20, 30))
+    assert read(encoded(keyed, transparency=(10, 20, 30)), SPEC).min() == 255
+
+
+def test_deep_and_print_colours() -> None:
+    ramp = np.linspace(0, 65535, 32 * 32).reshape(32, 32)
+    expected = np.repeat((ramp / 257).round().astype(np.uint8)[..., None], 3, axis=2)
+    assert difference(read(encoded(Image.fromarray(ramp.astype(np.uint16))), SPEC), expected) < 1
+    for values in (ramp.astype(np.int32), (ramp / 65535).astype(np.float32), (ramp / 257).astype(np.float32)):
+        assert difference(read(encoded(Image.fromarray(values), "TIFF"), SPEC), expected) < 1
+    print_colours = scene().convert("CMYK")
+    assert difference(read(encoded(print_colours, "JPEG", quality=95), SPEC), fit(scene(), SPEC)) < 6
+    bitmap = Image.new("1", (40, 40), 1)
+    assert read(encoded(bitmap), SPEC).min() == 255
+
+
+def test_gray_network_takes_one_channel() -> None:
+    spec = InputSpec(28, 28, 1)
+    assert read(encoded(scene()), spec).shape == (28, 28, 1)
+    assert read(encoded(scene().convert("L")), spec).shape == (28, 28, 1)
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
+    moving = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert tuple(read(moving, SPEC)[0, 0]) == (255, 0, 0)
+
+
+def test_no_image_is_unsupported() -> None:
+    for junk in (
+        b"hello, this is text",
+        b"%PDF-1.7 ...",
+        b"\x00" * 1000,
+        encoded(scene(), "ICO"),
+        encoded(scene(), "PPM"),
+    ):
+        with pytest.raises(UnsupportedPhoto, match="JPEG"):
+            read(junk, SPEC)
+
+
+def test_empty_and_truncated_are_broken() -> None:
+    with pytest.raises(BrokenPhoto, match="empty"):
+        read(b"", SPEC)
+    for image_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+        whole = encoded(scene(), image_format)
+        with pytest.raises(BrokenPhoto):
+            read(whole[: len(whole) // 2], SPEC)
+
+
+def test_pixel_bomb_is_refused_from_its_header() -> None:
+    bomb = encoded(Image.new("1", (20_000, 20_000)))
+    assert len(bomb) < 100_000
+    with pytest.raises(PhotoTooLarge, match="million"):
+        read(bomb, SPEC)
+    with pytest.raises(PhotoTooLarge, match="200 x 100"):
+        read(encoded(scene()), SPEC, max_pixels=200 * 100 - 1)
+    assert read(encoded(scene()), SPEC, max_pixels=200 * 100).shape == SPEC.shape
+
+
+def test_extreme_shapes() -> None:
+    for size in ((1, 1), (5000, 1), (1, 5000)):
+        for kind in ("squash", "crop", "pad"):
+            assert read(encoded(Image.new("RGB", size)), InputSpec(16, 16, 3, kind)).shape == (16, 16, 3)  # type: ignore[arg-type]
+
+
+def test_damaged_bytes_raise_nothing_but_photo_errors() -> None:
+    rng = random.Random(0)
+    originals = [
+        encoded(scene(), image_format) for image_format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
+    ]
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(rng.choice(originals))
+        for _ in range(rng.randint(1, 12)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        try:
+            assert read(bytes(damaged), SPEC).shape == SPEC.shape
+        except PhotoError:
+            refused += 1
+    assert 0 < refused < 400

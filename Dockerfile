@@ -1,0 +1,29 @@
+# docker build --target serve -t foodscene .          the service: slim, without TensorFlow
+# docker build --target train -t foodscene:train .    training; on a GPU box: --build-arg EXTRAS=train,gpu
+FROM python:3.12-slim AS base
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
+RUN useradd --create-home --uid 10001 foodscene
+WORKDIR /foodscene
+COPY pyproject.toml requirements.lock README.md LICENSE foodscene.py ./
+COPY models models
+COPY app app
+COPY training training
+COPY static static
+
+FROM base AS train
+ARG EXTRAS=train
+RUN pip install --constraint requirements.lock ".[${EXTRAS}]"
+USER foodscene
+WORKDIR /home/foodscene
+ENTRYPOINT ["foodscene", "train"]
+
+FROM base AS serve
+RUN pip install --constraint requirements.lock .
+USER foodscene
+WORKDIR /home/foodscene
+# Mount bundles of your own with: --volume /my/bundles:/bundles --env FOODSCENE_MODELS=/bundles
+ENV FOODSCENE_HOST=0.0.0.0 FOODSCENE_PORT=8000
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+CMD ["foodscene", "serve"]

@@ -1,0 +1,107 @@
+"""What a data set is, whatever archive it comes from: labelled photos and the names of the classes."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import pixels
+from models.pixels import Box, InputSpec
+from training.datasets.files import Files
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A photo, or a part of one, and what its archive says of it."""
+
+    files: Files
+    member: str
+    """The photo's name within `files`."""
+    name: str
+    """Unique in the data set: `member`, with the number of the box where the sample is one of several."""
+    label: int | None
+    """Index into the data set's classes; None where the archive gives the photo without a label."""
+    split: Split | None = None
+    """The archive's own split; None where it has none."""
+    boxes: tuple[Box, ...] = ()
+    """Where the archive says that the labelled thing is."""
+    box: Box | None = None
+    """The part of the photo that the sample is; None for all of it."""
+
+    def read(self) -> bytes:
+        """The encoded photo."""
+        return self.files.read(self.member)
+
+    def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
+        """The decoded and fitted photo, uint8, shape `spec.shape`. Raises `models.pixels.PhotoError`."""
+        return pixels.read(self.read(), spec, box=self.box)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos in a fixed order, and the classes that their labels index."""
+
+    name: str
+    layout: str
+    classes: tuple[str, ...]
+    samples: Sequence[Sample]
+    parts: tuple[int, ...] = ()
+    """The number of samples of each data set that this one unites; empty where it is one by itself."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change when a photo is added, removed, changed, or labelled or split otherwise.
+
+        The same on every machine, and for an archive and the folder that it unpacks to.
+        """
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            label = None if sample.label is None else self.classes[sample.label]
+            content = sample.files.entries[sample.member]
+            line = (sample.name, content.size, content.crc, label, sample.split, sample.boxes, sample.box)
+            digest.update(f"{line}\n".encode())
+        digest.update(f"{self.classes}".encode())
+        return digest.hexdigest()[:32]
+
+    def crops(self) -> "Dataset":
+        """The same with a sample for every box, cut to it; photos without a box stay whole."""
+        samples: list[Sample] = []
+        for sample in self.samples:
+            several = len(sample.boxes) > 1
+            samples += [
+                replace(sample, name=f"{sample.name}#{number}" if several else sample.name, boxes=(box,), box=box)
+                for number, box in enumerate(sample.boxes, start=1)
+            ] or [sample]
+        return replace(self, samples=samples)
+
+    def as_class(self, label: str) -> "Dataset":
+        """The same photos, all of them of one class: unite two such data sets to tell the one from the other."""
+        return replace(self, classes=(label,), samples=[replace(sample, label=0) for sample in self.samples])
+
+
+def union(datasets: Iterable[Dataset]) -> Dataset:
+    """Several data sets as one: classes in the order given (one where two share its name), each photo's own split kept."""
+    members = list(datasets)
+    classes = list(dict.fromkeys(label for dataset in members for label in dataset.classes))
+    samples: list[Sample] = []
+    for position, dataset in enumerate(members, start=1):
+        repeated = sum(other.name == dataset.name for other in members) > 1
+        prefix = f"{dataset.name}-{position}" if repeated else dataset.name
+        index = [classes.index(label) for label in dataset.classes]
+        samples += [
+            replace(sample, name=f"{prefix}/{sample.name}", label=None if sample.label is None else index[sample.label])
+            for sample in dataset.samples
+        ]
+    return Dataset(
+        name="+".join(dataset.name for dataset in members),
+        layout="+".join(dict.fromkeys(dataset.layout for dataset in members)),
+        classes=tuple(classes),
+        samples=samples,
+        parts=tuple(len(dataset.samples) for dataset in members),
+    )

@@ -1,0 +1,280 @@
+"""The command `train`: from a recipe and photos to a bundle."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from training.data import Data
+    from training.recipe import Recipe
+    from training.run import Run
+
+
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe's name (see --list) or file; or just the folder or archive of your photos."),
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of photos, or an archive as downloaded. Twice: two data sets as one."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="A backbone's weights: a file, or 'imagenet', or 'none'.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Where the bundle goes [default: RUN/models/NAME].")] = None,
+    runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
+    run: Annotated[Path | None, typer.Option(help="This run's folder [default: RUNS/TIME-RECIPE].")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --run, or with the newest unfinished run.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="Who augments: fast, or keras for the real ImageDataGenerator.")] = "fast",
+    threads: Annotated[int, typer.Option(min=1, help="Threads that augment.")] = min(4, os.cpu_count() or 1),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print the figures alone.")] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Show the recipes with the figures that their reports give.")
+    ] = False,
+) -> None:
+    """Train a recipe on photos and write the bundle, which `serve` and `predict` take.
+
+    A run leaves a folder with everything needed to repeat it, and can be gone on with at any moment: --resume.
+    """
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    if listing:
+        console.print(_listing())
+        return
+    if engine not in ("fast", "keras"):
+        raise typer.BadParameter("it is fast or keras", param_hint="--engine")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if resume:
+        work = _resumed(recipe, run, runs)
+    else:
+        work = _begun(recipe, data or [], settings or [], weights, run, runs, engine, console)
+    _stop_cleanly()
+    try:
+        _work(work, bundle, threads, quiet, console)
+    except KeyboardInterrupt:
+        work.update(status="interrupted")
+        console.print(f"Stopped. Go on with: foodscene train --resume --run {work.folder}", highlight=False)
+        raise
+    except Exception as error:
+        _failed(work, error)
+
+
+def _begun(
+    recipe: str | None,
+    data: list[Path],
+    settings: list[str],
+    weights: str | None,
+    folder: Path | None,
+    runs: Path,
+    engine: str,
+    console: Any,
+) -> "Run":
+    """A new run, its recipe checked before anything is read or made."""
+    from training import recipe as recipes
+    from training import run
+
+    if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
+        recipe, data = None, [Path(recipe)]
+    if not data:
+        raise typer.BadParameter(
+            "say which photos to train on: a folder, or an archive as downloaded", param_hint="--data"
+        )
+    for path in data:
+        if not path.exists():
+            raise typer.BadParameter(f"there is no {path}", param_hint="--data")
+    if recipe is None:
+        from training.choice import choose
+
+        choice = choose(data)
+        recipe = choice.recipe
+        console.print(f"{choice.reason} Recipe: {recipe}", highlight=False)
+    checked = recipes.load(recipe, settings)
+    options = [f"--data {path.name}" for path in data] + [f"--set {setting}" for setting in settings]
+    return run.create(
+        folder or runs / run.folder_name(checked.name, datetime.now()),
+        {
+            "status": "begun",
+            "recipe": checked.model_dump(mode="json", exclude_none=True),
+            "command": " ".join(["foodscene train", recipe, *options]),
+            "data": [str(path.resolve()) for path in data],
+            "weights": weights,
+            "engine": engine,
+            "started": _now(),
+            "seconds": 0.0,
+            "reported": checked.reported.model_dump(exclude_none=True) if checked.reported else None,
+        },
+    )
+
+
+def _resumed(recipe: str | None, folder: Path | None, runs: Path) -> "Run":
+    from training import run
+
+    work = run.read(folder) if folder else run.newest_unfinished(runs, recipe)
+    if work.finished:
+        raise run.RunError(f"{work.folder} is finished: there is nothing to resume.")
+    return work
+
+
+def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: Any) -> None:
+    """Train what a run's record says, and write its bundle."""
+    import time
+
+    from training import data as photos
+    from training import recipe as recipes
+
+    recipe = recipes.parse(work.record["recipe"])
+    began, before = time.perf_counter(), work.record["seconds"]
+    read = recipe.data
+    loaded = photos.load(
+        [Path(path) for path in work.record["data"]],
+        recipe.input.spec,
+        layout=read.layout,
+        crop_boxes=read.crop_boxes,
+        fractions=read.fractions,
+        seed=recipe.seed,
+    )
+    _check(work, loaded)
+
+    from models.compiler import versions
+    from training.export import counts, export, metrics
+    from training.loop import train as loop
+    from training.watching import Both, TensorBoard, Terminal
+
+    dataset = {
+        "name": loaded.name,
+        "fingerprint": loaded.fingerprint,
+        "layout": loaded.layout,
+        "classes": list(loaded.classes),
+    }
+    work.update(status="running", dataset={**dataset, "counts": counts(loaded)}, versions=versions(), device=_device())
+    if not quiet:
+        split = ", ".join(f"{count:,} {name}" for name, count in counts(loaded).items())
+        console.print(
+            f"{recipe.name}: {len(loaded.classes)} classes, {split} photos. Run: {work.folder}", highlight=False
+        )
+    watch = Both(Terminal(console, quiet=quiet), TensorBoard(work.folder / "tensorboard"))
+    engine: Literal["fast", "keras"] = work.record["engine"]
+    try:
+        result = loop(recipe, loaded, work, watch, engine=engine, threads=threads, weights=work.record["weights"])
+    finally:
+        watch.close()
+        work.update(seconds=round(before + time.perf_counter() - began, 1))
+
+    folder = bundle or work.folder / "models" / (recipe.bundle or recipe.name.replace("/", "-"))
+    export(result, recipe, loaded, folder, work.record["command"])
+    measured = metrics(result, loaded)
+    figures = measured.model_dump(exclude_none=True) if measured else {}
+    work.update(
+        status="finished",
+        finished=_now(),
+        epochs=len(result.history),
+        best={"epoch": result.best["epoch"], "val_loss": result.best["val_loss"], "val_top1": result.best["val_top1"]},
+        test=figures,
+        bundle=str(folder.resolve()),
+        seconds=round(before + time.perf_counter() - began, 1),
+    )
+    _summary(work, recipe, console)
+
+
+def _summary(work: "Run", recipe: "Recipe", console: Any) -> None:
+    """The measured figures beside the reported ones, and where the bundle is."""
+    from training.watching import duration
+
+    record, reported = work.record, recipe.reported
+    where = f" (report's row {reported.row}{f', on {reported.data}' if reported.data else ''})" if reported else ""
+    for name in ("top1", "top5"):
+        if name in record["test"]:
+            said = getattr(reported, name, None)
+            beside = f"   reported {said:.4f}{where}" if said is not None else ""
+            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}{beside}", highlight=False)
+    photos = record["test"].get("images")
+    console.print(
+        f"measured on {photos:,} test photos" if photos else "the data set has no test photos to measure on",
+        f"after {record['epochs']} epochs, the best {record['best']['epoch']}, in {duration(record['seconds'])}",
+        highlight=False,
+    )
+    folder = Path(record["bundle"])
+    console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}", highlight=False)
+
+
+def _check(work: "Run", data: "Data") -> None:
+    """A resumed run must see the photos that it began with."""
+    from training.run import RunError
+
+    known = work.record.get("dataset", {}).get("fingerprint")
+    if known not in (None, data.fingerprint):
+        raise RunError(
+            f"{work.folder} was begun on other photos than {', '.join(work.record['data'])} holds now. Begin a new run."
+        )
+    if len(data.classes) < 2:
+        raise RunError(f"{data.name} has {len(data.classes)} class: a classifier tells at least two apart.")
+    if not len(data.train) or not len(data.validation):
+        raise RunError(
+            f"{data.name} has {len(data.train)} training and {len(data.validation)} validation photos: too few to train."
+        )
+
+
+def _failed(work: "Run", error: Exception) -> None:
+    """Keep in the record what went wrong, as far as there is room on the disk, and pass it on."""
+    import contextlib
+    import errno
+
+    with contextlib.suppress(OSError):
+        work.update(status="failed", error=f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise OSError(
+            f"The disk is full. Nothing but the last epoch is lost: make room, then foodscene train --resume --run {work.folder}"
+        ) from error
+    raise error
+
+
+def _listing() -> Any:
+    """The shipped recipes: name, what they show, the row and figures of their report."""
+    from rich.table import Table
+
+    from training import recipe as recipes
+
+    table = Table("recipe", "row", "what it shows", "top-1", "top-5", "parameters", box=None, header_style="bold")
+    for name in recipes.shipped():
+        recipe = recipes.load(name)
+        said = recipe.reported
+        table.add_row(
+            name,
+            said.row if said else "",
+            recipe.title,
+            f"{said.top1:.4f}" if said and said.top1 is not None else "",
+            f"{said.top5:.4f}" if said and said.top5 is not None else "",
+            f"{said.parameters:,}" if said and said.parameters else "",
+        )
+    return table
+
+
+def _stop_cleanly() -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    import signal
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _device() -> str:
+    import platform
+
+    import keras
+
+    devices = ", ".join(keras.distribution.list_devices()) or "cpu"
+    return f"{platform.machine()}, {os.cpu_count()} cores, Keras on {keras.backend.backend()} ({devices})"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

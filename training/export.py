@@ -1,0 +1,73 @@
+"""From a finished training to a bundle: the model, its labels, and a card that says what it can do."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from models import bundle
+from models.bundle import Bundle
+from models.card import Card, CardDataset, CardInput, CardMetrics
+from training import networks
+from training.data import Data
+from training.loop import TOP, Result
+from training.recipe import Recipe
+
+SAMPLES = 16
+"""Photos on which the compiled model is compared with Keras."""
+
+
+def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: str) -> Bundle:
+    """Write the bundle of a training to `folder`. `command` is what trains it again."""
+    measured = metrics(result, data)
+    card = Card(
+        title=recipe.title,
+        domain=recipe.domain,
+        description=recipe.about,
+        input=CardInput.model_validate(recipe.input.spec._asdict()),
+        recipe={"name": recipe.name, "command": command, "settings": recipe.model_dump(mode="json", exclude_none=True)},
+        dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
+        metrics=measured,
+        license=recipe.license,
+        created=datetime.now(UTC).replace(microsecond=0),
+    )
+    indices = data.validation if len(data.validation) else data.train
+    sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
+    model = networks.probabilities(result.model)
+    return bundle.write(folder, model, data.classes, card, sample, {"README.md": _readme(card, data, folder.name)})
+
+
+def metrics(result: Result, data: Data) -> CardMetrics | None:
+    """Top-1 and, above five classes, top-5 on the test split; None where the data set has none."""
+    if not len(data.test):
+        return None
+    labels = data.labels[data.test]
+    ranked = np.argsort(-result.probabilities, axis=1, kind="stable")
+    hits = ranked == labels[:, None]
+    top5 = float(hits[:, :TOP].any(axis=1).mean()) if len(data.classes) > TOP else None
+    return CardMetrics(images=len(labels), top1=float(hits[:, 0].mean()), top5=top5)
+
+
+def counts(data: Data) -> dict[str, int]:
+    """Photos per split."""
+    return {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+
+
+def _readme(card: Card, data: Data, name: str) -> str:
+    photos = ", ".join(f"{count:,} {split}" for split, count in counts(data).items())
+    lines = [f"# {card.title}", "", card.description, ""]
+    lines += [f"Knows {len(data.classes)} labels: {', '.join(data.classes)}.", ""]
+    lines += [f"Trained on {data.name} ({photos} photos) by `{card.recipe['command']}`.", ""]
+    if card.metrics:
+        top5 = f", top-5 {card.metrics.top5:.3f}" if card.metrics.top5 is not None else ""
+        lines += [f"On the {card.metrics.images:,} test photos: top-1 {card.metrics.top1:.3f}{top5}.", ""]
+    if card.license:
+        lines += [card.license, ""]
+    lines += [
+        "```python",
+        "import keras",
+        f'model = keras.models.load_model("{name}/model.h5")',
+        "model.predict(photos)  # float32, 0-255, shape (n, height, width, channels) -> probabilities, shape (n, labels)",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,143 @@
+"""A backbone of `keras.applications` with weights trained on ImageNet, its own preprocessing as layers of the model."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from training.networks.layers import imagenet
+from training.recipe import Transfer
+
+# What each family was trained on, as keras.applications' own preprocess_input has it.
+_CAFFE = ("VGG", "ResNet50", "ResNet101", "ResNet152")  # blue, green, red, minus the mean
+_TORCH = ("DenseNet",)  # 0..1, minus the mean, by the standard deviation
+_INSIDE = ("EfficientNet", "MobileNetV3")  # pixels 0-255: the model scales them itself
+_SIGNED = ("MobileNet", "Inception", "Xception", "ResNet", "NASNet")  # -1..1
+# Red, green, blue over ImageNet's photos, 0-255 (keras.applications.imagenet_utils, mode "caffe").
+_CAFFE_MEAN = (123.68, 116.779, 103.939)
+
+
+class WeightsError(ValueError):
+    """Weights of a backbone that cannot be had or do not fit. Its text says which file, and where to put it."""
+
+
+def backbones() -> list[str]:
+    """The names that a recipe's `backbone` may have."""
+    families = (*_CAFFE, *_TORCH, *_INSIDE, *_SIGNED)
+    return [
+        name
+        for name in dir(keras.applications)
+        if name.startswith(families) and callable(getattr(keras.applications, name))
+    ]
+
+
+def features(x: Any, settings: Transfer, shape: tuple[int, int, int], weights: str | None = None) -> Any:
+    """The backbone's features of pixels 0-255, averaged over the picture: (n, features). All its layers are frozen.
+
+    `weights` stands in for the recipe's: "imagenet", "none" or a file.
+    Raises `WeightsError` for an unknown backbone, a shape that it does not take, and weights that are not to be had.
+    """
+    if settings.backbone not in backbones():
+        raise WeightsError(f"model.backbone: there is no {settings.backbone!r}. Allowed: {', '.join(backbones())}.")
+    if shape[2] != 3:
+        raise WeightsError("model.backbone: a backbone takes photos in color. Set input.channels = 3.")
+    backbone = _construct(settings.backbone, input_tensor=_preprocess(settings.backbone, x))
+    source = weights or settings.weights
+    if source != "none":
+        backbone.set_weights(_weights(settings.backbone, shape, source))
+    for layer in backbone.layers:
+        layer.trainable = False
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.outputs[0])
+    return keras.layers.Dropout(settings.head_dropout, name="head_dropout")(x) if settings.head_dropout else x
+
+
+def unfreeze(model: keras.Model, what: int | str) -> None:
+    """Make "all" layers trainable, or the last n with weights, or those from the first whose name begins with `what`.
+
+    Batch norm layers stay frozen, which in Keras also keeps them in inference mode: their statistics are ImageNet's,
+    which a few small batches would only blur.
+    """
+    layers = [layer for layer in model.layers if layer.weights and not isinstance(layer, keras.layers.Normalization)]
+    head = next(index for index, layer in enumerate(model.layers) if layer.name == "pool")
+    after = [layer for layer in model.layers[head:] if layer.weights]
+    layers = [layer for layer in layers if layer not in after]
+    if isinstance(what, int):
+        layers = layers[-what:]
+    elif what != "all":
+        names = [layer.name for layer in layers]
+        start = next((index for index, name in enumerate(names) if name.startswith(what)), None)
+        if start is None:
+            raise WeightsError(
+                f"finetune.unfreeze: no layer's name begins with {what!r}. The last ones are {', '.join(names[-5:])}."
+            )
+        layers = layers[start:]
+    for layer in layers:
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def _preprocess(name: str, x: Any) -> Any:
+    """What the family wants made of pixels 0-255. The order of VGG's channels is left to its first kernel."""
+    if name.startswith(_CAFFE) and "V2" not in name:
+        # Not folded into the first layer's bias: its zero padding stands for the mean, not for black.
+        return keras.layers.Normalization(mean=_CAFFE_MEAN, variance=(1.0, 1.0, 1.0), name="mean")(x)
+    if name.startswith(_TORCH):
+        return imagenet()(x)
+    if name.startswith(_INSIDE):
+        return x
+    return keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="signed")(x)
+
+
+def _construct(name: str, **arguments: Any) -> keras.Model:
+    application = getattr(keras.applications, name)
+    try:
+        return application(include_top=False, **{"weights": None, **arguments})
+    except ValueError as error:
+        if "Input size must be at least" in str(error):
+            raise WeightsError(f"input.size: too small for {name}: {error}") from None
+        raise
+
+
+def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:
+    """The weights in the order of `Model.get_weights`, the first kernel turned to red, green, blue where need be."""
+    backbone = _construct(name, input_shape=shape)
+    if source == "imagenet":
+        backbone = _download(name, shape, backbone.count_params())
+    else:
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise WeightsError(f"--weights: there is no file {path}.")
+        try:
+            backbone.load_weights(path)
+        except Exception as error:  # h5py and Keras raise whatever the file leads them to
+            said = str(error).strip().splitlines()[0]
+            raise WeightsError(
+                f"{path} does not hold weights of keras.applications.{name} without its top layers (include_top=False): {said}"
+            ) from error
+    weights = backbone.get_weights()
+    if name.startswith(_CAFFE) and "V2" not in name:
+        weights[0] = weights[0][:, :, ::-1, :]
+    return weights
+
+
+def _download(name: str, shape: tuple[int, int, int], parameters: int) -> keras.Model:
+    """The backbone with the weights that keras.applications publishes, from its cache or its server."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return _construct(name, input_shape=shape, weights="imagenet")
+    except WeightsError:
+        raise
+    except Exception as error:
+        url = re.search(r"https?://\S+?\.h5", str(error))
+        address = url.group() if url else f"the weights of keras.applications.{name} without its top layers"
+        folder = (
+            Path(keras.config.keras_home()) / "models"
+            if hasattr(keras.config, "keras_home")
+            else Path.home() / ".keras/models"
+        )
+        raise WeightsError(
+            f"The ImageNet weights of {name} are not on this machine and cannot be downloaded. Get {address} "
+            f"(about {4 * parameters / 1e6:.0f} MB) on another one, then put the file into {folder}, or name it: --weights FILE."
+        ) from error

@@ -1,0 +1,35 @@
+"""The command that serves."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    models: Annotated[Path | None, typer.Option(help="The folder of bundles [default: those that ship].")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Server processes [default: 1].")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, help="Threads per process [default: its share of cores].")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="auto, onnx or keras [default: auto].")] = None,
+) -> None:
+    """Serve the bundles: a page for people, a REST API for programs.
+
+    Every setting can also be given as an environment variable, FOODSCENE_<NAME>; docs/serving.md lists them.
+    """
+    given = {"models": models, "workers": workers, "threads": threads, "engine": engine}
+    # As variables, since each worker process reads its settings from the environment.
+    os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
+
+    from app.server import run
+    from app.settings import Settings
+
+    settings = Settings()
+    if not settings.models.is_dir():
+        raise ValueError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
+    typer.echo(f"foodscene: http://{host}:{port}", err=True)
+    run(settings, host, port)

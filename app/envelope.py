@@ -1,0 +1,64 @@
+"""What surrounds every request: its id, its line in the log, the security headers, and the last word on errors."""
+
+import logging
+import re
+import secrets
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.headers import SECURITY
+from app.problems import Problem
+from app.service import ClientGone, Service
+
+logger = logging.getLogger("app.access")
+
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Envelope:
+    """ASGI middleware. It is the outermost, so that no answer leaves without it."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = message.setdefault("headers", [])
+                headers.extend(SECURITY)
+                headers.append((b"x-request-id", request_id))
+                if self.service.draining:
+                    headers.append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except ClientGone:
+            status = status or 499  # what nginx writes where there is nobody left to answer
+        except Exception:
+            logger.exception("A request failed.", extra={"request": request_id.decode()})
+            if not status:
+                problem = Problem("internal-error", f"It has been logged as {request_id.decode()}.")
+                await problem.response()(scope, receive, send_with_headers)
+        finally:
+            logger.info(
+                "answered",
+                extra={
+                    "request": request_id.decode(),
+                    "method": scope["method"],
+                    "path": scope["path"],
+                    "status": status,
+                    "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+                },
+            )

@@ -1,0 +1,54 @@
+"""The application: routes, errors and middleware around one `Service`."""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from app import problems
+from app.envelope import Envelope
+from app.routes import docs, health, models, predict
+from app.service import Service
+from app.settings import Settings
+
+STATIC = Path(__file__).parents[1] / "static"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application, with settings from the environment unless given."""
+    service = Service(settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="foodscene",
+        version=_version(),
+        description="Tells what is on a photo of food or of a place. Photos are never stored.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    problems.install(app)
+    for router in (predict.router, models.router, health.router, docs.router):
+        app.include_router(router)
+    if importlib.util.find_spec("app.page"):
+        app.include_router(importlib.import_module("app.page").router)
+    if STATIC.is_dir():
+        app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Envelope, service=service)
+    return app
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("foodscene")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder of the source, without an install
+        return "source"

@@ -1,0 +1,137 @@
+"""Errors as RFC 9457 problem details: every one that a client can meet, with its status and its stable `type`."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from models.pixels import PhotoError, PhotoTooLarge, UnsupportedPhoto
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Kind(NamedTuple):
+    """A kind of error: its HTTP status and what it is called in general."""
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "broken-upload": Kind(400, "The upload is empty, damaged or cut short"),
+    "bad-request": Kind(400, "The request cannot be read"),
+    "key-required": Kind(401, "A valid API key is required"),
+    "unknown-model": Kind(404, "There is no such model"),
+    "not-found": Kind(404, "There is nothing here"),
+    "method-not-allowed": Kind(405, "This method is not allowed here"),
+    "upload-too-slow": Kind(408, "The upload took too long"),
+    "too-large": Kind(413, "The upload or the photo is too large"),
+    "unsupported-photo": Kind(415, "Not an image that is read here"),
+    "unsupported-media-type": Kind(415, "The body is of a type that is not read here"),
+    "bad-parameter": Kind(422, "A parameter is missing or wrong"),
+    "too-many-requests": Kind(429, "Too many requests from this client"),
+    "internal-error": Kind(500, "Something went wrong in the service"),
+    "overloaded": Kind(503, "The service is full at the moment"),
+    "not-ready": Kind(503, "The service is starting or stopping"),
+    "deadline-exceeded": Kind(504, "The answer was not ready in time"),
+}
+"""By the last part of their `type`, which is `urn:foodscene:problem:<kind>`."""
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457 problem details. `type` is stable, `detail` is for people; `retry_after` is in seconds."""
+
+    type: str = Field(examples=["urn:foodscene:problem:unsupported-photo"])
+    title: str
+    status: int
+    detail: str
+    retry_after: int | None = None
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's word
+    """An error to be answered with: a kind from `KINDS`, what happened in words, and when to try again."""
+
+    def __init__(self, kind: str, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.retry_after = kind, detail, retry_after
+
+    @property
+    def status(self) -> int:
+        return KINDS[self.kind].status
+
+    def body(self) -> dict[str, Any]:
+        """The problem details as a JSON object."""
+        status, title = KINDS[self.kind]
+        retry = {} if self.retry_after is None else {"retry_after": self.retry_after}
+        return {
+            "type": f"urn:foodscene:problem:{self.kind}",
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            **retry,
+        }
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """The HTTP answer."""
+        extra = dict(headers or {})
+        if self.retry_after is not None:
+            extra["retry-after"] = str(self.retry_after)
+        if self.status == 401:
+            extra["www-authenticate"] = "Bearer"
+        return Response(json.dumps(self.body()), self.status, extra, MEDIA_TYPE)
+
+
+def of_photo(error: PhotoError) -> Problem:
+    """The problem that a photo is."""
+    if isinstance(error, UnsupportedPhoto):
+        return Problem("unsupported-photo", str(error))
+    return Problem("too-large" if isinstance(error, PhotoTooLarge) else "broken-upload", str(error))
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of the problems with these statuses."""
+    return {
+        status: {
+            "description": "; or ".join(kind.title.lower() for kind in KINDS.values() if kind.status == status),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with problem details, and describe them in its OpenAPI document."""
+    openapi = app.openapi
+
+    def openapi_with_problems() -> dict[str, Any]:
+        document = openapi()
+        document.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
+            ProblemDetails.model_json_schema()
+        )
+        return document
+
+    app.openapi = openapi_with_problems  # type: ignore[method-assign]
+
+    async def problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101 - narrows what Starlette's signature leaves open
+        return error.response()
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
+        return Problem("bad-parameter", f"{where}: {first['msg']}.").response()
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        kind = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+        return Problem(kind, f"{error.detail}.").response(error.headers)
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,56 @@
+"""`POST /api/v1/predict`: a photo in, its labels out."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from app.answers import AnswerBody
+from app.problems import Problem, responses
+from app.service import Service
+from app.uploads import Form
+
+router = APIRouter(prefix="/api/v1", tags=["predict"])
+
+
+def form_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """The OpenAPI description of a multipart form, which the routes read themselves, under the limits."""
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."}
+MODEL = {"type": "string", "description": "The model's name; the default one if left out.", "examples": ["everyday"]}
+TOP_K = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5, "description": "How many labels to give."}
+
+
+@router.post(
+    "/predict",
+    response_model=AnswerBody,
+    responses=responses(400, 404, 408, 413, 415, 422, 503, 504),
+    openapi_extra=form_schema({"file": PHOTO, "model": MODEL, "top_k": TOP_K}, ["file"]),
+)
+async def predict(request: Request) -> JSONResponse:
+    """Say what is on a photo."""
+    service: Service = request.app.state.service
+    service.scheduler.refuse_if_full()
+    async with service.uploads.form(request) as form:
+        answer = await service.predict(
+            the_photo(form), service.library.get(form.fields.get("model")), top_k(form), request
+        )
+    return JSONResponse(answer.as_json())
+
+
+def the_photo(form: Form) -> bytes:
+    """The form's one file. Raises a `Problem` if there is none, or more."""
+    if len(form.files) != 1:
+        raise Problem("bad-parameter", f"file: the form has {len(form.files)} files; send the photo as `file`.")
+    return form.files[0]
+
+
+def top_k(form: Form) -> int:
+    """The form's `top_k`, 5 if left out. Raises a `Problem` for what is not a number from 1 to 1000."""
+    text = form.fields.get("top_k", "5")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise Problem("bad-parameter", "top_k: give a whole number from 1 to 1000.")
+    return int(text)

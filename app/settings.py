@@ -1,0 +1,104 @@
+"""What an operator can set: each field as an environment variable `FOODSCENE_<NAME>`, a few as options of `serve`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.bundle import SHIPPED
+from models.engine import EngineKind
+from models.pixels import MAX_PIXELS
+
+Listed = Annotated[tuple[str, ...], NoDecode]
+"""Several values in one environment variable, with commas between them."""
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """Read from the environment when the service starts. A wrong value stops it with a message that names the field."""
+
+    model_config = SettingsConfigDict(env_prefix="FOODSCENE_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    models: Path = Field(SHIPPED, description="The folder of the bundles, one sub-folder each.")
+    engine: EngineKind = Field("auto", description="What runs the models: `onnx`, `keras`, or whichever fits (`auto`).")
+    workers: PositiveInt = Field(1, description="Server processes. Each holds all models; the cores are shared out.")
+    threads: int = Field(
+        0, ge=0, description="Threads that decode and predict, per process; 0: its share of the cores."
+    )
+    scheduling: Literal["auto", "parallel", "batch"] = Field(
+        "auto",
+        description="Photos one by one on all threads (`parallel`), or together in batches (`batch`); "
+        "`auto` measures which is faster when a model is loaded.",
+    )
+    max_batch: PositiveInt = Field(16, description="Photos that the engine is given at once, at most.")
+    reload_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="How often the models' folder is looked at for new, changed and removed bundles; 0: never.",
+    )
+
+    queue: PositiveInt = Field(128, description="Photos that wait or are worked on, per process; when full: 503.")
+    max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
+    deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
+    max_upload_mb: PositiveFloat = Field(20.0, description="Size of one request's body in megabytes; above: 413.")
+    max_memory_mb: PositiveFloat = Field(
+        256.0, description="Uploads held in memory at once, per process, in megabytes; above: 503."
+    )
+    max_pixels: PositiveInt = Field(
+        MAX_PIXELS, description="Width times height of a photo; above: 413, from its header."
+    )
+    max_files: PositiveInt = Field(32, description="Photos in one batch request; above: 422.")
+
+    api_keys: Listed = Field(
+        (),
+        description="SHA-256 of each valid API key, in hexadecimal, with commas between them. Without any, no key is asked for.",
+    )
+    rate_limit: float = Field(
+        0.0,
+        ge=0,
+        description="Requests per second for one client (its API key, else its address); above: 429. 0: no limit.",
+    )
+    rate_burst: PositiveInt = Field(
+        20, description="Requests that a client may send at once before the rate limit counts."
+    )
+    cors_origins: Listed = Field(
+        (), description="Other origins whose pages may call the service from a browser, with commas between them."
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1", description="Addresses of proxies whose X-Forwarded-For tells the client; `*` for any."
+    )
+
+    drain_seconds: float = Field(
+        1.0, ge=0, description="After SIGTERM: how long /readyz is red before no connection is accepted any more."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important line logged."
+    )
+    feedback: Path | None = Field(
+        None,
+        description="A folder for photos that people gave the right label for, one sub-folder each. Unset: nothing is kept.",
+    )
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hashes(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        for key in keys:
+            if len(key) != 64 or set(key.lower()) - set("0123456789abcdef"):
+                raise ValueError("give the SHA-256 of each key in hexadecimal: printf %s THE-KEY | sha256sum")
+        return tuple(key.lower() for key in keys)
+
+    @property
+    def threads_used(self) -> int:
+        """Threads of one process: what was set, else its share of the cores."""
+        return self.threads or max(1, usable_cores() // self.workers)

@@ -37,7 +37,7 @@ def view(photo: NDArray[np.uint8]) -> bytes:
 def near_pairs(views: Sequence[bytes], near: int = NEAR) -> NDArray[np.int64]:
     """All pairs (i, j), i < j, of photos whose views differ in at most `near` bits. Shape (m, 2)."""
     index = np.array([position for position, seen in enumerate(views) if seen], dtype=np.int64)
-    packed = np.frombuffer(b"".join(views), np.uint8).reshape(len(index), -1)
+    packed = np.frombuffer(b"".join(views), np.uint8).reshape(len(index), _LOW * _LOW // 8)
     pairs = [np.empty((0, 2), dtype=np.int64)]
     for above in range(0, len(index), _BLOCK):
         for below in range(above, len(index), _BLOCK):

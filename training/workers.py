@@ -35,7 +35,8 @@ def each(
     """
     workers = workers or os.cpu_count() or 1
     columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         results = (
             _serial(work, samples, todo)
             if min(workers, len(todo) // _CHUNK) < 2

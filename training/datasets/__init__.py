@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training.datasets import folder, food101, intel
+from training.datasets import folder, food101, idx, intel, uecfood256
 from training.datasets.dataset import Dataset, Sample, Split, union
 from training.datasets.files import DatasetError, Files, open_files
 
 __all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "open_dataset", "union"]
 
 LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
+    "uecfood256": (uecfood256.read, uecfood256.NEEDS),
+    "uecfood100": (uecfood256.read, uecfood256.NEEDS),
+    "idx": (idx.read, idx.NEEDS),
     "food101": (food101.read, food101.NEEDS),
     "intel": (intel.read, intel.NEEDS),
     "folder": (folder.read, folder.NEEDS),

@@ -96,6 +96,17 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     return _upright(_flatten(image), _orientation(image))
 
 
+def shrink(source: bytes | Path, longest: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a photo, upright, mode RGB or L, and scale it down to at most `longest` pixels in width and height.
+
+    Raises a `PhotoError`, as `read` does.
+    """
+    image, _ = _decode(source, (longest, longest), None, max_pixels)
+    upright = _upright(_flatten(image), _orientation(image))
+    upright.thumbnail((longest, longest), Image.Resampling.BILINEAR)
+    return upright
+
+
 def fit(image: Image.Image, spec: InputSpec, box: Box | None = None) -> NDArray[np.uint8]:
     """Scale `image`, or the part of it inside `box`, to the size of `spec` (antialiased bilinear).
 

@@ -1,0 +1,73 @@
+// The page: photos come in, become cards, and what was answered goes to the history.
+
+import { Card } from "./card.js";
+import { History } from "./history.js";
+import { Photo } from "./photo.js";
+import { Queue } from "./queue.js";
+import { listen } from "./upload.js";
+import { announce, size } from "./words.js";
+
+const ask = document.getElementById("ask");
+const results = document.getElementById("results");
+const history = new History();
+const queue = new Queue(4);
+const maxBytes = Number(ask.dataset.maxBytes);
+let cards = [];
+
+function model() {
+  const { value, dataset } = ask.elements.model.value
+    ? ask.querySelector("input[name=model]:checked")
+    : { value: "", dataset: {} };
+  return { name: value, title: dataset.title ?? value, side: Number(dataset.side) || 0 };
+}
+
+function take(files) {
+  if (!ask.elements.model) return;
+  for (const card of cards) card.photo.forget();
+  cards = files.map(
+    (file) =>
+      new Card(new Photo(file), {
+        model,
+        sends: ask.dataset.feedback === "true",
+        onAnswer: remember,
+        onCorrection: (card, label) => history.correct(card.entry, label),
+      }),
+  );
+  results.replaceChildren(...cards.map((card) => card.element));
+  results.classList.toggle("grid", cards.length > 1);
+  results.hidden = false;
+  document.documentElement.classList.add("answering");
+  results.scrollIntoView({ block: "nearest" });
+  if (cards.length > 1) announce(`${cards.length} photos.`);
+  for (const card of cards) queue.run(() => work(card));
+}
+
+async function work(card) {
+  await card.prepare();
+  if (card.photo.blob.size > maxBytes) {
+    card.fail(`The photo is too large: ${size(card.photo.blob.size)}, and at most ${size(maxBytes)} are read here.`);
+  } else {
+    await card.ask();
+  }
+}
+
+async function remember(card) {
+  const { answer, photo } = card;
+  card.entry = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
+  history.add({
+    id: card.entry,
+    time: new Date().toISOString(),
+    photo: photo.name,
+    model: answer.model,
+    ...answer.predictions[0],
+    sure: answer.sure,
+    milliseconds: answer.milliseconds,
+    thumbnail: await photo.thumbnail().catch(() => null),
+  });
+}
+
+listen(take);
+// Another model is chosen: what is on the page is asked again.
+ask.addEventListener("change", (event) => {
+  if (event.target.name === "model") for (const card of cards) queue.run(() => card.ask());
+});

@@ -1,0 +1,76 @@
+// A photo on its way to the server: scaled down if it is big, upright, with something to show.
+
+const LONGEST_SIDE = 1280;
+const SMALL_ENOUGH = 600_000;
+const THUMBNAIL = 112;
+
+export class Photo {
+  constructor(file) {
+    this.original = file;
+    this.name = file.name || "pasted.png";
+    this.blob = file;
+    this.url = null;
+    this.width = 0;
+    this.height = 0;
+  }
+
+  // What the browser cannot decode (HEIC, TIFF, or no image at all) goes out as it is: the server reads more.
+  async prepare(side) {
+    const longest = Math.max(LONGEST_SIDE, 2 * side);
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(this.original, { imageOrientation: "from-image" });
+    } catch {
+      return;
+    }
+    const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+    this.width = Math.round(bitmap.width * scale);
+    this.height = Math.round(bitmap.height * scale);
+    if (scale < 1 || this.original.size > SMALL_ENOUGH) {
+      const smaller = await draw(bitmap, this.width, this.height).convertToBlob({ type: "image/jpeg", quality: 0.92 });
+      if (smaller.size < this.original.size) this.blob = smaller;
+    }
+    bitmap.close();
+    this.show(this.blob);
+  }
+
+  show(blob) {
+    this.url = URL.createObjectURL(blob);
+  }
+
+  // A small square cut from the middle, as a data: address that the history can keep.
+  async thumbnail() {
+    if (!this.url) return null;
+    const image = new Image();
+    image.src = this.url;
+    await image.decode();
+    const edge = Math.min(image.naturalWidth, image.naturalHeight);
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = THUMBNAIL;
+    const brush = canvas.getContext("2d");
+    white(brush);
+    const [left, top] = [(image.naturalWidth - edge) / 2, (image.naturalHeight - edge) / 2];
+    brush.drawImage(image, left, top, edge, edge, 0, 0, THUMBNAIL, THUMBNAIL);
+    return canvas.toDataURL("image/jpeg", 0.8);
+  }
+
+  forget() {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = null;
+  }
+}
+
+function draw(bitmap, width, height) {
+  const canvas = new OffscreenCanvas(width, height);
+  const brush = canvas.getContext("2d");
+  white(brush);
+  brush.imageSmoothingQuality = "high";
+  brush.drawImage(bitmap, 0, 0, width, height);
+  return canvas;
+}
+
+// Transparent parts lie over white, as on the server.
+function white(brush) {
+  brush.fillStyle = "white";
+  brush.fillRect(0, 0, brush.canvas.width, brush.canvas.height);
+}

@@ -1,0 +1,57 @@
+// The request just made, as programs would make it.
+
+import { announce } from "./words.js";
+
+const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const python = (text) => JSON.stringify(text);
+
+export function curl(name, model) {
+  const url = new URL("/api/v1/predict", location.href);
+  // Inside -F a name goes in quotes of its own: commas and semicolons mean something there.
+  const file = `file=@"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  return [`curl ${shell(url.href)} \\`, `  -F ${shell(file)} \\`, `  -F ${shell(`model=${model}`)} -F top_k=5`].join("\n");
+}
+
+export function requests(name, model) {
+  const url = new URL("/api/v1/predict", location.href);
+  return [
+    "import requests",
+    "",
+    `with open(${python(name)}, "rb") as photo:`,
+    "    answer = requests.post(",
+    `        ${python(url.href)},`,
+    '        files={"file": photo},',
+    `        data={"model": ${python(model)}, "top_k": 5},`,
+    "    )",
+    "answer.raise_for_status()",
+    'for prediction in answer.json()["predictions"]:',
+    "    print(f\"{prediction['probability']:6.1%}  {prediction['label']}\")",
+  ].join("\n");
+}
+
+export function fill(panel, name, model) {
+  panel.querySelector(".curl code").textContent = curl(name, model);
+  panel.querySelector(".python code").textContent = requests(name, model);
+}
+
+export function listen(panel) {
+  for (const button of panel.querySelectorAll("button.copy")) {
+    button.addEventListener("click", async () => {
+      const code = button.parentElement.querySelector("code");
+      await copy(code);
+      button.textContent = "Copied";
+      announce("Copied.");
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  }
+}
+
+// The clipboard needs https; on a plain address of the local network the old way works.
+async function copy(code) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(code.textContent);
+    return;
+  }
+  getSelection().selectAllChildren(code);
+  document.execCommand("copy");
+}

@@ -1,0 +1,141 @@
+"""The input pipeline: cached photos -> altered photos -> batches, for `model.fit` on any of Keras' backends."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Literal
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from training.augmentation import Augmentation, fast, reference
+from training.augmentation.draws import Draws, draw
+
+Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
+"""Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
+
+_ENGINES = {"fast": fast.augment, "keras": reference.augment}
+_AHEAD = 2  # batches that wait to be taken, beside those that the threads work on
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of altered photos, made ahead of their use by worker threads.
+
+    The order and what is drawn for a photo follow from `seed`, `epoch` and the photo's place in `indices` alone: neither
+    from the number of threads nor from what was asked for before. So a run that is taken up again sees what an unbroken
+    one would. These are the batches of one epoch; whoever trains sets `epoch` or makes the next ones, as Keras also reads
+    batches to learn their shapes and gives a data set no sure sign that it trains on them.
+
+    Photos are uint8 from the `fast` engine (a quarter of the copying; a Keras model casts them to its input's float32)
+    and unrounded float32 from the `keras` engine. Every batch is fresh memory, as backends may keep or alias it.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        pixels: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        indices: NDArray[np.int64],
+        *,
+        classes: int,
+        batch_size: int,
+        augmentation: Augmentation | None = None,
+        engine: Literal["fast", "keras"] = "fast",
+        seed: int = 0,
+        shuffle: bool = False,
+        threads: int = 1,
+        epoch: int = 0,
+    ) -> None:
+        """Batches of `pixels[indices]`, where `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
+
+        `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are.
+        """
+        super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
+        self.epoch = epoch
+        self._pixels = np.asarray(pixels)  # rows of a plain array are much cheaper to take than those of a memmap
+        self._labels, self._indices = labels, indices
+        self._classes, self._batch_size = classes, batch_size
+        self._augmentation = augmentation if augmentation and augmentation.alters else None
+        self._engine = _ENGINES[engine]
+        self._seed, self._shuffle, self._threads = seed, shuffle, threads
+        self._running: _Ahead | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self._indices) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Batch `index`; the last one may be smaller."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"There is no batch {index}; an epoch has {len(self)}.")
+        ahead = self._running and self._running.take(index)
+        return ahead.result() if ahead else self._epoch()(index)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.on_epoch_begin()
+        try:
+            yield from map(self.__getitem__, range(len(self)))
+        finally:
+            self.on_epoch_end()
+
+    def on_epoch_begin(self) -> None:
+        """Start the threads. Keras calls this."""
+        self.on_epoch_end()
+        self._running = _Ahead(self._epoch(), len(self), self._threads)
+
+    def on_epoch_end(self) -> None:
+        """Let the threads and all that they made go; call it where an epoch is broken off. Keras calls it otherwise.
+
+        Keras' TensorFlow backend never frees a data set and goes on to ask for batches. They are then made when asked for.
+        """
+        if self._running:
+            self._running.stop()
+        self._running = None
+
+    def _epoch(self) -> Callable[[int], Batch]:
+        """What makes the batch of a given number in this epoch."""
+        rng = np.random.default_rng((self._seed, self.epoch))
+        count, (height, width) = len(self._indices), self._pixels.shape[1:3]
+        order = rng.permutation(count) if self._shuffle else np.arange(count)
+        draws = draw(self._augmentation, height, width, count, rng) if self._augmentation else None
+        return partial(self._make, order, draws)
+
+    def _make(self, order: NDArray[np.int64], draws: Draws | None, index: int) -> Batch:
+        places = order[index * self._batch_size : (index + 1) * self._batch_size]
+        which = self._indices[places]
+        labels = np.zeros((len(which), self._classes), np.float32)
+        labels[np.arange(len(which)), self._labels[which]] = 1
+        if self._augmentation is None or draws is None:
+            return self._pixels[which], labels
+        return self._engine(self._pixels, which, draws[places], self._augmentation), labels
+
+
+class _Ahead:
+    """Threads that make the batches after the one that is taken."""
+
+    def __init__(self, make: Callable[[int], Batch], count: int, threads: int) -> None:
+        self._make, self._count = make, count
+        self._ahead = threads + _AHEAD
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batches")
+        self._pending: dict[int, Future[Batch]] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def take(self, index: int) -> Future[Batch] | None:
+        """Batch `index`, begun at the latest now as are the next ones; none where the threads have been stopped."""
+        with self._lock:
+            if self._stopped:
+                return None
+            wanted = range(index, min(index + 1 + self._ahead, self._count))
+            for passed in self._pending.keys() - set(wanted):
+                self._pending.pop(passed).cancel()
+            for one in wanted:
+                if one not in self._pending:
+                    self._pending[one] = self._pool.submit(self._make, one)
+            return self._pending.pop(index)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            self._pending.clear()
+        self._pool.shutdown(wait=False)

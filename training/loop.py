@@ -190,7 +190,7 @@ class _Pixels:
             seed=self._recipe.seed,
             shuffle=augmented,
             threads=self._threads,
-            start_epoch=epoch,
+            epoch=epoch,
         )
 
 

@@ -1,10 +1,12 @@
 """The input pipeline: cached photos -> altered photos -> batches, for `model.fit` on any of Keras' backends."""
 
+import math
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -16,17 +18,19 @@ from training.augmentation.draws import Draws, draw
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
 
-_ENGINES = {"fast": fast.augment, "keras": reference.augment}
+Engine = Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], NDArray[Any]]
+
+_ENGINES: dict[str, Engine] = {"fast": fast.augment, "keras": reference.augment}
 _AHEAD = 2  # batches that wait to be taken, beside those that the threads work on
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of altered photos, made ahead of their use by worker threads.
 
-    The order and what is drawn for a photo follow from `seed`, `epoch` and the photo's place in `indices` alone: neither
+    The order and what is drawn for a photo follow from `seed`, `epoch` and the photo's place in `indices` alone, not
     from the number of threads nor from what was asked for before. So a run that is taken up again sees what an unbroken
-    one would. These are the batches of one epoch; whoever trains sets `epoch` or makes the next ones, as Keras also reads
-    batches to learn their shapes and gives a data set no sure sign that it trains on them.
+    one would. These are the batches of one epoch; whoever trains sets `epoch` or makes the next ones, as Keras also
+    reads batches to learn their shapes and gives a data set no sure sign that it trains on them.
 
     Photos are uint8 from the `fast` engine (a quarter of the copying; a Keras model casts them to its input's float32)
     and unrounded float32 from the `keras` engine. Every batch is fresh memory, as backends may keep or alias it.
@@ -44,12 +48,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         engine: Literal["fast", "keras"] = "fast",
         seed: int = 0,
         shuffle: bool = False,
-        threads: int = 1,
+        threads: int | None = None,
         epoch: int = 0,
     ) -> None:
-        """Batches of `pixels[indices]`, where `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
+        """Batches of `pixels[indices]`; `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
 
-        `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are.
+        `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are. `threads`
+        work ahead: as many as there are cores where it is None.
         """
         super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
         self.epoch = epoch
@@ -58,11 +63,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._classes, self._batch_size = classes, batch_size
         self._augmentation = augmentation if augmentation and augmentation.alters else None
         self._engine = _ENGINES[engine]
-        self._seed, self._shuffle, self._threads = seed, shuffle, threads
+        self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
         self._running: _Ahead | None = None
 
     def __len__(self) -> int:
-        return -(-len(self._indices) // self._batch_size)
+        return math.ceil(len(self._indices) / self._batch_size)
 
     def __getitem__(self, index: int) -> Batch:
         """Batch `index`; the last one may be smaller."""
@@ -86,7 +91,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def on_epoch_end(self) -> None:
         """Let the threads and all that they made go; call it where an epoch is broken off. Keras calls it otherwise.
 
-        Keras' TensorFlow backend never frees a data set and goes on to ask for batches. They are then made when asked for.
+        Keras' TensorFlow backend never frees a data set and goes on to ask for batches. Then they are made one by one.
         """
         if self._running:
             self._running.stop()

@@ -1,8 +1,8 @@
 """ZCA whitening matrices in bounded memory: whole for small photos, of low rank for others.
 
-ImageDataGenerator takes the singular value decomposition X.T = U diag(s) V of the n centred photos, holding all of them
-in memory, and whitens with U diag(sqrt(n) / (s + epsilon)) U.T. Here U and s are the eigenvectors of X.T X and the roots
-of its eigenvalues, and photos are only ever read in chunks.
+ImageDataGenerator takes the singular value decomposition X.T = U diag(s) V of the n centred photos, all of them in
+memory, and whitens with U diag(sqrt(n) / (s + epsilon)) U.T. Here U and s are the eigenvectors of X.T X and the roots of
+its eigenvalues, and photos are only ever read in chunks.
 """
 
 from collections.abc import Callable, Iterator
@@ -64,4 +64,5 @@ def _half(
     """`directions` that carry any energy, each times the root of its factor in the whitening matrix."""
     kept = energy > energy[-1] * len(energy) * np.finfo(np.float64).eps
     factors = np.sqrt(count) / (np.sqrt(energy[kept]) + epsilon)
-    return directions[:, kept] * np.sqrt(factors)
+    half: NDArray[np.float64] = directions[:, kept] * np.sqrt(factors)
+    return half

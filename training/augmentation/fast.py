@@ -81,10 +81,9 @@ def _wrap(places: NDArray[np.float64], period: int) -> NDArray[np.float64]:
 
 def _levels(photo: NDArray[np.uint8], intensity: float, factor: float) -> NDArray[np.uint8]:
     """What becomes of each of the 256 grey levels: `apply_channel_shift`, then `apply_brightness_shift` of Keras."""
-    levels = np.arange(256.0)
+    levels: NDArray[np.float64] = np.arange(256.0)
     if not np.isnan(intensity):
         levels = np.clip(levels + intensity, photo.min(), photo.max())
-    if np.isnan(factor):
-        return np.rint(levels).astype(np.uint8)
-    # Both steps are Pillow's, which cuts decimals off.
-    return np.clip(np.floor(np.floor(levels) * factor), 0, 255).astype(np.uint8)
+    # Brightness is Pillow's, which cuts decimals off before and after.
+    levels = np.rint(levels) if np.isnan(factor) else np.clip(np.floor(levels) * factor, 0, 255)
+    return levels.astype(np.uint8)

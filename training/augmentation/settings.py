@@ -14,6 +14,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
 
 
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]
+
+
 def _shift(value: Any) -> int | float | tuple[float, ...]:
     if _is_number(value) and value >= 0:
         return value  # type: ignore[no-any-return]
@@ -28,7 +32,7 @@ def _shift(value: Any) -> int | float | tuple[float, ...]:
 def _zoom(value: Any) -> float | tuple[float, float]:
     if _is_number(value) and value >= 0:
         return value  # type: ignore[no-any-return]
-    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_number, value)) and value[0] <= value[1]:
+    if _is_pair(value):
         return value[0], value[1]
     raise ValueError("give a number z of at least 0, for factors from 1 - z to 1 + z, or the pair [lowest, highest]")
 
@@ -36,12 +40,7 @@ def _zoom(value: Any) -> float | tuple[float, float]:
 def _brightness(value: Any) -> tuple[float, float] | None:
     if value is None:
         return None
-    if (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and all(map(_is_number, value))
-        and 0 <= value[0] <= value[1]
-    ):
+    if _is_pair(value) and value[0] >= 0:
         return value[0], value[1]
     raise ValueError("give the pair [lowest, highest] of factors of at least 0; 1 leaves a photo as it is")
 
@@ -105,7 +104,7 @@ class Augmentation(BaseModel):
             raise ValueError("zca_whitening replaces featurewise_std_normalization: leave one of them out")
         if self.samplewise_center and self.featurewise_center:
             raise ValueError(
-                "samplewise_center changes photos before the statistics of featurewise_center and zca_whitening, which are "
+                "samplewise_center changes photos before the statistics of featurewise_center and zca_whitening, "
                 "those of raw photos, are taken off them: choose either samplewise_* or featurewise_* and zca_*"
             )
         if self.zca_rank and not self.zca_whitening:
@@ -134,8 +133,8 @@ class Augmentation(BaseModel):
         size = f"{spec.height} x {spec.width} x {spec.channels}"
         if self.zca_rank is None and 4 * features**2 > LARGEST_MODEL:
             raise ValueError(
-                f"zca_rank: whitening photos of {size} whole takes a matrix of {4 * features**2 / 1e6:,.0f} MB in the model. "
-                f"Set zca_rank, the number of directions to whiten (at most {most} here), or take smaller photos."
+                f"zca_rank: whitening photos of {size} whole takes a matrix of {4 * features**2 / 1e6:,.0f} MB in the "
+                f"model. Set zca_rank, the number of directions to whiten (at most {most} here), or take smaller photos."
             )
         if self.zca_rank is not None and self.zca_rank > most:
             raise ValueError(

@@ -25,7 +25,7 @@ def optimizer(
         case "adam":
             built = keras.optimizers.Adam(rate, **common)
         case "adamw":
-            built = keras.optimizers.AdamW(rate, **common)
+            built = keras.optimizers.AdamW(rate, **{**common, "weight_decay": settings.weight_decay})
     if settings.weight_decay:
         # Decay is for kernels: pulling biases and batch norm's scales to zero regularizes nothing.
         built.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

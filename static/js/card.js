@@ -1,7 +1,7 @@
 // A card: one photo, from the moment it is given to its answer, and what can be asked about it.
 
 import { paint } from "./explain.js";
-import { describe, explain, predict, tellRightLabel } from "./service.js";
+import { describe, explain, predict, preview, tellRightLabel } from "./service.js";
 import { fill, listen as listenSnippets } from "./snippets.js";
 import { announce, duration, percent, size, spell } from "./words.js";
 
@@ -9,6 +9,10 @@ let cards = 0;
 
 export class Card {
   #asked = 0;
+  #currentModel;
+  #sends;
+  #onAnswer;
+  #onCorrection;
 
   // `model` gives the picker's present choice; `onAnswer(card)` and `onCorrection(card, label)` are told what happens.
   constructor(photo, { model, sends, onAnswer, onCorrection }) {
@@ -21,7 +25,10 @@ export class Card {
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.#name();
     this.#find("img").addEventListener("error", () => this.#showTile());
-    this.#find(".again").addEventListener("click", () => this.ask());
+    this.#find(".again").addEventListener("click", () => {
+      this.element.focus();
+      this.ask();
+    });
     this.#find(".wrong").addEventListener("submit", (event) => this.#correct(event));
     this.#find(".slider input").addEventListener("input", () => this.#fade());
     for (const button of this.element.querySelectorAll("[data-panel]")) {
@@ -30,11 +37,6 @@ export class Card {
     listenSnippets(this.#find(".code"));
     this.#showTile();
   }
-
-  #currentModel;
-  #sends;
-  #onAnswer;
-  #onCorrection;
 
   async prepare() {
     await this.photo.prepare(this.#currentModel().side);
@@ -57,17 +59,23 @@ export class Card {
       this.answer = answer;
       this.model = { ...model, name: answer.model };
       this.#showAnswer();
+      if (!this.photo.url) {
+        // The browser cannot decode it, the server could.
+        this.photo.show(await preview(this.photo));
+        this.#showPhoto();
+      }
       this.#onAnswer(this);
     } catch (problem) {
-      if (turn === this.#asked) this.fail(problem.message);
+      if (turn === this.#asked) this.fail(problem);
     }
   }
 
-  fail(reason) {
+  fail(problem) {
     this.#state("failed", "");
-    this.#find(".reason").textContent = reason;
+    this.#find(".reason").textContent = problem.message;
+    this.#find(".again").hidden = !problem.passing;
     this.#find(".failure").hidden = false;
-    announce(`${this.photo.name}: ${reason}`);
+    announce(`${this.photo.name}: ${problem.message}`);
   }
 
   #find(selector) {
@@ -105,6 +113,9 @@ export class Card {
     const image = this.#find("img");
     image.src = this.photo.url;
     image.alt = `Your photo ${this.photo.name}`;
+    image.addEventListener("load", () => {
+      this.#find(".photo").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+    });
     image.hidden = false;
     this.#find(".tile").hidden = true;
   }

@@ -4,6 +4,7 @@ import { Card } from "./card.js";
 import { History } from "./history.js";
 import { Photo } from "./photo.js";
 import { Queue } from "./queue.js";
+import { Problem } from "./service.js";
 import { listen } from "./upload.js";
 import { announce, size } from "./words.js";
 
@@ -15,10 +16,8 @@ const maxBytes = Number(ask.dataset.maxBytes);
 let cards = [];
 
 function model() {
-  const { value, dataset } = ask.elements.model.value
-    ? ask.querySelector("input[name=model]:checked")
-    : { value: "", dataset: {} };
-  return { name: value, title: dataset.title ?? value, side: Number(dataset.side) || 0 };
+  const chosen = ask.querySelector("[name=model]:checked, [name=model][type=hidden]");
+  return { name: chosen.value, title: chosen.dataset.title, side: Number(chosen.dataset.side) };
 }
 
 function take(files) {
@@ -43,12 +42,17 @@ function take(files) {
 }
 
 async function work(card) {
-  await card.prepare();
-  if (card.photo.blob.size > maxBytes) {
-    card.fail(`The photo is too large: ${size(card.photo.blob.size)}, and at most ${size(maxBytes)} are read here.`);
-  } else {
-    await card.ask();
+  try {
+    await card.prepare();
+    const bytes = card.photo.blob.size;
+    if (bytes > maxBytes) {
+      throw new Problem(`The photo is too large: it has ${size(bytes)}, and at most ${size(maxBytes)} are read here.`);
+    }
+  } catch (problem) {
+    card.fail(problem);
+    return;
   }
+  await card.ask();
 }
 
 async function remember(card) {

@@ -1,5 +1,7 @@
 // A photo on its way to the server: scaled down if it is big, upright, with something to show.
 
+import { Problem } from "./service.js";
+
 const LONGEST_SIDE = 1280;
 const SMALL_ENOUGH = 600_000;
 const THUMBNAIL = 112;
@@ -21,6 +23,7 @@ export class Photo {
     try {
       bitmap = await createImageBitmap(this.original, { imageOrientation: "from-image" });
     } catch {
+      await this.#check();
       return;
     }
     const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
@@ -34,8 +37,17 @@ export class Photo {
     this.show(this.blob);
   }
 
+  // A folder that was dropped looks like a file until it is read.
+  async #check() {
+    try {
+      await this.original.slice(0, 1).arrayBuffer();
+    } catch {
+      throw new Problem("This cannot be read as a file. If it is a folder, choose the photos inside it.");
+    }
+  }
+
   show(blob) {
-    this.url = URL.createObjectURL(blob);
+    if (blob) this.url = URL.createObjectURL(blob);
   }
 
   // A small square cut from the middle, as a data: address that the history can keep.

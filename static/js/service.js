@@ -12,8 +12,13 @@ const WORDS = {
   504: "The server took too long to answer.",
 };
 
-// What went wrong, in words for the person who looks at the page.
-export class Problem extends Error {}
+// What went wrong, in words for the person who looks at the page. A passing problem may be gone the next time.
+export class Problem extends Error {
+  constructor(message, { passing = false } = {}) {
+    super(message);
+    this.passing = passing;
+  }
+}
 
 export function predict(photo, model, onWait) {
   return post("/api/v1/predict", form({ file: photo, model, top_k: 5 }), onWait);
@@ -25,6 +30,12 @@ export function explain(photo, model, onWait) {
 
 export function tellRightLabel(photo, model, label, onWait) {
   return post("/api/v1/feedback", form({ file: photo, model, label }), onWait);
+}
+
+// A JPEG of a photo that the browser cannot decode itself.
+export async function preview(photo) {
+  const response = await reach("/preview", { method: "POST", body: form({ file: photo }) });
+  return response.ok ? response.blob() : null;
 }
 
 export async function describe(model) {
@@ -56,12 +67,13 @@ async function reach(path, options) {
   try {
     return await fetch(path, options);
   } catch {
-    throw new Problem("The server cannot be reached. Check the connection, then try again.");
+    throw new Problem("The server cannot be reached. Check the connection, then try again.", { passing: true });
   }
 }
 
 async function read(response) {
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new Problem(body.detail || WORDS[response.status] || `The server answered with an error (${response.status}).`);
+  const words = WORDS[response.status] ?? `The server answered with an error (${response.status}).`;
+  throw new Problem(body.detail ?? words, { passing: response.status === 429 || response.status >= 500 });
 }

@@ -1,11 +1,10 @@
 """Every photo of a data set decoded once, into one memory-mapped array on disk.
 
-A folder per (data set, size, fit) with three files: ``pixels`` (uint8, row after row), ``state`` (a byte per photo: 0 to do,
-1 done, 2 broken), and ``index.json``, written last. A row is written before its byte of state, so a build that was killed
-goes on where it stopped.
+A folder per (data set, size, fit) with three files: ``pixels`` (uint8, row after row), ``state`` (a byte per photo:
+0 to do, 1 done, 2 broken), and ``index.json``, written last. A row is written before its byte of state, so a build that
+was killed goes on where it stopped.
 """
 
-import errno
 import json
 import os
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models import pixels as decoder
 from models.pixels import InputSpec, PhotoError
 from training import storage
 from training import workers as pool
@@ -53,13 +53,13 @@ def build(
 ) -> Cache:
     """The cache of a data set at a size, built where it does not exist yet.
 
-    `root` is by default `storage.default_root()`, `workers` the number of cores. Raises `StorageError` where the disk is
-    full and `DatasetError` where no photo can be decoded.
+    `root` is by default `storage.default_root()`, `workers` the number of cores. Raises `StorageError` where the disk
+    is full and `DatasetError` where no photo can be decoded.
     """
     if crop_boxes:
         dataset = dataset.crops()
     shape = "x".join(str(side) for side in spec.shape)
-    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}"
+    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-{storage.version(decoder)}"
     folder = (root or storage.default_root()) / key
     index = folder / "index.json"
     if not index.exists():
@@ -80,35 +80,24 @@ def build(
 def _fill(folder: Path, dataset: Dataset, spec: InputSpec, workers: int | None) -> None:
     row = int(np.prod(spec.shape))
     total = len(dataset.samples)
-    state = folder / "state"
-    pixels = folder / "pixels"
-    started = pixels.stat().st_blocks * 512 if pixels.exists() else 0
-    storage.ensure_space(folder, total * row - started)
-    broken: dict[int, str] = {}
-    try:
-        for file in (state, pixels):
+    pixels, state = folder / "pixels", folder / "state"
+    written = pixels.stat().st_blocks * 512 if pixels.exists() else 0
+    storage.ensure_space(folder, total * row - written)
+    with storage.explaining_full_disk(folder.parent):
+        for file, size in ((pixels, total * row), (state, total)):
             file.touch()
-            os.truncate(file, total * (row if file is pixels else 1))
-        # Broken ones are tried again for their reason.
-        todo = np.flatnonzero(np.fromfile(state, np.uint8) != 1).tolist()
+            os.truncate(file, size)
+        # Those found broken are tried again, for the reason.
+        todo = np.flatnonzero(np.fromfile(state, np.uint8) != _DONE[0]).tolist()
         work = partial(_decode, spec, pixels, state)
-        for index, reason in pool.each(work, dataset.samples, todo, title="Decoding", workers=workers):
-            if reason:
-                broken[index] = reason
+        results = pool.each(work, dataset.samples, todo, title="Decoding", workers=workers)
+        broken = {index: reason for index, reason in results if reason}
         rows = _close_gaps(pixels, total, row, sorted(broken))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise storage.StorageError(
-            f"The disk is full: {total * row / 1e9:.2f} GB are needed in {folder.parent}. Free some, for instance with "
-            "`foodscene data cache clear`, and start again: it goes on where it stopped."
-        ) from error
     if not len(rows):
-        raise DatasetError(f"None of the {total} photos of {dataset.name} can be decoded, the first: {broken[0]}")
-    names = {dataset.samples[index].name: reason for index, reason in broken.items()}
-    storage.write_bytes(
-        folder / "index.json", json.dumps({"rows": rows.tolist(), "broken": list(names.items())}).encode()
-    )
+        reason = broken.get(0, "there are none")
+        raise DatasetError(f"{dataset.name} has no photo that can be decoded, of {total}. The first: {reason}")
+    names = [(dataset.samples[index].name, reason) for index, reason in broken.items()]
+    storage.write_bytes(folder / "index.json", json.dumps({"rows": rows.tolist(), "broken": names}).encode())
 
 
 def _decode(spec: InputSpec, pixels: Path, state: Path, index: int, sample: Sample) -> str | None:

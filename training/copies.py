@@ -13,8 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 NEAR = 40
-"""Chosen by eye: all the pairs of different files at up to 40 bits, 28 in the Intel archive and 4 in ten dishes of Food-101,
-show the same view. Unrelated photos differ in 128 bits on average."""
+"""Chosen by eye: all the pairs of different files at up to 40 bits, 28 in the Intel archive and 4 in ten dishes of
+Food-101, show the same view. Unrelated photos differ in 128 bits on average."""
 
 SIDE = 32
 _LOW = 16
@@ -25,7 +25,7 @@ def view(photo: NDArray[np.uint8]) -> bytes:
     """The perceptual hash of a gray picture of shape (32, 32), uint8: 32 bytes, none where it is of one colour.
 
     Whether each of the 16 x 16 lowest frequencies of the discrete cosine transform is above their median, as in pHash
-    (C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010), which has 8 x 8: with those,
+    (C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010). That has 8 x 8: there,
     simple compositions such as a horizon or a plate collide.
     """
     if photo.std() < 4:
@@ -50,7 +50,7 @@ def near_pairs(views: Sequence[bytes], near: int = NEAR) -> NDArray[np.int64]:
 
 
 def groups(contents: Sequence[bytes], views: Sequence[bytes]) -> NDArray[np.int64]:
-    """A number per photo, shape (n,), which photos share that are copies of each other, directly or by others between."""
+    """A number per photo, shape (n,): the same for copies of each other, directly or by way of others."""
     total = len(contents)
     numbers: dict[bytes, int] = {}
     exact = np.array([total + numbers.setdefault(content, len(numbers)) for content in contents], dtype=np.int64)

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 
 from models.pixels import InputSpec
 from training import cache, splits
 from training.datasets import Dataset, DatasetError, open_dataset, union
 from training.splits import Fractions
-from training.survey import survey
+from training.survey import Survey, survey
 
 Source = Path | Dataset
 
@@ -60,7 +61,7 @@ def load(
     if crop_boxes:
         dataset = dataset.crops()
     decoded = cache.build(dataset, spec)
-    assigned, dropped = divide(dataset, fractions=fractions, seed=seed)
+    assigned, dropped = divide(dataset, survey(dataset), fractions=fractions, seed=seed)
     kept = assigned[decoded.rows]
     train, validation, test = (np.flatnonzero(kept == code) for code in range(len(splits.SPLITS)))
     data = Data(
@@ -77,7 +78,7 @@ def load(
         dropped=dropped,
     )
     for broken in decoded.broken[:10]:
-        console.print(f"[yellow]Left out:[/] {broken.name}: {broken.reason}", highlight=False)
+        console.print(f"[yellow]Left out:[/] {escape(f'{broken.name}: {broken.reason}')}", highlight=False)
     if len(decoded.broken) > 10:
         console.print(f"[yellow]Left out:[/] {len(decoded.broken) - 10} more photos that are broken")
     if dropped:
@@ -86,12 +87,13 @@ def load(
     return data
 
 
-def divide(dataset: Dataset, *, fractions: Fractions, seed: int) -> tuple[NDArray[np.int64], int]:
+def divide(
+    dataset: Dataset, facts: Survey, *, fractions: Fractions = (0.7, 0.2, 0.1), seed: int = 0
+) -> tuple[NDArray[np.int64], int]:
     """The split of every sample as an index into `splits.SPLITS`, shape (n,), and how many were dropped as copies.
 
     -1 for samples that are in none: without a label, or a copy of one in a later split.
     """
-    facts = survey(dataset)
     own = [sample.split for sample in dataset.samples]
     ends = np.cumsum(dataset.parts or (len(own),)).tolist()
     try:
@@ -117,6 +119,6 @@ def _look_for_gaps(data: Data, console: Console) -> None:
         if len(absent):
             names = ", ".join(data.classes[label] for label in absent[:10]) + (" …" if len(absent) > 10 else "")
             console.print(
-                f"[yellow]No {split} photos[/] of {len(absent)} of {len(data.classes)} classes: {names}. "
+                f"[yellow]No {split} photos[/] of {len(absent)} of {len(data.classes)} classes: {escape(names)}. "
                 "Add photos, or try other fractions or another seed."
             )

@@ -24,8 +24,9 @@ def assign(
 ) -> NDArray[np.int64]:
     """The split of every photo, as an index into `SPLITS`, shape (n,).
 
-    `contents` are the hashes of the photos' bytes. A photo's `own` split is kept, except that the splits which no photo has
-    are taken from the training side, in the proportion of `fractions`. Raises `ValueError` for meaningless fractions.
+    `contents` are the hashes of the photos' bytes. A photo's `own` split is kept, except that the splits which no photo
+    has are taken from the training side, in the proportion of `fractions`. Raises `ValueError` for meaningless
+    fractions.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not 0.999 < sum(fractions) < 1.001 or fractions[0] == 0:
         raise ValueError(f"The shares of training, validation and test must add up to 1, not {fractions}.")

@@ -1,11 +1,14 @@
-"""Where what was computed from a data set once is kept: unpacked archives, decoded photos, hashes."""
+"""Where what was computed from a data set once is kept: unpacked archives, decoded photos, what was found of them."""
 
+import errno
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 
@@ -44,6 +47,11 @@ def clear(root: Path) -> list[Entry]:
     return removed
 
 
+def version(*modules: ModuleType) -> str:
+    """8 digits that change with the code of `modules`: what other code computed is computed again."""
+    return f"{zlib.crc32(b''.join(Path(module.__file__ or '').read_bytes() for module in modules)):08x}"
+
+
 def ensure_space(folder: Path, size: int) -> None:
     """Create `folder`. Raises `StorageError` where it cannot be, or fewer than `size` bytes are free there."""
     try:
@@ -64,8 +72,26 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     ensure_space(path.parent, len(content))
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    with explaining_full_disk(path.parent):
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def explaining_full_disk(folder: Path) -> Iterator[None]:
+    """Say what to do where the block finds the disk full. Raises `StorageError` then."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise StorageError(
+            f"{folder} is full. Free some space, for instance with `foodscene data cache clear`, or set FOODSCENE_CACHE "
+            "to a folder on a larger disk. What was written is kept, and the next start goes on from there."
+        ) from error
 
 
 @contextmanager
@@ -74,7 +100,8 @@ def writing(folder: Path) -> Iterator[Path]:
     ensure_space(folder.parent, 0)
     temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
     try:
-        yield temporary
+        with explaining_full_disk(folder.parent):
+            yield temporary
         try:
             temporary.rename(folder)
         except OSError:

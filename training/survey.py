@@ -59,7 +59,7 @@ class Survey:
 
 def survey(dataset: Dataset, *, root: Path | None = None, workers: int | None = None) -> Survey:
     """The facts of every photo. Takes one pass over the photos the first time, on `workers` processes (all cores)."""
-    path = (root or storage.default_root()) / f"survey-{dataset.name}-{dataset.fingerprint[:12]}" / "facts.json"
+    path = (root or storage.default_root()) / _folder(dataset) / "facts.json"
     if not path.exists():
         found = pool.each(_facts, dataset.samples, range(len(dataset.samples)), title="Surveying", workers=workers)
         rows = [(fact.content.hex(), fact.view.hex(), *fact[2:]) for _, fact in found]
@@ -67,6 +67,10 @@ def survey(dataset: Dataset, *, root: Path | None = None, workers: int | None = 
     return Survey(
         [Facts(bytes.fromhex(row[0]), bytes.fromhex(row[1]), *row[2:]) for row in json.loads(path.read_text())]
     )
+
+
+def _folder(dataset: Dataset) -> str:
+    return f"survey-{dataset.name}-{dataset.fingerprint[:12]}-{storage.version(pixels, copies)}"
 
 
 def _facts(_: int, sample: Sample) -> Facts:

@@ -9,12 +9,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.datasets import Sample
+from training.datasets import DatasetError, Sample
 
 T = TypeVar("T")
 _CHUNK = 64
@@ -62,6 +63,10 @@ def _parallel(
     try:
         for chunk, results in zip(chunks, pool.map(_chunk, [work] * len(chunks), chunks), strict=True):
             yield from zip(chunk, results, strict=True)
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "A process that decodes photos was killed, perhaps for want of memory. Start again."
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.datasets import folder, food101, idx, intel, uecfood256
+from training.datasets.archives import open_files
 from training.datasets.dataset import Dataset, Sample, Split, union
-from training.datasets.files import DatasetError, Files, open_files
+from training.datasets.files import DatasetError, Files
 
 __all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "open_dataset", "union"]
 

@@ -86,7 +86,7 @@ class Dataset:
 
 
 def union(datasets: Iterable[Dataset]) -> Dataset:
-    """Several data sets as one: classes in the order given (one where two share its name), each photo's own split kept."""
+    """Several data sets as one: classes in the order given, one where two share a name; each photo's own split kept."""
     members = list(datasets)
     classes = list(dict.fromkeys(label for dataset in members for label in dataset.classes))
     samples: list[Sample] = []

@@ -45,7 +45,8 @@ class Pictures(Files):
 def read(files: Files, name: str) -> Dataset | None:
     """The data set in `files`, or None where they are laid out otherwise.
 
-    Classes are ``0`` … ``9``, or the garments where the name has "fashion" in it. Raises `DatasetError` for damaged files.
+    Classes are ``0`` … ``9``, or the garments where the path has "fashion" in it. Raises `DatasetError` for damaged
+    files.
     """
     pictures: dict[Split, NDArray[np.uint8]] = {}
     labels: dict[Split, NDArray[np.uint8]] = {}
@@ -54,20 +55,15 @@ def read(files: Files, name: str) -> Dataset | None:
         if not match:
             continue
         split: Split = "train" if match[1] == "train" else "test"
-        beside = [
-            other
-            for other in (
-                entry.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz") + end
-                for end in ("", ".gz")
-            )
-            if other in files.entries
-        ]
+        # The last of each word: folders may be called "images" too.
+        labels_name = "idx1".join("labels".join(entry.rsplit("images", 1)).rsplit("idx3", 1)).removesuffix(".gz")
+        beside = [other for other in (labels_name, f"{labels_name}.gz") if other in files.entries]
         if not beside:
             raise DatasetError(f"{files.path}: {entry} has no labels beside it.")
         pictures[split], labels[split] = _array(files, entry, 3), _array(files, beside[0], 1)
         if len(pictures[split]) != len(labels[split]):
             raise DatasetError(
-                f"{files.path}: {entry} has {len(pictures[split])} pictures and {beside[0]} {len(labels[split])} labels."
+                f"{files.path}: {entry} has {len(pictures[split])} pictures and {len(labels[split])} labels."
             )
     if not pictures:
         return None

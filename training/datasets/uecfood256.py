@@ -1,4 +1,4 @@
-"""UECFOOD-256 and UECFOOD-100: a folder per category id, their names in ``category.txt``, boxes in each ``bb_info.txt``.
+"""UECFOOD-256 and UECFOOD-100: a folder per category id, names in ``category.txt``, boxes in each ``bb_info.txt``.
 
 Ids are numbers with gaps and in no order that text would sort them in: `2` comes before `10`.
 """
@@ -65,7 +65,7 @@ def _categories(text: str, where: str) -> dict[int, str]:
 
 
 def _boxes(text: str, where: str) -> dict[str, list[Box]]:
-    """Boxes by the photo's name without its ending: lines of ``img x1 y1 x2 y2`` in pixels, the corners included."""
+    """Boxes by the photo's name without its ending: lines of ``img x1 y1 x2 y2`` in pixels."""
     found: dict[str, list[Box]] = {}
     for line in text.splitlines():
         words = line.split()

@@ -1,0 +1,75 @@
+"""`foodscene data`: look into data sets, and into the cache of what was computed from them."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
+
+DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
+Layout = Annotated[str | None, typer.Option(help="The archive's layout, where it should not be found out.")]
+Crops = Annotated[bool, typer.Option("--crop-boxes", help="Show the parts of photos that the archive's boxes mark.")]
+
+
+class CacheAction(StrEnum):
+    """What can be done to the cache."""
+
+    list = "list"
+    clear = "clear"
+
+
+@data.command()
+def check(
+    path: DataPath,
+    layout: Layout = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything found, for programs.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write a page with contact sheets to this file.")] = None,
+) -> None:
+    """Find what is wrong: broken photos, copies, contradicting labels, leaks. Exit status 1 if anything is."""
+    from rich.console import Console
+
+    from training import doctor, doctor_report
+    from training.datasets import open_dataset
+
+    found = doctor.examine(open_dataset(path, layout))
+    if report:
+        report.write_text(doctor_report.html(found))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+    else:
+        doctor_report.print_report(found, Console())
+    raise typer.Exit(int(found.wrong))
+
+
+@data.command()
+def show(
+    path: DataPath,
+    layout: Layout = None,
+    crop_boxes: Crops = False,
+    per_class: Annotated[int, typer.Option(min=1, max=100, help="Photos of each class.")] = 12,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = None,
+) -> None:
+    """Draw a contact sheet: some photos of every class."""
+    from training import contact_sheet
+    from training.datasets import open_dataset
+
+    dataset = open_dataset(path, layout)
+    target = output or Path(f"{dataset.name}.png")
+    contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class).save(target)
+    typer.echo(target)
+
+
+@data.command()
+def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -> None:
+    """List what was computed from data sets and kept, or clear it. It lies where FOODSCENE_CACHE points."""
+    from training import storage
+
+    root = storage.default_root()
+    entries = storage.clear(root) if action is CacheAction.clear else storage.entries(root)
+    for entry in entries:
+        typer.echo(f"{entry.size / 1e6:10.1f} MB  {entry.path.name}")
+    verb = "cleared from" if action is CacheAction.clear else "in"
+    typer.echo(f"{sum(entry.size for entry in entries) / 1e6:10.1f} MB  {verb} {root}")

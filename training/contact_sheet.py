@@ -1,0 +1,53 @@
+"""Pictures of many photos at once."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from models.pixels import InputSpec, PhotoError
+from training.datasets import Dataset, DatasetError, Sample
+
+_GAP, _LINE, _MARGIN = 4, 16, 12
+
+
+def thumbnail(sample: Sample, side: int = 96) -> Image.Image:
+    """The photo within a square of `side` pixels, gray where it cannot be decoded."""
+    try:
+        return Image.fromarray(sample.pixels(InputSpec(side, side, 3, "pad")))
+    except (PhotoError, DatasetError):
+        return Image.new("RGB", (side, side), "lightgray")
+
+
+def data_url(sample: Sample, side: int = 128) -> str:
+    """The thumbnail as a JPEG within an address, for a page that is one file."""
+    target = BytesIO()
+    thumbnail(sample, side).save(target, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{b64encode(target.getvalue()).decode()}"
+
+
+def draw(rows: Sequence[tuple[str, Sequence[Sample]]], side: int = 96) -> Image.Image:
+    """A picture with a row of thumbnails under each title."""
+    columns = max((len(samples) for _, samples in rows), default=1)
+    height = _LINE + side + 2 * _GAP
+    sheet = Image.new("RGB", (columns * (side + _GAP) + 2 * _MARGIN, len(rows) * height + 2 * _MARGIN), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    for number, (title, samples) in enumerate(rows):
+        top = _MARGIN + number * height
+        pen.text((_MARGIN, top), title, fill="black", font=font)
+        for column, sample in enumerate(samples):
+            sheet.paste(thumbnail(sample, side), (_MARGIN + column * (side + _GAP), top + _LINE + _GAP // 2))
+    return sheet
+
+
+def classes(dataset: Dataset, per_class: int = 12) -> Image.Image:
+    """A row per class, of photos taken evenly over the class."""
+    labels = np.array([-1 if sample.label is None else sample.label for sample in dataset.samples])
+    rows = []
+    for label, name in enumerate(dataset.classes):
+        members = np.flatnonzero(labels == label)
+        chosen = members[np.linspace(0, len(members) - 1, min(per_class, len(members))).astype(int)]
+        rows.append((f"{name} ({len(members)})", [dataset.samples[index] for index in chosen]))
+    return draw(rows)

@@ -4,8 +4,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.problems import ProblemDetails
+
 
 class PredictionBody(BaseModel):
+    """A label and how probable it is."""
+
     label: str = Field(description="As in the model's labels.txt.", examples=["forest"])
     probability: float = Field(ge=0, le=1, examples=[0.97])
 
@@ -17,6 +21,49 @@ class AnswerBody(BaseModel):
     predictions: list[PredictionBody]
     sure: bool = Field(description="Whether the first label is probable enough to rely on (the card's `sure_above`).")
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
+
+
+class ResultBody(BaseModel):
+    """What became of one photo of several: an answer, or the problem with it."""
+
+    answer: AnswerBody | None = None
+    problem: ProblemDetails | None = None
+
+
+class BatchBody(BaseModel):
+    """A result for each photo, in the order they were sent."""
+
+    results: list[ResultBody]
+
+
+class ExplanationBody(BaseModel):
+    """Which part of a photo decided: how much less probable the label gets when that part is covered.
+
+    `grid` has rows from top to bottom, 0 for no effect to 1 for the strongest one, by which the probability falls by
+    `strongest`. It lies over the part of the upright photo that `area` gives as left, top, right, bottom in shares of
+    its width and height; for a network that looks at the whole photo: 0, 0, 1, 1.
+    """
+
+    model: str
+    label: str
+    probability: float
+    grid: list[list[float]]
+    strongest: float
+    area: list[float] = Field(min_length=4, max_length=4)
+    milliseconds: float
+
+
+class ScoreBody(BaseModel):
+    """A label and its probability, as Hugging Face spells it."""
+
+    label: str
+    score: float
+
+
+class FeedbackBody(BaseModel):
+    """Whether the photo was kept."""
+
+    kept: bool
 
 
 class ModelBody(BaseModel):

@@ -1,13 +1,14 @@
 """What surrounds every request: its id, its line in the log, the security headers, and the last word on errors."""
 
 import logging
+import random
 import re
-import secrets
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.headers import SECURITY
+from app.metrics import REQUEST_SECONDS, REQUESTS
 from app.problems import Problem
 from app.service import ClientGone, Service
 
@@ -28,7 +29,7 @@ class Envelope:
             return
         started = time.perf_counter()
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        request_id = given if _GIVEN_ID.fullmatch(given) else b"%016x" % random.getrandbits(64)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -52,6 +53,10 @@ class Envelope:
                 problem = Problem("internal-error", f"It has been logged as {request_id.decode()}.")
                 await problem.response()(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            REQUESTS.labels(route, status).inc()
+            REQUEST_SECONDS.labels(route).observe(seconds)
             logger.info(
                 "answered",
                 extra={
@@ -59,6 +64,13 @@ class Envelope:
                     "method": scope["method"],
                     "path": scope["path"],
                     "status": status,
-                    "milliseconds": round((time.perf_counter() - started) * 1000, 2),
+                    "milliseconds": round(seconds * 1000, 2),
                 },
             )
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern, not the path, of which clients could make up any number."""
+    route = scope.get("route")
+    path = getattr(route, "path", None)
+    return str(path) if path else "static" if scope["path"].startswith("/static/") else "none"

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,8 @@ _SECONDS = 0.12
 """How long each way is measured. The start of the service waits for it."""
 
 
-class Lanes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lanes:
     """An engine, how many threads may call it at once, and the most photos of one call."""
 
     engine: Engine

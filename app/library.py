@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.lanes import open_lanes
+from app.metrics import MODELS
 from app.problems import Problem
 from app.scheduler import Runner
 from app.settings import Settings
@@ -92,6 +93,8 @@ class Library:
                 if found != self._stamps.get(name) and (not settled or found == self._seen.get(name)):
                     self._load(self.settings.models / name, found)
             self._seen = now
+            MODELS.labels("in service").set(len(self.models))
+            MODELS.labels("refused").set(len(self.refused))
 
     def _load(self, folder: Path, before: Stamp) -> None:
         try:

@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from app import problems
 from app.envelope import Envelope
-from app.routes import docs, health, models, predict
+from app.limits import Limits
+from app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
 from app.service import Service
 from app.settings import Settings
 
@@ -37,13 +39,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for router in (predict.router, models.router, health.router, docs.router):
-        app.include_router(router)
+    for routes in (predict, explain, models, feedback, huggingface, kserve, health, docs):
+        app.include_router(routes.router)
+    app.include_router(kserve.lean)
     if importlib.util.find_spec("app.page"):
         app.include_router(importlib.import_module("app.page").router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Envelope, service=service)
+    app.add_middleware(Limits, settings=service.settings)
+    if service.settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["retry-after", "x-request-id"],
+        )
+    app.add_middleware(Envelope, service=service)  # added last, so it is the outermost
     return app
 
 

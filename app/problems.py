@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.metrics import PROBLEMS
 from models.pixels import PhotoError, PhotoTooLarge, UnsupportedPhoto
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,6 +27,7 @@ KINDS = {
     "broken-upload": Kind(400, "The upload is empty, damaged or cut short"),
     "bad-request": Kind(400, "The request cannot be read"),
     "key-required": Kind(401, "A valid API key is required"),
+    "feedback-off": Kind(403, "No photos are kept here"),
     "unknown-model": Kind(404, "There is no such model"),
     "not-found": Kind(404, "There is nothing here"),
     "method-not-allowed": Kind(405, "This method is not allowed here"),
@@ -38,6 +40,7 @@ KINDS = {
     "internal-error": Kind(500, "Something went wrong in the service"),
     "overloaded": Kind(503, "The service is full at the moment"),
     "not-ready": Kind(503, "The service is starting or stopping"),
+    "not-kept": Kind(503, "The photo could not be kept"),
     "deadline-exceeded": Kind(504, "The answer was not ready in time"),
 }
 """By the last part of their `type`, which is `urn:foodscene:problem:<kind>`."""
@@ -53,7 +56,7 @@ class ProblemDetails(BaseModel):
     retry_after: int | None = None
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
+class Problem(Exception):
     """An error to be answered with: a kind from `KINDS`, what happened in words, and when to try again."""
 
     def __init__(self, kind: str, detail: str, *, retry_after: int | None = None) -> None:
@@ -77,7 +80,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         }
 
     def response(self, headers: Mapping[str, str] | None = None) -> Response:
-        """The HTTP answer."""
+        """The HTTP answer, which is counted."""
+        PROBLEMS.labels(self.kind).inc()
         extra = dict(headers or {})
         if self.retry_after is not None:
             extra["retry-after"] = str(self.retry_after)

@@ -16,6 +16,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
+from app import metrics
 from app.lanes import Lanes
 from app.problems import Problem
 from models.pixels import InputSpec, read
@@ -50,9 +51,6 @@ class Job:
     queued: float
     taken: float = 0
     decoded: float = 0
-    run: float = 0
-    done: float = 0
-    batch: int = 0
 
 
 class Scheduler:
@@ -92,6 +90,7 @@ class Scheduler:
             job.answer.add_done_callback(self._leave)
             jobs.append(job)
             self._queue.put(job)
+        metrics.QUEUE_PHOTOS.inc(len(jobs))
         return jobs
 
     def refuse_if_full(self, photos: int = 1) -> None:
@@ -102,6 +101,7 @@ class Scheduler:
 
     def _leave(self, _: asyncio.Future[Probabilities]) -> None:
         self.depth -= 1
+        metrics.QUEUE_PHOTOS.dec()
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -156,9 +156,13 @@ class Scheduler:
             return
         done = time.perf_counter()
         self._pace += 0.05 * ((done - batch[0].taken) / len(batch) - self._pace)
+        metrics.BATCH_PHOTOS.observe(len(answers))
+        metrics.ENGINE.observe(done - started)
         first = 0
         for job, photos in zip(batch, pixels, strict=True):
-            job.run, job.done, job.batch = started, done, len(answers)
+            metrics.QUEUE.observe(job.taken - job.queued)
+            metrics.DECODE.observe(job.decoded - job.taken)
+            metrics.WAIT.observe(started - job.decoded)
             self._loop.call_soon_threadsafe(_answer, job, answers[first : first + len(photos)])
             first += len(photos)
 

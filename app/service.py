@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.drain import drained_on_sigterm
 from app.library import Library, Model
+from app.metrics import PHOTOS
 from app.problems import Problem, of_photo
-from app.scheduler import Job, Pixels, Probabilities, Scheduler
+from app.scheduler import Job, Probabilities, Scheduler
 from app.settings import Settings
 from app.uploads import Uploads
 from models.pixels import PhotoError
@@ -55,13 +57,18 @@ class Service:
         """Whether requests should be sent here."""
         return self.library.complete and bool(self.library.models) and not self.draining
 
+    def drain(self) -> None:
+        """Say that requests should be sent elsewhere; the ones that come all the same are answered."""
+        self.draining = True
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the models and work, until the block ends."""
         self.scheduler.start()
         following = asyncio.create_task(self.library.follow())
         try:
-            yield
+            with drained_on_sigterm(self.drain, self.settings.drain_seconds):
+                yield
         finally:
             following.cancel()
             await asyncio.to_thread(self.scheduler.stop)
@@ -72,63 +79,61 @@ class Service:
         When the client of `request` goes away, the work is given up and `ClientGone` raised.
         """
         started = time.perf_counter()
-        (outcome,) = await self.run(model, [photo], request)
+        jobs = self.scheduler.submit(model.runner, [photo])
+        (outcome,) = await self.finish(jobs, request)
         if isinstance(outcome, Problem):
             raise outcome
         return answer(model, outcome, top_k, started)
 
-    async def run(
-        self, model: Model, photos: Sequence[bytes | Pixels], request: Request | None = None
-    ) -> list[Probabilities | Problem]:
-        """Probabilities, or the problem with it, for each photo: bytes, or pixels of shape (n, height, width, channels)."""
-        jobs = self.scheduler.submit(model.runner, photos)
-        waiting = asyncio.gather(*(job.answer for job in jobs), return_exceptions=True)
-        leaving = asyncio.ensure_future(_client_leaves(request, waiting)) if request else None
+    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Probabilities | Problem]:
+        """Wait for jobs: probabilities of shape (n, classes) of each, or the problem with its photo.
+
+        Raises as `predict` does.
+        """
+        reasons: list[Exception] = []
+
+        def give_up(reason: Exception) -> None:
+            reasons.append(reason)
+            for job in jobs:
+                job.answer.cancel()
+
+        late = Problem("deadline-exceeded", f"No answer within {self.settings.deadline_seconds:g} seconds.")
+        timer = asyncio.get_running_loop().call_later(self.settings.deadline_seconds, give_up, late)
+        leaving = asyncio.ensure_future(_client_leaves(request, give_up)) if request else None
         try:
-            async with asyncio.timeout(self.settings.deadline_seconds):
-                outcomes = await waiting
-        except TimeoutError:
-            raise Problem(
-                "deadline-exceeded", f"No answer within {self.settings.deadline_seconds:g} seconds. Try again."
-            ) from None
+            return [await _outcome(job) for job in jobs]
         except asyncio.CancelledError:
-            if leaving and leaving.done():
-                raise ClientGone from None
+            if reasons:
+                raise reasons[0] from None
             raise
         finally:
+            for job in jobs:
+                job.answer.cancel()  # nothing to an answer that is there
+            timer.cancel()
             if leaving:
                 leaving.cancel()
-        return [_outcome(outcome) for outcome in outcomes]
 
 
-class ClientGone(Exception):  # noqa: N818 - an event, not an error
+class ClientGone(Exception):
     """The client closed the connection: nobody waits for the answer."""
 
 
-async def _client_leaves(request: Request, waiting: asyncio.Future[object]) -> None:
-    """Give up the work when the client closes the connection."""
+async def _client_leaves(request: Request, give_up: Callable[[Exception], None]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    waiting.cancel()
+    give_up(ClientGone())
 
 
-def _outcome(outcome: Probabilities | BaseException) -> Probabilities | Problem:
-    if isinstance(outcome, PhotoError):
-        return of_photo(outcome)
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
+async def _outcome(job: Job) -> Probabilities | Problem:
+    try:
+        return await job.answer
+    except PhotoError as error:
+        return of_photo(error)
 
 
 def answer(model: Model, probabilities: Probabilities, top_k: int, started: float) -> Answer:
-    """The answer for one photo's probabilities of shape (1, classes)."""
+    """The answer for one photo's probabilities of shape (1, classes), begun at `time.perf_counter()` `started`."""
+    PHOTOS.labels(model.name).inc()
     predictions = rank(probabilities[0], model.bundle.labels, top_k)
-    return Answer(
-        model.name,
-        predictions,
-        predictions[0].probability >= model.bundle.card.sure_above,
-        (time.perf_counter() - started) * 1000,
-    )
-
-
-__all__ = ["Answer", "ClientGone", "Job", "Service", "answer"]
+    sure = predictions[0].probability >= model.bundle.card.sure_above
+    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000)

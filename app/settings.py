@@ -57,7 +57,8 @@ class Settings(BaseSettings):
 
     api_keys: Listed = Field(
         (),
-        description="SHA-256 of each valid API key, in hexadecimal, with commas between them. Without any, no key is asked for.",
+        description="SHA-256 of each valid API key, in hexadecimal, with commas between them. "
+        "Without any, no key is asked for.",
     )
     rate_limit: float = Field(
         0.0,
@@ -82,7 +83,8 @@ class Settings(BaseSettings):
     )
     feedback: Path | None = Field(
         None,
-        description="A folder for photos that people gave the right label for, one sub-folder each. Unset: nothing is kept.",
+        description="A folder for photos that people gave the right label for, one sub-folder each. "
+        "Unset: nothing is kept.",
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")

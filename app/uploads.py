@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.problems import Problem
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096
@@ -86,66 +90,68 @@ class Uploads:
 
 def parse(body: bytes, boundary: bytes) -> Form:
     """Take a multipart form apart. Raises a `Problem`: `bad-request` for what is no form, `bad-parameter`."""
-    form = Form()
-    parts = 0
-    disposition = b""
-    header = b""
-    content: list[bytes] = []
-
-    def part_begins() -> None:
-        nonlocal parts, disposition
-        parts += 1
-        if parts > _MOST_PARTS:
-            raise Problem("bad-request", f"The form has more than {_MOST_PARTS} parts.")
-        disposition = b""
-        content.clear()
-
-    def header_named(data: bytes, start: int, end: int) -> None:
-        nonlocal header
-        header += data[start:end]
-
-    def header_valued(data: bytes, start: int, end: int) -> None:
-        nonlocal disposition
-        if header.lower() == b"content-disposition":
-            disposition += data[start:end]
-
-    def header_ends() -> None:
-        nonlocal header
-        header = b""
-
-    def part_ends() -> None:
-        _, options = parse_options_header(disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        value = b"".join(content)
-        if b"filename" in options or name in ("file", "files"):
-            form.files.append(value)
-        elif len(value) > _MOST_FIELD_BYTES:
-            raise Problem("bad-parameter", f"{name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
-        else:
-            form.fields[name] = value.decode("utf-8", "replace")
-
-    def ends() -> None:
-        nonlocal complete
-        complete = True
-
-    complete = False
+    reader = _FormReader()
     try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": part_begins,
-                "on_header_field": header_named,
-                "on_header_value": header_valued,
-                "on_header_end": header_ends,
-                "on_part_data": lambda data, start, end: content.append(data[start:end]),
-                "on_part_end": part_ends,
-                "on_end": ends,
-            },
-        )
+        parser = MultipartParser(boundary, reader.callbacks())
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
         raise Problem("bad-request", f"The form cannot be read: {error}.") from error
-    if not complete:
+    if not reader.complete:
         raise Problem("bad-request", "The form is cut short: its last boundary is missing.")
-    return form
+    return reader.form
+
+
+class _FormReader:
+    """Puts a form together from what the parser finds."""
+
+    def __init__(self) -> None:
+        self.form = Form()
+        self.complete = False
+        self._parts = 0
+        self._header = self._disposition = b""
+        self._content: list[bytes] = []
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._part_begins,
+            "on_header_field": self._header_named,
+            "on_header_value": self._header_valued,
+            "on_header_end": self._header_ends,
+            "on_part_data": self._part_continues,
+            "on_part_end": self._part_ends,
+            "on_end": self._ends,
+        }
+
+    def _part_begins(self) -> None:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise Problem("bad-request", f"The form has more than {_MOST_PARTS} parts.")
+        self._disposition, self._content = b"", []
+
+    def _header_named(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _header_valued(self, data: bytes, start: int, end: int) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition += data[start:end]
+
+    def _header_ends(self) -> None:
+        self._header = b""
+
+    def _part_continues(self, data: bytes, start: int, end: int) -> None:
+        self._content.append(data[start:end])
+
+    def _part_ends(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        value = b"".join(self._content)
+        if b"filename" in options or name in ("file", "files"):
+            self.form.files.append(value)
+        elif len(value) > _MOST_FIELD_BYTES:
+            raise Problem("bad-parameter", f"{name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
+        else:
+            self.form.fields[name] = value.decode("utf-8", "replace")
+
+    def _ends(self) -> None:
+        self.complete = True

@@ -1,7 +1,10 @@
-"""Whether the process lives, and whether requests should be sent to it."""
+"""Whether the process lives, whether requests should be sent to it, and what it measures."""
 
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.metrics import exposition
 from app.problems import Problem, responses
 
 router = APIRouter(tags=["health"])
@@ -24,3 +27,13 @@ async def ready(request: Request) -> dict[str, str]:
     if service.library.complete:
         raise Problem("not-ready", "There is no usable model; /api/v1/models says why.", retry_after=5)
     raise Problem("not-ready", "The models are being loaded.", retry_after=1)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **responses(401, 429, 503)},
+)
+def metrics() -> Response:
+    """What is measured, in Prometheus' text format."""
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

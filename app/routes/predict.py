@@ -1,16 +1,19 @@
-"""`POST /api/v1/predict`: a photo in, its labels out."""
+"""`POST /api/v1/predict` and `/predict/batch`: photos in, their labels out."""
 
+import json
+import time
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 
-from app.answers import AnswerBody
+from app.answers import AnswerBody, BatchBody
+from app.lean import LeanRoute
 from app.problems import Problem, responses
-from app.service import Service
+from app.service import Service, answer
 from app.uploads import Form
 
-router = APIRouter(prefix="/api/v1", tags=["predict"])
+router = APIRouter(prefix="/api/v1", tags=["predict"], route_class=LeanRoute)
 
 
 def form_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
@@ -27,18 +30,44 @@ TOP_K = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5, "descri
 @router.post(
     "/predict",
     response_model=AnswerBody,
-    responses=responses(400, 404, 408, 413, 415, 422, 503, 504),
+    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
     openapi_extra=form_schema({"file": PHOTO, "model": MODEL, "top_k": TOP_K}, ["file"]),
 )
-async def predict(request: Request) -> JSONResponse:
+async def predict(request: Request) -> Response:
     """Say what is on a photo."""
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
     async with service.uploads.form(request) as form:
-        answer = await service.predict(
-            the_photo(form), service.library.get(form.fields.get("model")), top_k(form), request
-        )
-    return JSONResponse(answer.as_json())
+        photo, many = the_photo(form), top_k(form)
+        found = await service.predict(photo, service.library.get(form.fields.get("model")), many, request)
+    return Response(json.dumps(found.as_json()), media_type="application/json")
+
+
+@router.post(
+    "/predict/batch",
+    response_model=BatchBody,
+    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    openapi_extra=form_schema(
+        {"files": {"type": "array", "items": PHOTO, "minItems": 1}, "model": MODEL, "top_k": TOP_K}, ["files"]
+    ),
+)
+async def predict_batch(request: Request) -> Response:
+    """Say what is on each of several photos. One that cannot be read has its problem in its place."""
+    service: Service = request.app.state.service
+    service.scheduler.refuse_if_full()
+    async with service.uploads.form(request) as form:
+        if not 1 <= len(form.files) <= service.settings.max_files:
+            raise Problem("bad-parameter", f"files: send 1 to {service.settings.max_files}, not {len(form.files)}.")
+        model, many = service.library.get(form.fields.get("model")), top_k(form)
+        started = time.perf_counter()
+        outcomes = await service.finish(service.scheduler.submit(model.runner, form.files), request)
+        results = [
+            {"problem": outcome.body()}
+            if isinstance(outcome, Problem)
+            else {"answer": answer(model, outcome, many, started).as_json()}
+            for outcome in outcomes
+        ]
+    return Response(json.dumps({"results": results}), media_type="application/json")
 
 
 def the_photo(form: Form) -> bytes:

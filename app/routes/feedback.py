@@ -1,0 +1,47 @@
+"""`POST /api/v1/feedback`: the right label for a photo, kept where the operator turned that on."""
+
+import asyncio
+import json
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.answers import FeedbackBody
+from app.feedback import is_full, keep
+from app.lean import LeanRoute
+from app.problems import Problem, of_photo, responses
+from app.routes.predict import MODEL, PHOTO, form_schema, the_photo
+from app.service import Service
+from models.pixels import PhotoError
+
+router = APIRouter(prefix="/api/v1", tags=["feedback"], route_class=LeanRoute)
+LABEL = {"type": "string", "description": "The right label, one of the model's."}
+_one_at_a_time = asyncio.Semaphore(1)
+
+
+@router.post(
+    "/feedback",
+    response_model=FeedbackBody,
+    responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
+    openapi_extra=form_schema({"file": PHOTO, "model": MODEL, "label": LABEL}, ["file", "label"]),
+)
+async def feedback(request: Request) -> Response:
+    """Give the right label for a photo. It is kept only if the operator set FOODSCENE_FEEDBACK."""
+    service: Service = request.app.state.service
+    folder = service.settings.feedback
+    if folder is None:
+        raise Problem("feedback-off", "Photos are not kept here; nothing was stored.")
+    async with service.uploads.form(request) as form, _one_at_a_time:
+        photo, model = the_photo(form), service.library.get(form.fields.get("model"))
+        label = form.fields.get("label", "")
+        if label not in model.bundle.labels:
+            raise Problem("bad-parameter", f"label: {model.name} has no label {label[:100]!r}.")
+        if await asyncio.to_thread(is_full, folder):
+            raise Problem("feedback-off", "Enough photos are kept already; nothing was stored.")
+        try:
+            await asyncio.to_thread(keep, photo, label, folder, service.settings.max_pixels)
+        except PhotoError as error:
+            raise of_photo(error) from error
+        except OSError as error:
+            raise Problem("not-kept", "The photo could not be written; the operator's disk may be full.") from error
+    return Response(json.dumps({"kept": True}), media_type="application/json")

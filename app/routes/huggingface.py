@@ -1,0 +1,87 @@
+"""`POST /models/{name}`: what `huggingface_hub.InferenceClient.image_classification` sends and expects."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.answers import ScoreBody
+from app.lean import LeanRoute
+from app.problems import Problem, responses
+from app.routes.predict import PHOTO
+from app.service import Service
+
+router = APIRouter(tags=["hugging face"], route_class=LeanRoute)
+
+_BODIES = {
+    "image/jpeg": {"schema": PHOTO},
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["inputs"],
+            "properties": {
+                "inputs": {"type": "string", "contentEncoding": "base64", "description": "The photo."},
+                "parameters": {
+                    "type": "object",
+                    "properties": {"top_k": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5}},
+                },
+            },
+        }
+    },
+}
+
+
+@router.post(
+    "/models/{name}",
+    response_model=list[ScoreBody],
+    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    openapi_extra={
+        "requestBody": {"required": True, "content": _BODIES},
+        "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+    },
+)
+async def classify(request: Request) -> Response:
+    """Say what is on a photo that is sent as it is, or as base64 in JSON with parameters."""
+    service: Service = request.app.state.service
+    service.scheduler.refuse_if_full()
+    model = service.library.get(request.path_params["name"])
+    async with service.uploads.body(request) as body:
+        as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        photo, top_k = _from_json(body) if as_json else (body, 5)
+        found = await service.predict(photo, model, top_k, request)
+    scores = [{"label": label, "score": round(score, 6)} for label, score in found.predictions]
+    return Response(json.dumps(scores), media_type="application/json")
+
+
+def _from_json(body: bytes) -> tuple[bytes, int]:
+    """The photo and how many labels to give. Raises a `Problem` for JSON that does not say it."""
+    content = read_json(body)
+    inputs, parameters = content.get("inputs"), content.get("parameters") or {}
+    if not isinstance(inputs, str):
+        raise Problem("bad-parameter", "inputs: give the photo as base64.")
+    top_k = parameters.get("top_k", 5) if isinstance(parameters, dict) else None
+    if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= 1000:
+        raise Problem("bad-parameter", "parameters.top_k: give a whole number from 1 to 1000.")
+    return from_base64(inputs, "inputs"), top_k
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """A body that must be a JSON object. Raises a `Problem` if it is not."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem("bad-request", f"The body is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise Problem("bad-parameter", "The body must be a JSON object.")
+    return content
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """Decode base64. Raises a `Problem` for what is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Problem("bad-parameter", f"{where}: this is not base64.") from error

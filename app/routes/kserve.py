@@ -1,0 +1,186 @@
+"""`/v2`: the Open Inference Protocol (KServe v2), so that its clients work as they are.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol. The input is either `photo`,
+encoded images as BYTES of shape (n), or `pixels`, UINT8 of shape (n, height, width, channels), values 0-255. In JSON,
+BYTES are base64; in the binary tensor data extension, which Triton's client uses, they come as they are.
+"""
+
+import asyncio
+import json
+import math
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.lean import LeanRoute
+from app.library import Model
+from app.problems import Problem, responses
+from app.routes.health import ready as all_ready
+from app.routes.huggingface import from_base64, read_json
+from app.scheduler import Pixels
+from app.service import Service
+
+router = APIRouter(prefix="/v2", tags=["kserve"])
+lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=LeanRoute)
+
+
+@router.get("")
+async def server(request: Request) -> dict[str, Any]:
+    """What serves."""
+    return {"name": "foodscene", "version": request.app.version, "extensions": ["binary_tensor_data"]}
+
+
+@router.get("/health/live")
+async def live() -> dict[str, bool]:
+    """The process lives."""
+    return {"live": True}
+
+
+@router.get("/health/ready", responses=responses(503))
+async def ready(request: Request) -> dict[str, bool]:
+    """The models are loaded and the service is not stopping."""
+    await all_ready(request)
+    return {"ready": True}
+
+
+@router.get("/models/{name}", responses=responses(401, 404, 422, 429, 503))
+async def metadata(name: str, request: Request) -> dict[str, Any]:
+    """What a model takes and gives."""
+    model = request.app.state.service.library.get(name)
+    return {
+        "name": model.name,
+        "versions": ["1"],
+        "platform": "onnxruntime_onnx" if model.engine == "onnx" else "keras",
+        "inputs": [
+            {"name": "photo", "datatype": "BYTES", "shape": [-1]},
+            {"name": "pixels", "datatype": "UINT8", "shape": [-1, *model.bundle.spec.shape]},
+        ],
+        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(model.bundle.labels)]}],
+        "parameters": {"labels": list(model.bundle.labels)},
+    }
+
+
+@router.get("/models/{name}/ready", responses=responses(401, 404, 422, 429, 503))
+async def model_ready(name: str, request: Request) -> dict[str, Any]:
+    """The model is in service."""
+    return {"name": request.app.state.service.library.get(name).name, "ready": True}
+
+
+@lean.post(
+    "/models/{name}/infer",
+    response_model=dict[str, Any],
+    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    openapi_extra={
+        "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["inputs"],
+                        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": {}}},
+                    },
+                    "example": {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQ"]}]},
+                }
+            },
+        },
+    },
+)
+async def infer(request: Request) -> Response:
+    """Probabilities for photos, or for pixels that are fitted already."""
+    service: Service = request.app.state.service
+    service.scheduler.refuse_if_full()
+    model: Model = service.library.get(request.path_params["name"])
+    async with service.uploads.body(request) as body:
+        header_length = request.headers.get("inference-header-content-length")
+        # A large body takes long to take apart, so that others would notice.
+        name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
+        outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
+    for outcome in outcomes:
+        if isinstance(outcome, Problem):
+            raise outcome
+    probabilities = np.concatenate([outcome for outcome in outcomes if not isinstance(outcome, Problem)])
+    answer = {
+        "model_name": model.name,
+        "model_version": "1",
+        "outputs": [
+            {
+                "name": "probabilities",
+                "datatype": "FP32",
+                "shape": list(probabilities.shape),
+                "data": probabilities.ravel().tolist(),
+            }
+        ],
+    }
+    if name is not None:
+        answer["id"] = name
+    return Response(json.dumps(answer), media_type="application/json")
+
+
+def _read(body: bytes, header_length: str | None, model: Model, most: int) -> tuple[str | None, list[bytes | Pixels]]:
+    """The request's id, if it has one, and its photos."""
+    content, binary = _split(body, header_length)
+    name = content.get("id")
+    return name if isinstance(name, str) else None, _photos(content, binary, model, most)
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+    """The JSON part of a body, and the binary tensors behind it."""
+    if header_length is None:
+        return read_json(body), b""
+    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+        raise Problem("bad-request", "Inference-Header-Content-Length is not the length of the body's JSON part.")
+    return read_json(body[: int(header_length)]), body[int(header_length) :]
+
+
+def _photos(content: dict[str, Any], binary: bytes, model: Model, most: int) -> list[bytes | Pixels]:
+    """The request's photos. Raises a `Problem` `bad-parameter` for any other input."""
+    inputs = content.get("inputs")
+    if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
+        raise Problem("bad-parameter", "inputs: give one input, `photo` or `pixels`.")
+    tensor = inputs[0]
+    shape = tensor.get("shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) and 0 < size < 1e6 for size in shape) or not shape:
+        raise Problem("bad-parameter", "inputs.0.shape: give a list of sizes.")
+    if not 1 <= shape[0] <= most:
+        raise Problem("bad-parameter", f"inputs.0.shape: send 1 to {most} photos, not {shape[0]}.")
+    if tensor.get("datatype") == "BYTES":
+        return list(_encoded(tensor, math.prod(shape), binary))
+    if tensor.get("datatype") == "UINT8" and tuple(shape[1:]) == model.bundle.spec.shape:
+        return list(_pixels(tensor, shape, binary)[:, None])
+    raise Problem(
+        "bad-parameter", f"inputs.0: give BYTES of shape (n), or UINT8 of shape (n, {model.bundle.spec.shape})."
+    )
+
+
+def _encoded(tensor: dict[str, Any], count: int, binary: bytes) -> list[bytes]:
+    if "data" in tensor:
+        data = tensor["data"]
+        if not isinstance(data, list) or len(data) != count or not all(isinstance(text, str) for text in data):
+            raise Problem("bad-parameter", f"inputs.0.data: give {count} photos as base64.")
+        return [from_base64(text, "inputs.0.data") for text in data]
+    photos = []
+    while binary:  # each photo behind its length, in four bytes, little-endian
+        length = int.from_bytes(binary[:4], "little")
+        if len(binary) < 4 + length:
+            raise Problem("bad-parameter", "inputs.0: the binary data is shorter than it says.")
+        photos.append(binary[4 : 4 + length])
+        binary = binary[4 + length :]
+        if len(photos) > count:
+            break
+    if len(photos) != count:
+        raise Problem("bad-parameter", f"inputs.0: the shape says {count} photos, the data has {len(photos)}.")
+    return photos
+
+
+def _pixels(tensor: dict[str, Any], shape: list[int], binary: bytes) -> Pixels:
+    try:
+        values = np.frombuffer(binary, np.uint8) if "data" not in tensor else np.asarray(tensor["data"], np.uint8)
+        return values.reshape(shape)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Problem(
+            "bad-parameter", f"inputs.0.data: these are not {math.prod(shape)} whole numbers from 0 to 255."
+        ) from error

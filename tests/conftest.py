@@ -1,10 +1,13 @@
 """What tests of several packages share."""
 
 import os
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -31,3 +34,39 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("bundles")
     bundle.write(root / "colours", model, ["red", "green", "blue"], card, sample, {"README.md": "# Colours\n"})
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache of data sets: a folder of this test run's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("FOODSCENE_CACHE")
+    os.environ["FOODSCENE_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["FOODSCENE_CACHE"]
+    else:
+        os.environ["FOODSCENE_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of the real data sets, which are no part of the repository."""
+    folder = Path(os.environ.get("FOODSCENE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"needs the real data sets: {folder} is absent (FOODSCENE_DATA says where they are)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[..., bytes]:
+    """Makes the JPEG of a picture that looks like no other: `photo(7)`, `photo(7, width=100, height=80)`."""
+
+    def make(seed: int, width: int = 72, height: int = 64, quality: int = 90) -> bytes:
+        blobs = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        target = BytesIO()
+        image = Image.fromarray(blobs).resize((width, height), Image.Resampling.BICUBIC)
+        image.save(target, "JPEG", quality=quality)
+        return target.getvalue()
+
+    return make

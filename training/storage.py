@@ -89,8 +89,8 @@ def explaining_full_disk(folder: Path) -> Iterator[None]:
         if isinstance(error, StorageError) or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise StorageError(
-            f"{folder} is full. Free some space, for instance with `foodscene data cache clear`, or set FOODSCENE_CACHE "
-            "to a folder on a larger disk. What was written is kept, and the next start goes on from there."
+            f"{folder} is full. Free some space, for instance with `foodscene data cache clear`, or set "
+            "FOODSCENE_CACHE to a folder on a larger disk. Then start again: decoding goes on where it stopped."
         ) from error
 
 

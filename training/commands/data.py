@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from training.commands.augment import augment
+
 data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
+data.command()(augment)
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
 Layout = Annotated[str | None, typer.Option(help="The archive's layout, where it should not be found out.")]

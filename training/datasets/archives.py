@@ -1,7 +1,7 @@
 """Archives as downloaded. Nothing is extracted under a name that an archive gives.
 
-Zip members are read in place, and a tar's are copied, one after another, into a single file of the cache. Names that lead
-out of the archive, links and members of absurd size are refused.
+Zip members are read in place, and a tar's are copied, one after another, into a single file of the cache. Names that
+lead out of the archive, links and members of absurd size are refused.
 """
 
 import gzip
@@ -35,6 +35,8 @@ def open_files(path: Path) -> Files:
             raise DatasetError(f"{path} is a zip that is damaged or cut short. Download it again.")
         if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")) or start[257:262] == b"ustar":
             return TarFiles(path)
+    except storage.StorageError:
+        raise
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
     raise DatasetError(f"{path} is neither a folder nor a zip, tar or tar.gz archive.")

@@ -28,11 +28,15 @@ class Pictures(Files):
     def __init__(self, path: Path, pictures: dict[Split, NDArray[np.uint8]]) -> None:
         self._pictures = pictures
         entries = {
-            f"{split}/{number:05}.bmp": FileEntry(picture.size, zlib.crc32(picture.tobytes()))
+            _member(split, number): FileEntry(picture.size, zlib.crc32(picture.tobytes()))
             for split, array in pictures.items()
             for number, picture in enumerate(array)
         }
         super().__init__(path, entries)
+
+    def of(self, split: Split) -> list[str]:
+        """The names of a split's pictures, in their order."""
+        return [_member(split, number) for number in range(len(self._pictures[split]))]
 
     def read(self, name: str) -> bytes:
         """See `Files.read`."""
@@ -72,10 +76,14 @@ def read(files: Files, name: str) -> Dataset | None:
     source = Pictures(files.path, pictures)
     samples = [
         Sample(source, member, member, int(label), split)
-        for split, array in labels.items()
-        for member, label in zip((f"{split}/{number:05}.bmp" for number in range(len(array))), array, strict=True)
+        for split in sorted(labels, reverse=True)  # training first, as its users know it
+        for member, label in zip(source.of(split), labels[split], strict=True)
     ]
     return Dataset(name, "idx", _FASHION if fashion else tuple(str(label) for label in range(count)), samples)
+
+
+def _member(split: Split, number: int) -> str:
+    return f"{split}/{number:05}.bmp"
 
 
 def _array(files: Files, entry: str, dimensions: int) -> NDArray[np.uint8]:

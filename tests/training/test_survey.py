@@ -1,0 +1,39 @@
+from hashlib import sha256
+from io import BytesIO
+
+from PIL import Image
+
+from training import workers
+from training.datasets import open_dataset
+from training.survey import survey
+
+
+def png(mode, size):
+    target = BytesIO()
+    Image.new(mode, size).save(target, "PNG")
+    return target.getvalue()
+
+
+def test_the_facts_of_every_photo(folder, photo, tmp_path):
+    tree = {
+        "a/1.jpg": photo(1, width=90, height=70),
+        "a/2.png": png("LA", (80, 80)),
+        "a/3.jpg": b"no photo",
+        "a/4.jpg": photo(4, width=300, height=200)[:3000],
+        "a/5.jpg": photo(5, width=40, height=40),
+    }
+    first, flat, text, truncated, tiny = survey(open_dataset(folder(tree)), root=tmp_path / "cache").facts
+    assert first[2:] == (90, 70, "RGB", "JPEG", "")
+    assert (first.content, len(first.view)) == (sha256(tree["a/1.jpg"]).digest(), 32)
+    assert (flat.view, *flat[2:]) == (b"", 80, 80, "LA", "PNG", "")
+    assert (tiny.view, tiny.width) == (b"", 40)
+    assert "not an image" in text.broken
+    assert "damaged or cut short" in truncated.broken
+    assert truncated.content == sha256(tree["a/4.jpg"]).digest()
+
+
+def test_it_is_made_once(folder, two_classes, tmp_path, monkeypatch):
+    path = folder(two_classes)
+    first = survey(open_dataset(path), root=tmp_path / "cache")
+    monkeypatch.setattr(workers, "each", None)  # nothing is read again
+    assert survey(open_dataset(path), root=tmp_path / "cache") == first

@@ -8,9 +8,9 @@ import numpy as np
 from models import bundle
 from models.bundle import Bundle
 from models.card import Card, CardDataset, CardInput, CardMetrics
-from training import networks
 from training.data import Data
 from training.loop import TOP, Result
+from training.measures import calibration_error, reliability, right_within
 from training.recipe import Recipe
 
 SAMPLES = 16
@@ -25,7 +25,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         domain=recipe.domain,
         description=recipe.about,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
-        recipe={"name": recipe.name, "command": command, "settings": recipe.model_dump(mode="json", exclude_none=True)},
+        recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
         metrics=measured,
         license=recipe.license,
@@ -33,19 +33,23 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     )
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
-    model = networks.probabilities(result.model)
-    return bundle.write(folder, model, data.classes, card, sample, {"README.md": _readme(card, data, folder.name)})
+    return bundle.write(
+        folder, result.model, data.classes, card, sample, {"README.md": _readme(card, data, folder.name)}
+    )
 
 
 def metrics(result: Result, data: Data) -> CardMetrics | None:
-    """Top-1 and, above five classes, top-5 on the test split; None where the data set has none."""
+    """Top-1, calibration error and, above five classes, top-5 on the test split; None where there is none."""
     if not len(data.test):
         return None
     labels = data.labels[data.test]
-    ranked = np.argsort(-result.probabilities, axis=1, kind="stable")
-    hits = ranked == labels[:, None]
-    top5 = float(hits[:, :TOP].any(axis=1).mean()) if len(data.classes) > TOP else None
-    return CardMetrics(images=len(labels), top1=float(hits[:, 0].mean()), top5=top5)
+    right = right_within(result.probabilities, labels, 1)
+    return CardMetrics(
+        images=len(labels),
+        top1=float(right.mean()),
+        top5=float(right_within(result.probabilities, labels, TOP).mean()) if len(data.classes) > TOP else None,
+        calibration_error=calibration_error(reliability(result.probabilities, right)),
+    )
 
 
 def counts(data: Data) -> dict[str, int]:
@@ -67,7 +71,8 @@ def _readme(card: Card, data: Data, name: str) -> str:
         "```python",
         "import keras",
         f'model = keras.models.load_model("{name}/model.h5")',
-        "model.predict(photos)  # float32, 0-255, shape (n, height, width, channels) -> probabilities, shape (n, labels)",
+        "# photos: float32, 0-255, shape (n, height, width, channels); answers probabilities of shape (n, labels)",
+        "model.predict(photos)",
         "```",
     ]
     return "\n".join(lines) + "\n"

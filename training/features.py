@@ -13,7 +13,7 @@ from training.recipe import Recipe, Transfer
 
 
 class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of features, float32 of shape (n, features), and one-hot labels; the order depends on seed and epoch alone."""
+    """Batches of features, float32 of shape (n, features), and one-hot labels, in a given order."""
 
     def __init__(
         self, features: NDArray[np.float32], targets: NDArray[np.float32], batch_size: int, order: NDArray[np.int64]
@@ -51,9 +51,9 @@ class Feed:
         return FeatureBatches(*self._validation, self._batch_size, np.arange(len(self._validation.features)))
 
 
-def cacheable(recipe: Recipe, phase: str) -> bool:
-    """Whether every epoch of a phase would compute the same features: a frozen backbone sees unaltered photos."""
-    return isinstance(recipe.model, Transfer) and phase == "train" and not recipe.augmentation.alters
+def cacheable(recipe: Recipe) -> bool:
+    """Whether every epoch before fine-tuning computes the same features: a frozen backbone sees unaltered photos."""
+    return isinstance(recipe.model, Transfer) and not recipe.augmentation.alters
 
 
 def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model, Feed]:

@@ -1,4 +1,7 @@
-"""The training loop: from a recipe and its photos to the network with the lowest validation loss. Reads top to bottom."""
+"""The training loop: from a recipe and its photos to the network with the lowest validation loss.
+
+Reads top to bottom: `train` is the whole of a run, `_train_phase` the epochs of a part of it.
+"""
 
 import contextlib
 import math
@@ -10,7 +13,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import features, networks, optimization, standardization
+from training import calibration, features, networks, optimization, standardization
+from training.augmentation import Augmentation
 from training.batches import Batches
 from training.data import Data
 from training.networks import transfer
@@ -19,6 +23,9 @@ from training.run import Row, Run
 
 TOP = 5
 """Top-5 counts where there are more classes than that."""
+
+Engine = Literal["fast", "keras"]
+"""Who augments: see `training.augmentation`."""
 
 
 class TrainingError(ValueError):
@@ -40,15 +47,19 @@ class Phase(NamedTuple):
     epochs: int
     optimizer: Optimizer
     schedule: Schedule
+    unfreeze: int | str | None
+    """Which layers of a backbone are trained from here on; None leaves them as they are."""
 
 
 class Result(NamedTuple):
-    """The network of the best epoch, what led to it, and what it makes of the test photos: (n, classes), float32."""
+    """The network of the best epoch, calibrated, what led to it, and what it makes of the photos of each split."""
 
     model: keras.Model
     history: list[Row]
     best: Row
+    temperature: float
     probabilities: NDArray[np.float32]
+    """Of the test photos, shape (n, classes)."""
 
 
 def train(
@@ -57,7 +68,7 @@ def train(
     run: Run,
     watch: Watch,
     *,
-    engine: Literal["fast", "keras"] = "fast",
+    engine: Engine = "fast",
     threads: int | None = None,
     weights: str | None = None,
 ) -> Result:
@@ -66,85 +77,95 @@ def train(
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one.
     Raises `TrainingError` when the loss is no number any more or the memory is used up, and `transfer.WeightsError`.
     """
-    classes, settings = len(data.classes), recipe.training
-    keras.config.set_dtype_policy(settings.precision)
-    layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
-    model = networks.build(recipe, classes, layers, weights=weights)
-    run.update(parameters=model.count_params())
+    keras.config.set_dtype_policy(recipe.training.precision)
+    model = _network(recipe, data, weights)
+    run.update(parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights))
+    photos = Photos(recipe, data, engine, threads)
 
-    state, history = run.load_checkpoint()
     for phase in phases(recipe):
-        rows = [row for row in history if row["phase"] == phase.name]
-        if over(rows, phase, recipe.early_stopping):
-            continue
-        if phase.name == "finetune":
-            assert recipe.finetune
-            transfer.unfreeze(model, recipe.finetune.unfreeze)
-        network, feed = model, _Pixels(recipe, data, engine, threads)
-        if features.cacheable(recipe, phase.name):
-            network, feed = features.prepare(model, recipe, data)  # type: ignore[assignment]
+        _train_phase(phase, model, recipe, data, photos, run, watch)
 
-        training, validation = feed.training(len(history)), feed.validation()
-        optimizer = optimization.optimizer(
-            phase.optimizer, phase.schedule, epochs=phase.epochs, steps=len(training), accumulate=settings.accumulate
-        )
-        _compile(network, optimizer, recipe, classes)
-        optimizer.build(network.trainable_variables)
-        if rows:
-            _assign([*model.variables, *optimizer.variables], state)
-        elif history:
-            _assign(model.weights, run.load_best())
-
-        while not over(rows, phase, recipe.early_stopping):
-            epoch, began = len(history) + 1, time.perf_counter()
-            watch.begin(epoch, recipe.epochs, len(data.train))
-            pulse = _Pulse(watch, settings.batch_size, len(data.train))
-            with _memory_watched(settings.batch_size):
-                logs = network.fit(
-                    feed.training(epoch - 1),
-                    class_weight=_class_weights(recipe, data),
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[pulse],
-                ).history
-                seconds = time.perf_counter() - began
-                # `fit` leaves the averaged weights in the network, where the optimizer keeps an average.
-                measured = network.evaluate(validation, verbose=0, return_dict=True)
-            row: Row = {"epoch": epoch, "phase": phase.name}
-            row |= {name: float(values[-1]) for name, values in logs.items()}
-            row |= {f"val_{name}": float(value) for name, value in measured.items()}
-            row |= {
-                "learning_rate": float(optimizer.learning_rate),
-                "photos_per_second": round(len(data.train) / seconds, 1),
-                "seconds": round(time.perf_counter() - began, 3),
-            }
-            if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
-                raise TrainingError(_diverged(epoch, phase))
-            if all(row["val_loss"] < earlier["val_loss"] for earlier in history):
-                run.save_best([np.asarray(weight) for weight in model.get_weights()])
-            history.append(row)
-            rows.append(row)
-            _assign(network.trainable_variables, pulse.weights)
-            run.save_checkpoint([_array(variable) for variable in (*model.variables, *optimizer.variables)], history)
-            watch.end(row, recipe.epochs)
-
-    if settings.precision != "float32":
-        # What is saved computes in float32: half precision is slow on a CPU, and no gain in a single photo.
+    _, history = run.load_checkpoint()
+    if recipe.training.precision != "float32":
+        # What is saved computes in float32: half precision is slow on a CPU, and no gain for a single photo.
         keras.config.set_dtype_policy("float32")
-        layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
-        model = networks.build(recipe, classes, layers, weights="none")
+        model = _network(recipe, data, "none")
     model.set_weights(run.load_best())
+    model = networks.probabilities(model)
+    temperature = calibration.fit(photos.predict(model, data.validation), data.labels[data.validation])
+    model = calibration.calibrated(model, temperature)
     best = min(history, key=lambda row: row["val_loss"])
-    test = data.test if len(data.test) else data.validation
-    probabilities = model.predict(_Pixels(recipe, data, engine, threads).still(test), verbose=0)
-    return Result(model, history, best, np.asarray(probabilities, dtype=np.float32))
+    return Result(model, history, best, temperature, photos.predict(model, data.test))
+
+
+def _train_phase(
+    phase: Phase, model: keras.Model, recipe: Recipe, data: Data, photos: "Photos", run: Run, watch: Watch
+) -> None:
+    """The epochs of a phase that are not done yet, each kept in the run before the next begins."""
+    settings = recipe.training
+    state, history = run.load_checkpoint()
+    rows = [row for row in history if row["phase"] == phase.name]
+    if over(rows, phase, recipe.early_stopping):
+        return
+
+    network, feed = model, photos
+    if phase.unfreeze is not None:
+        transfer.unfreeze(model, phase.unfreeze)
+    elif features.cacheable(recipe):
+        network, feed = features.prepare(model, recipe, data)  # type: ignore[assignment]
+    validation = feed.validation()
+    steps = math.ceil(len(data.train) / settings.batch_size)
+    optimizer = optimization.optimizer(
+        phase.optimizer, phase.schedule, epochs=phase.epochs, steps=steps, accumulate=settings.accumulate
+    )
+    network.compile(optimizer, _loss(recipe), metrics=_metrics(len(data.classes)))
+    optimizer.build(network.trainable_variables)
+    if rows:
+        _assign([*model.variables, *optimizer.variables], state)
+    elif history:
+        model.set_weights(run.load_best())
+
+    while not over(rows, phase, recipe.early_stopping):
+        epoch, began = len(history) + 1, time.perf_counter()
+        watch.begin(epoch, recipe.epochs, len(data.train))
+        pulse = _Pulse(watch, settings.batch_size, len(data.train))
+        with _memory_watched(settings.batch_size):
+            logs = network.fit(
+                feed.training(epoch - 1),
+                class_weight=_class_weights(recipe, data),
+                shuffle=False,  # the feed does that
+                verbose=0,
+                callbacks=[pulse],
+            ).history
+            seconds = time.perf_counter() - began
+            # `fit` leaves the averaged weights in the network, where the optimizer keeps an average.
+            measured = network.evaluate(validation, verbose=0, return_dict=True)
+
+        row: Row = {"epoch": epoch, "phase": phase.name}
+        row |= {name: float(values[-1]) for name, values in logs.items()}
+        row |= {f"val_{name}": float(value) for name, value in measured.items()}
+        row |= {
+            "learning_rate": float(optimizer.learning_rate),
+            "photos_per_second": round(len(data.train) / seconds, 1),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+            raise TrainingError(_diverged(epoch, phase))
+
+        if all(row["val_loss"] < earlier["val_loss"] for earlier in history):
+            run.save_best(model.get_weights())
+        history.append(row)
+        rows.append(row)
+        _assign(network.trainable_variables, pulse.weights)
+        run.save_checkpoint([_array(variable) for variable in (*model.variables, *optimizer.variables)], history)
+        watch.end(row, recipe.epochs)
 
 
 def phases(recipe: Recipe) -> Iterator[Phase]:
     """The stretches of a run: the recipe's own, then the fine-tuning of a backbone."""
-    yield Phase("train", recipe.training.epochs, recipe.optimizer, recipe.schedule)
-    if recipe.finetune:
-        yield Phase("finetune", recipe.finetune.epochs, recipe.finetune.optimizer, recipe.finetune.schedule)
+    yield Phase("train", recipe.training.epochs, recipe.optimizer, recipe.schedule, None)
+    if tune := recipe.finetune:
+        yield Phase("finetune", tune.epochs, tune.optimizer, tune.schedule, tune.unfreeze)
 
 
 def over(rows: Sequence[Row], phase: Phase, early_stopping: EarlyStopping | None) -> bool:
@@ -162,40 +183,51 @@ def over(rows: Sequence[Row], phase: Phase, early_stopping: EarlyStopping | None
     return waited >= early_stopping.patience
 
 
-class _Pixels:
-    """The photos as batches: raw pixels 0-255 and one-hot labels."""
+class Photos:
+    """The photos of a data set as batches of raw pixels 0-255 and one-hot labels."""
 
-    def __init__(self, recipe: Recipe, data: Data, engine: Literal["fast", "keras"], threads: int | None) -> None:
+    def __init__(self, recipe: Recipe, data: Data, engine: Engine, threads: int | None) -> None:
         self._recipe, self._data, self._engine, self._threads = recipe, data, engine, threads
 
     def training(self, epoch: int) -> Batches:
         """Shuffled and augmented as befits epoch number `epoch`, counted from 0."""
-        return self._batches(self._data.train, augmented=True, epoch=epoch)
+        return self._batches(self._data.train, self._recipe.augmentation, shuffle=True, epoch=epoch)
 
     def validation(self) -> Batches:
-        return self.still(self._data.validation)
+        """As they are, in their order."""
+        return self._batches(self._data.validation)
 
-    def still(self, indices: NDArray[np.int64]) -> Batches:
-        return self._batches(indices, augmented=False)
+    def predict(self, model: keras.Model, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The probabilities that a model gives the photos `indices`, shape (n, classes)."""
+        if not len(indices):
+            return np.empty((0, len(self._data.classes)), np.float32)
+        return np.asarray(model.predict(self._batches(indices), verbose=0), dtype=np.float32)
 
-    def _batches(self, indices: NDArray[np.int64], *, augmented: bool, epoch: int = 0) -> Batches:
+    def _batches(
+        self,
+        indices: NDArray[np.int64],
+        augmentation: Augmentation | None = None,
+        *,
+        shuffle: bool = False,
+        epoch: int = 0,
+    ) -> Batches:
         return Batches(
             self._data.pixels,
             self._data.labels,
             indices,
             classes=len(self._data.classes),
             batch_size=self._recipe.training.batch_size,
-            augmentation=self._recipe.augmentation if augmented else None,
+            augmentation=augmentation,
             engine=self._engine,
             seed=self._recipe.seed,
-            shuffle=augmented,
+            shuffle=shuffle,
             threads=self._threads,
             epoch=epoch,
         )
 
 
 class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells who watches of every batch, stops at a loss that is no number, and keeps the weights as the steps left them."""
+    """Tells how far an epoch is, stops at a loss that is no number, and keeps the weights as the steps left them."""
 
     def __init__(self, watch: Watch, batch_size: int, photos: int) -> None:
         super().__init__()
@@ -212,7 +244,7 @@ class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]
         if logs and not math.isfinite(float(logs["loss"])):
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras' names
         self.weights = [_array(variable) for variable in self.model.trainable_variables]
 
 
@@ -225,21 +257,29 @@ def _memory_watched(batch_size: int) -> Iterator[None]:
         signs = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "out of memory", "MemoryError")
         if not any(sign in f"{type(error).__name__} {error}" for sign in signs):
             raise
+        smaller = max(1, batch_size // 2)
         raise TrainingError(
-            f"The memory is used up at batches of {batch_size}. Try --set training.batch_size={max(1, batch_size // 2)} "
+            f"The memory is used up at batches of {batch_size}. Try --set training.batch_size={smaller} "
             "--set training.accumulate=2, which takes the same steps."
         ) from error
 
 
-def _compile(network: keras.Model, optimizer: keras.optimizers.Optimizer, recipe: Recipe, classes: int) -> None:
-    settings = recipe.training
-    loss: keras.losses.Loss = keras.losses.MeanSquaredError()
-    if settings.loss == "cross-entropy":
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+def _network(recipe: Recipe, data: Data, weights: str | None) -> keras.Model:
+    layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
+    return networks.build(recipe, len(data.classes), layers, weights=weights)
+
+
+def _loss(recipe: Recipe) -> keras.losses.Loss:
+    if recipe.training.loss == "mean-squared-error":
+        return keras.losses.MeanSquaredError()
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.training.label_smoothing)
+
+
+def _metrics(classes: int) -> list[keras.metrics.Metric]:
     metrics: list[keras.metrics.Metric] = [keras.metrics.CategoricalAccuracy(name="top1")]
     if classes > TOP:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(TOP, name="top5"))
-    network.compile(optimizer, loss, metrics=metrics)
+    return metrics
 
 
 def _class_weights(recipe: Recipe, data: Data) -> dict[int, float] | None:

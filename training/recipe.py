@@ -4,7 +4,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,9 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 
 from models.pixels import Fit, InputSpec
@@ -37,8 +40,8 @@ class _Section(BaseModel):
 
 
 class Input(_Section):
-    """`[input]`: what the network takes. `scale` is what its first layer does to pixel values 0-255: nothing, bring them
-    to 0..1 ("unit"), or subtract ImageNet's mean and divide by its standard deviation.
+    """`[input]`: what the network takes. `scale` is what its first layer does to pixel values 0-255: nothing, bring
+    them to 0..1 ("unit"), or subtract ImageNet's mean and divide by its standard deviation.
     """
 
     size: PositiveInt | tuple[PositiveInt, PositiveInt]
@@ -53,8 +56,8 @@ class Input(_Section):
 
 
 class DataSettings(_Section):
-    """`[data]`: how a data set is read: its layout (found out where absent), and the parts of train, validation and test
-    where it has no split of its own.
+    """`[data]`: how a data set is read: its layout (found out where absent), and the parts of train, validation and
+    test where it has no split of its own.
     """
 
     layout: str | None = None
@@ -66,10 +69,17 @@ class _Network(_Section):
     initializer: Literal["glorot_uniform", "he_normal", "he_uniform", "uniform"] = "glorot_uniform"
     """Of every kernel; "uniform" draws from [-0.5, 0.5]."""
     dense: tuple[PositiveInt, ...] = ()
-    dense_activation: Literal["relu", "tanh"] = "relu"
+    dense_activation: Literal["relu", "tanh"] | tuple[Literal["relu", "tanh"], ...] = "relu"
+    """Of all dense layers, or of each."""
     dense_dropout: Share = 0.0
     output_activation: Literal["softmax", "tanh"] = "softmax"
     output_batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _activation_for_each(self) -> Self:
+        if not isinstance(self.dense_activation, str) and len(self.dense_activation) != len(self.dense):
+            raise ValueError(f"dense_activation names {len(self.dense_activation)} for {len(self.dense)} dense layers")
+        return self
 
 
 class Dense(_Network):
@@ -105,7 +115,7 @@ class Convolutional(_Network):
 
 
 class Transfer(_Network):
-    """`[model]` with `kind = "transfer"`: a backbone of `keras.applications`, global average pooling, dense layers, output.
+    """`[model]` with `kind = "transfer"`: a backbone of `keras.applications`, global average pooling, dense layers.
 
     `weights` is "imagenet", "none", or the path of a file in the layout in which keras.applications publishes them.
     """
@@ -143,8 +153,8 @@ class Schedule(_Section):
 
 
 class EarlyStopping(_Section):
-    """`[early_stopping]`: end once `patience` epochs have not brought the validation loss down by `min_delta`, which is a
-    share of the best loss so far (0.005: half a percent).
+    """`[early_stopping]`: end once `patience` epochs have not brought the validation loss down by `min_delta`, which is
+    a share of the best loss so far (0.005: half a percent).
     """
 
     patience: PositiveInt
@@ -210,10 +220,22 @@ class Recipe(_Section):
     finetune: Finetune | None = None
     reported: Reported | None = None
 
+    @field_validator("augmentation")
+    @classmethod
+    def _fit_the_input(cls, augmentation: Augmentation, info: ValidationInfo) -> Augmentation:
+        if "input" in info.data:
+            augmentation.check(info.data["input"].spec)
+        return augmentation
+
     @property
     def epochs(self) -> int:
         """Of the whole run, fine-tuning included."""
         return self.training.epochs + (self.finetune.epochs if self.finetune else 0)
+
+    def record(self) -> dict[str, Any]:
+        """The recipe as JSON has it, for `run.json` and cards; `parse` reads it again."""
+        # Lists where pydantic would have tuples are no fault: TOML knows only lists.
+        return self.model_dump(mode="json", exclude_none=True, warnings=False)
 
 
 def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -249,8 +271,7 @@ def parse(table: dict[str, Any]) -> Recipe:
 def shipped() -> Iterator[str]:
     """The names of the recipes that come with foodscene."""
     for path in sorted(SHIPPED.rglob("*.toml")):
-        if "model" in (text := path.read_text(encoding="utf-8")) or "extends" in text:
-            yield _name(path)
+        yield _name(path)
 
 
 def find(name: str | Path, beside: Path | None = None) -> Path:

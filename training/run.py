@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Row = dict[str, Any]
-"""An epoch of a history: epoch (from 1), phase, loss, top1, val_loss, val_top1, photos_per_second, seconds, learning_rate …"""
+"""An epoch of a history: its number from 1, its phase, loss, top1, val_loss, val_top1, photos_per_second, seconds …"""
 
 _HISTORY = "history"
 

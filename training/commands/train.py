@@ -1,6 +1,8 @@
 """The command `train`: from a recipe and photos to a bundle."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from training.run import Run
 
 
-def train(
+def train(  # noqa: PLR0917 - typer passes by name
     recipe: Annotated[
         str | None,
         typer.Argument(help="A recipe's name (see --list) or file; or just the folder or archive of your photos."),
@@ -51,7 +53,6 @@ def train(
         return
     if engine not in ("fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if resume:
         work = _resumed(recipe, run, runs)
     else:
@@ -63,7 +64,7 @@ def train(
         work.update(status="interrupted")
         console.print(f"Stopped. Go on with: foodscene train --resume --run {work.folder}", highlight=False)
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record keeps it, and it is raised again
         _failed(work, error)
 
 
@@ -84,9 +85,8 @@ def _begun(
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         recipe, data = None, [Path(recipe)]
     if not data:
-        raise typer.BadParameter(
-            "say which photos to train on: a folder, or an archive as downloaded", param_hint="--data"
-        )
+        wanted = "say which photos to train on: a folder, or an archive as downloaded"
+        raise typer.BadParameter(wanted, param_hint="--data")
     for path in data:
         if not path.exists():
             raise typer.BadParameter(f"there is no {path}", param_hint="--data")
@@ -102,7 +102,7 @@ def _begun(
         folder or runs / run.folder_name(checked.name, datetime.now()),
         {
             "status": "begun",
-            "recipe": checked.model_dump(mode="json", exclude_none=True),
+            "recipe": checked.record(),
             "command": " ".join(["foodscene train", recipe, *options]),
             "data": [str(path.resolve()) for path in data],
             "weights": weights,
@@ -143,9 +143,12 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
     )
     _check(work, loaded)
 
-    from models.compiler import versions
-    from training.export import counts, export, metrics
-    from training.loop import train as loop
+    with _hushed():
+        from models.compiler import versions
+        from training.export import counts, export, metrics
+        from training.loop import train as loop
+
+        device = _device()
     from training.watching import Both, TensorBoard, Terminal
 
     dataset = {
@@ -154,7 +157,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         "layout": loaded.layout,
         "classes": list(loaded.classes),
     }
-    work.update(status="running", dataset={**dataset, "counts": counts(loaded)}, versions=versions(), device=_device())
+    work.update(status="running", dataset={**dataset, "counts": counts(loaded)}, versions=versions(), device=device)
     if not quiet:
         split = ", ".join(f"{count:,} {name}" for name, count in counts(loaded).items())
         console.print(
@@ -177,6 +180,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         finished=_now(),
         epochs=len(result.history),
         best={"epoch": result.best["epoch"], "val_loss": result.best["val_loss"], "val_top1": result.best["val_top1"]},
+        temperature=result.temperature,
         test=figures,
         bundle=str(folder.resolve()),
         seconds=round(before + time.perf_counter() - began, 1),
@@ -218,7 +222,7 @@ def _check(work: "Run", data: "Data") -> None:
         raise RunError(f"{data.name} has {len(data.classes)} class: a classifier tells at least two apart.")
     if not len(data.train) or not len(data.validation):
         raise RunError(
-            f"{data.name} has {len(data.train)} training and {len(data.validation)} validation photos: too few to train."
+            f"{data.name} has {len(data.train)} training and {len(data.validation)} validation photos: too few."
         )
 
 
@@ -231,23 +235,33 @@ def _failed(work: "Run", error: Exception) -> None:
         work.update(status="failed", error=f"{type(error).__name__}: {error}")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         raise OSError(
-            f"The disk is full. Nothing but the last epoch is lost: make room, then foodscene train --resume --run {work.folder}"
+            "The disk is full. Nothing but the last epoch is lost: make room, then go on with "
+            f"foodscene train --resume --run {work.folder}"
         ) from error
     raise error
 
 
 def _listing() -> Any:
     """The shipped recipes: name, what they show, the row and figures of their report."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from training import recipe as recipes
 
-    table = Table("recipe", "row", "what it shows", "top-1", "top-5", "parameters", box=None, header_style="bold")
-    for name in recipes.shipped():
-        recipe = recipes.load(name)
+    table = Table(
+        Column("recipe", no_wrap=True),
+        "row",
+        "what it shows",
+        "top-1",
+        "top-5",
+        "parameters",
+        box=None,
+        header_style="bold",
+    )
+    loaded = [recipes.load(name) for name in recipes.shipped()]
+    for recipe in sorted(loaded, key=_by_row):
         said = recipe.reported
         table.add_row(
-            name,
+            recipe.name,
             said.row if said else "",
             recipe.title,
             f"{said.top1:.4f}" if said and said.top1 is not None else "",
@@ -255,6 +269,12 @@ def _listing() -> Any:
             f"{said.parameters:,}" if said and said.parameters else "",
         )
     return table
+
+
+def _by_row(recipe: "Recipe") -> tuple[str, str, int, str]:
+    """By report, then in its order; what repeats no row comes last."""
+    row = recipe.reported.row if recipe.reported else ""
+    return recipe.name.rpartition("/")[0], row[:1] or "~", int(row[1:] or 0), recipe.name
 
 
 def _stop_cleanly() -> None:
@@ -274,6 +294,24 @@ def _device() -> str:
 
     devices = ", ".join(keras.distribution.list_devices()) or "cpu"
     return f"{platform.machine()}, {os.cpu_count()} cores, Keras on {keras.backend.backend()} ({devices})"
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Standard error goes nowhere: TensorFlow's libraries greet there, whatever their log level."""
+    import logging
+    import sys
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _now() -> str:

@@ -12,8 +12,8 @@ def features(x: Any, settings: Convolutional) -> Any:
     """The blocks, then global average pooling or flattening: a tensor of shape (n, features)."""
     for index, entry in enumerate(settings.filters, start=1):
         filters = (entry,) if isinstance(entry, int) else entry
-        stride = settings.stem_stride if index == 1 else settings.stride
-        x = _block(x, filters, settings, f"block{index}", max(stride, settings.stride))
+        stride = max(settings.stem_stride, settings.stride) if index == 1 else settings.stride
+        x = _block(x, filters, settings, f"block{index}", stride)
     if settings.head == "average":
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     else:

@@ -26,17 +26,18 @@ def inputs(settings: Input, standardization: list[keras.layers.Layer]) -> tuple[
 
 def imagenet() -> keras.layers.Layer:
     """Subtract ImageNet's mean from pixels 0-255 and divide by its standard deviation, channel by channel."""
-    mean = [255 * value for value in IMAGENET_MEAN]
-    variance = [(255 * value) ** 2 for value in IMAGENET_STD]
-    return keras.layers.Normalization(mean=mean, variance=variance, name="imagenet")
+    # A Rescaling, not a Normalization: that one's statistics become inputs of the graph when it is exported to ONNX.
+    scale = [1 / (255 * deviation) for deviation in IMAGENET_STD]
+    offset = [-mean / deviation for mean, deviation in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]
+    return keras.layers.Rescaling(scale, offset, name="imagenet")
 
 
 def outputs(x: Any, settings: Convolutional | Dense | Transfer, classes: int) -> Any:
     """The dense layers of a recipe and its output layer, of shape (n, classes)."""
+    activations = settings.dense_activation
     for index, units in enumerate(settings.dense, start=1):
-        x = keras.layers.Dense(
-            units, settings.dense_activation, kernel_initializer=initializer(settings), name=f"dense_{index}"
-        )(x)
+        activation = activations if isinstance(activations, str) else activations[index - 1]
+        x = keras.layers.Dense(units, activation, kernel_initializer=initializer(settings), name=f"dense_{index}")(x)
         if settings.dense_dropout:
             x = keras.layers.Dropout(settings.dense_dropout, name=f"dense_dropout_{index}")(x)
     # float32 whatever the precision of the rest: a softmax over bfloat16 loses the small probabilities.

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,9 @@ def unfreeze(model: keras.Model, what: int | str) -> None:
     Batch norm layers stay frozen, which in Keras also keeps them in inference mode: their statistics are ImageNet's,
     which a few small batches would only blur.
     """
-    layers = [layer for layer in model.layers if layer.weights and not isinstance(layer, keras.layers.Normalization)]
-    head = next(index for index, layer in enumerate(model.layers) if layer.name == "pool")
-    after = [layer for layer in model.layers[head:] if layer.weights]
-    layers = [layer for layer in layers if layer not in after]
+    pool = model.layers.index(model.get_layer("pool"))
+    # Layers that standardize hold weights too, where they whiten: they are no part of the backbone.
+    layers = [layer for layer in model.layers[:pool] if layer.weights and not layer.name.startswith("zca_")]
     if isinstance(what, int):
         layers = layers[-what:]
     elif what != "all":
@@ -82,7 +82,7 @@ def _preprocess(name: str, x: Any) -> Any:
     """What the family wants made of pixels 0-255. The order of VGG's channels is left to its first kernel."""
     if name.startswith(_CAFFE) and "V2" not in name:
         # Not folded into the first layer's bias: its zero padding stands for the mean, not for black.
-        return keras.layers.Normalization(mean=_CAFFE_MEAN, variance=(1.0, 1.0, 1.0), name="mean")(x)
+        return keras.layers.Rescaling(1.0, [-mean for mean in _CAFFE_MEAN], name="mean")(x)
     if name.startswith(_TORCH):
         return imagenet()(x)
     if name.startswith(_INSIDE):
@@ -114,9 +114,10 @@ def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:
         except Exception as error:  # h5py and Keras raise whatever the file leads them to
             said = str(error).strip().splitlines()[0]
             raise WeightsError(
-                f"{path} does not hold weights of keras.applications.{name} without its top layers (include_top=False): {said}"
+                f"{path} does not hold the weights of keras.applications.{name} without its top layers "
+                f"(include_top=False): {said}"
             ) from error
-    weights = backbone.get_weights()
+    weights: list[Any] = backbone.get_weights()
     if name.startswith(_CAFFE) and "V2" not in name:
         weights[0] = weights[0][:, :, ::-1, :]
     return weights
@@ -132,12 +133,9 @@ def _download(name: str, shape: tuple[int, int, int], parameters: int) -> keras.
     except Exception as error:
         url = re.search(r"https?://\S+?\.h5", str(error))
         address = url.group() if url else f"the weights of keras.applications.{name} without its top layers"
-        folder = (
-            Path(keras.config.keras_home()) / "models"
-            if hasattr(keras.config, "keras_home")
-            else Path.home() / ".keras/models"
-        )
+        folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         raise WeightsError(
             f"The ImageNet weights of {name} are not on this machine and cannot be downloaded. Get {address} "
-            f"(about {4 * parameters / 1e6:.0f} MB) on another one, then put the file into {folder}, or name it: --weights FILE."
+            f"(about {4 * parameters / 1e6:.0f} MB) on another one, then put the file into {folder}, "
+            "or name it: --weights FILE."
         ) from error

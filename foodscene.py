@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 from app.commands import serve
 from training.commands.data import data
+from training.commands.evaluate import calibrate, evaluate
 from training.commands.train import train
 
 from models.commands import compile_bundle, models, predict
@@ -19,7 +20,7 @@ program = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (predict, models, serve, train):
+for command in (predict, models, serve, train, evaluate, calibrate):
     program.command()(command)
 program.command("compile")(compile_bundle)
 program.add_typer(data, name="data")

@@ -5,6 +5,8 @@ import { describe, explain, predict, preview, tellRightLabel } from "./service.j
 import { fill, listen as listenSnippets } from "./snippets.js";
 import { announce, duration, percent, size, spell } from "./words.js";
 
+const WEAK = 0.02;
+
 let cards = 0;
 
 export class Card {
@@ -162,11 +164,11 @@ export class Card {
           hint.textContent = "The server is busy. Trying again…";
         });
         if (answer !== this.answer) return;
-        const { width, height } = this.photo.width ? this.photo : heat;
-        paint(canvas, heat, { width, height });
+        const image = this.#find("img");
+        paint(canvas, heat, { width: image.naturalWidth || 1, height: image.naturalHeight || 1 });
         canvas.dataset.model = this.model.name;
-        hint.textContent = `The bright parts spoke for “${spell(heat.label)}”.`;
-        announce("The heat map lies over the photo.");
+        hint.textContent = why(heat);
+        announce(hint.textContent);
       } catch (problem) {
         hint.textContent = problem.message;
         announce(problem.message);
@@ -204,6 +206,13 @@ export class Card {
     }
     announce(hint.textContent);
   }
+}
+
+// `strongest` is how much less probable the label got when the part that matters most was covered.
+function why({ label, strongest }) {
+  if (strongest < WEAK) return `No single part decided: “${spell(label)}” holds whatever part is covered.`;
+  const points = Math.round(strongest * 100);
+  return `The bright parts speak for “${spell(label)}”. Where they are covered, it loses up to ${points} points of its percentage.`;
 }
 
 function row({ label, probability }) {

@@ -4,24 +4,19 @@
 const INFERNO = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
 const LONGEST_SIDE = 480;
 
-// `grid` holds rows of shares, 0 to 1; `fit` is how the photo took the network's shape.
-export function paint(canvas, grid, photo, fit) {
+// `heat` is what the service explains: `grid` holds rows of shares, 0 to 1, and `area` the part of the photo that the
+// network saw, as shares of its width and height: left, top, right, bottom, beyond 0 and 1 where it saw borders too.
+export function paint(canvas, { grid, area }, photo) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
   canvas.width = Math.round(photo.width * scale);
   canvas.height = Math.round(photo.height * scale);
   const brush = canvas.getContext("2d");
   brush.fillStyle = colour(0);
   brush.fillRect(0, 0, canvas.width, canvas.height);
-  brush.imageSmoothingEnabled = true;
   brush.imageSmoothingQuality = "high";
-  brush.drawImage(coloured(grid), ...place(canvas, fit));
-}
-
-// Where the square that the network saw lies on the photo: all of it, its middle, or with borders around it.
-function place({ width, height }, fit) {
-  if (fit === "squash") return [0, 0, width, height];
-  const edge = fit === "crop" ? Math.min(width, height) : Math.max(width, height);
-  return [(width - edge) / 2, (height - edge) / 2, edge, edge];
+  const [left, top, right, bottom] = area;
+  const { width, height } = canvas;
+  brush.drawImage(coloured(grid), left * width, top * height, (right - left) * width, (bottom - top) * height);
 }
 
 function coloured(grid) {

@@ -1,0 +1,169 @@
+"""The page as a whole: weight, speed, policy, keyboard, small screens, colours, accessibility, no JavaScript."""
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
+
+from tests.browser.conftest import SCREENS, Server
+
+PAGES = ["/", "/models", "/models/colours", "/models/nothing"]
+
+
+def test_first_view_is_light(context: BrowserContext, server: Server) -> None:
+    page = context.new_page()
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto(server.url, wait_until="networkidle")
+    assert len(answers) > 10
+    assert sum(len(answer.body()) for answer in answers) < 100_000
+
+
+def test_first_view_shows_at_once(context: BrowserContext, server: Server) -> None:
+    milliseconds = []
+    for _ in range(10):  # what else runs on this machine may slow down any one of them
+        page = context.new_page()
+        page.goto(server.url)
+        painted = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        milliseconds.append(page.wait_for_function(painted).json_value())
+        page.close()
+        if milliseconds[-1] < 200:
+            return
+    pytest.fail(f"The first view showed after {min(milliseconds):.0f} ms at best.")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_policy_allows_nothing_inline(page: Page, path: str) -> None:
+    answer = page.goto(path_of(page, path))
+    assert answer
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_nothing_is_wider_than_the_screen(page: Page, photos: dict[str, Path], width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    for path in PAGES[1:]:
+        page.goto(path_of(page, path))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.goto(path_of(page, "/"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_label("Choose photos").set_input_files([photos["red"], photos["green"]])
+    expect(page.locator(".card[data-state=answered]")).to_have_count(2)
+    page.get_by_role("button", name="Code").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_everything_is_reached_with_the_keyboard(page: Page, photos: dict[str, Path], screen: str) -> None:
+    if screen == "phone":
+        pytest.skip("a keyboard is for the desk")
+    seen = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("(document.activeElement.ariaLabel || document.activeElement.textContent).trim()"))
+    assert seen[:5] == ["Skip to the content", "foodscene", "Models", "API", "Use dark colours"]
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(photos["green"])
+    expect(page.locator(".card .top")).to_have_text("green")
+    why = page.get_by_role("button", name="Code")
+    while not why.evaluate("(button) => button === document.activeElement"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="The request with curl")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name="The request with curl")).to_be_hidden()
+
+
+def test_focus_can_be_seen(page: Page) -> None:
+    page.keyboard.press("Tab")
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        shown = page.evaluate("getComputedStyle(document.activeElement.closest('label') ?? document.activeElement).outlineStyle")
+        assert shown == "solid"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_system_until_one_is_chosen(page: Page, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    assert brightness(page) == scheme
+    page.get_by_role("button", name=re.compile("Use (dark|light) colours")).click()
+    other = "dark" if scheme == "light" else "light"
+    assert brightness(page) == other
+    page.goto(path_of(page, "/models"))
+    assert brightness(page) == other
+
+
+def test_motion_is_reduced_when_asked(page: Page, photos: dict[str, Path]) -> None:
+    page.route("**/api/v1/predict", lambda route: None)
+    page.get_by_label("Choose photos").set_input_files(photos["red"])
+    expect(page.locator(".card[data-state=asking]")).to_be_visible()
+    name = "getComputedStyle(document.querySelector('.photo'), '::after').animationName"
+    assert page.evaluate(name) == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(name) == "sweep"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page: Page, photos: dict[str, Path], tmp_path: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    for path in (*PAGES[1:], "/"):
+        page.goto(path_of(page, path))
+        assert serious(page) == [], path
+    notes = tmp_path / "notes.jpg"
+    notes.write_text("no photo")
+    page.get_by_label("Choose photos").set_input_files([photos["red"], notes])
+    expect(page.locator(".card[data-state=answered]")).to_have_count(1)
+    expect(page.locator(".card[data-state=failed]")).to_have_count(1)
+    for name in ("Wrong?", "Code"):
+        page.get_by_role("button", name=name).click()
+        assert serious(page) == [], name
+
+
+class TestWithoutJavaScript:
+    @pytest.fixture
+    def page(self, chromium: Browser, screen: str, server: Server) -> Page:
+        context = chromium.new_context(**SCREENS[screen], java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.url)
+        return page
+
+    def test_one_photo_is_answered(self, page: Page, photos: dict[str, Path]) -> None:
+        page.get_by_label("Choose photos").set_input_files(photos["blue"])
+        page.get_by_role("button", name="Tell me").click()
+        expect(page.locator(".card .top")).to_have_text("blue")
+        expect(page.get_by_role("img", name="Your photo")).to_be_visible()
+        expect(page.locator(".shares li")).to_have_count(3)
+        expect(page.locator(".note")).to_contain_text("Colours")
+        expect(page.get_by_role("button", name="Why?")).to_be_hidden()
+
+    def test_errors_are_in_words(self, page: Page, tmp_path: Path) -> None:
+        path = tmp_path / "notes.jpg"
+        path.write_text("no photo")
+        page.get_by_label("Choose photos").set_input_files(path)
+        page.get_by_role("button", name="Tell me").click()
+        expect(page.get_by_role("alert")).to_contain_text("not an image")
+
+
+def path_of(page: Page, path: str) -> str:
+    """The address of a path on the server that `page` shows."""
+    return str(page.evaluate("(path) => new URL(path, location.href).href", path))
+
+
+def brightness(page: Page) -> str:
+    """Whether the page is dark or light, by what is on the screen."""
+    colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    return "dark" if sum(map(float, re.findall(r"[\d.]+", colour)[:3])) < 384 else "light"
+
+
+def serious(page: Page) -> list[str]:
+    """The accessibility rules that are broken seriously, each with the first element that does."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {violation['nodes'][0]['html']}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]

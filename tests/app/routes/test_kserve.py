@@ -1,0 +1,83 @@
+import base64
+import json
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+
+def infer(client: TestClient, tensor: object) -> object:
+    return client.post("/v2/models/colours/infer", json={"id": "7", "inputs": [tensor]})
+
+
+def test_a_server_and_a_model_say_what_they_are(client: TestClient) -> None:
+    assert client.get("/v2").json()["name"] == "foodscene"
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert client.get("/v2/models/colours/ready").json()["ready"] is True
+    model = client.get("/v2/models/colours").json()
+    assert {tensor["name"] for tensor in model["inputs"]} == {"photo", "pixels"}
+    assert model["outputs"][0]["shape"] == [-1, 3]
+    assert client.get("/v2/models/none").status_code == 404
+
+
+def test_photos_as_base64(client: TestClient, red: bytes) -> None:
+    text = base64.b64encode(red).decode()
+    answer = infer(client, {"name": "photo", "datatype": "BYTES", "shape": [2], "data": [text, text]}).json()
+    assert answer["id"] == "7"
+    (output,) = answer["outputs"]
+    assert output["shape"] == [2, 3]
+    assert np.argmax(output["data"][:3]) == 0
+
+
+def test_pixels_as_numbers(client: TestClient) -> None:
+    pixels = np.zeros((1, 16, 16, 3), int)
+    pixels[..., 2] = 255
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
+    assert np.argmax(infer(client, tensor).json()["outputs"][0]["data"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["BYTES", "UINT8"])
+def test_the_binary_extension(client: TestClient, red: bytes, kind: str) -> None:
+    pixels = np.zeros((1, 16, 16, 3), np.uint8)
+    pixels[..., 0] = 255
+    data = len(red).to_bytes(4, "little") + red if kind == "BYTES" else pixels.tobytes()
+    shape = [1] if kind == "BYTES" else list(pixels.shape)
+    tensor = {"name": "x", "datatype": kind, "shape": shape, "parameters": {"binary_data_size": len(data)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    answer = client.post(
+        "/v2/models/colours/infer", content=head + data, headers={"inference-header-content-length": str(len(head))}
+    )
+    assert np.argmax(answer.json()["outputs"][0]["data"]) == 0
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        None,
+        {},
+        {"datatype": "BYTES", "shape": [1], "data": []},
+        {"datatype": "BYTES", "shape": [1], "data": [5]},
+        {"datatype": "BYTES", "shape": [0], "data": []},
+        {"datatype": "BYTES", "shape": [10**9], "data": []},
+        {"datatype": "BYTES", "shape": [1]},
+        {"datatype": "UINT8", "shape": [1, 16, 16, 3], "data": [1, 2]},
+        {"datatype": "UINT8", "shape": [1, 16, 16, 3], "data": [300] * 768},
+        {"datatype": "UINT8", "shape": [1, 16, 16, 3], "data": ["a"] * 768},
+        {"datatype": "UINT8", "shape": [1, 8, 8, 3], "data": [0] * 192},
+        {"datatype": "FP64", "shape": [1], "data": [0]},
+        {"datatype": "BYTES", "shape": "1", "data": []},
+    ],
+)
+def test_wrong_tensors_are_named(client: TestClient, tensor: object) -> None:
+    answer = infer(client, tensor)
+    assert answer.status_code == 422
+    assert "inputs" in answer.json()["detail"]
+
+
+def test_a_wrong_header_length_is_named(client: TestClient) -> None:
+    for length in ("x", "-1", "99999"):
+        answer = client.post(
+            "/v2/models/colours/infer", content=b"{}", headers={"inference-header-content-length": length}
+        )
+        assert answer.status_code == 400

@@ -64,7 +64,7 @@ def test_copies_are_dropped_from_the_training_side(zipped, photo, capsys):
 
 def test_broken_photos_and_missing_test_photos_are_told(folder, photo, capsys):
     tree = {
-        f"train/{label}/{number}.jpg": photo(number + 100 * ord(label))
+        f"train/{label}/{number}.jpg": photo(number + 100 * ord(label[-1]))
         for label in ("a", "[b]")
         for number in range(20)
     }

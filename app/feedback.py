@@ -20,7 +20,8 @@ def keep(photo: bytes, label: str, folder: Path, max_pixels: int) -> Path:
     image = decode(photo, max_pixels=max_pixels)
     image.thumbnail((_MOST_PIXELS_A_SIDE, _MOST_PIXELS_A_SIDE))
     encoded = BytesIO()
-    image.save(encoded, "JPEG", quality=92, exif=b"")
+    image.info.clear()  # Pillow would carry comments, profiles and the like over
+    image.convert("RGB").save(encoded, "JPEG", quality=92, exif=b"")
     class_folder = folder / re.sub(r"[^\w .()&'-]", "_", label).strip(". ")
     class_folder.mkdir(parents=True, exist_ok=True)
     path = class_folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()[:32]}.jpg"

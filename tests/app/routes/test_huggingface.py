@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 def test_the_client_of_hugging_face_works_as_it_is(serve: Callable[..., Any], red: bytes) -> None:
     url = f"{serve().url}/models/colours"
-    client = InferenceClient(model=url, token="none")  # noqa: S106
+    client = InferenceClient(model=url, token="none")
     first = client.image_classification(red)[0]
     assert first.label == "red"
     assert first.score > 0.9

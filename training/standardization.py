@@ -65,7 +65,7 @@ def statistics(
 
 
 def chunks(pixels: NDArray[np.uint8], indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-    """The photos `pixels[indices]` in the order in which they are stored, as many at a time as bounded memory allows."""
+    """The photos `pixels[indices]` in the order they are stored in, as many at a time as bounded memory allows."""
     size = max(1, _CHUNK // (4 * int(np.prod(pixels.shape[1:]))))
     stored = np.sort(indices)
     for start in range(0, len(stored), size):

@@ -1,8 +1,8 @@
 """ZCA whitening matrices in bounded memory: whole for small photos, of low rank for others.
 
 ImageDataGenerator takes the singular value decomposition X.T = U diag(s) V of the n centred photos, all of them in
-memory, and whitens with U diag(sqrt(n) / (s + epsilon)) U.T. Here U and s are the eigenvectors of X.T X and the roots of
-its eigenvalues, and photos are only ever read in chunks.
+memory, and whitens with U diag(sqrt(n) / (s + epsilon)) U.T. Here U and s are the eigenvectors of X.T X and the roots
+of its eigenvalues, and photos are only ever read in chunks.
 """
 
 from collections.abc import Callable, Iterator

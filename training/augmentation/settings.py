@@ -134,12 +134,12 @@ class Augmentation(BaseModel):
         if self.zca_rank is None and 4 * features**2 > LARGEST_MODEL:
             raise ValueError(
                 f"zca_rank: whitening photos of {size} whole takes a matrix of {4 * features**2 / 1e6:,.0f} MB in the "
-                f"model. Set zca_rank, the number of directions to whiten (at most {most} here), or take smaller photos."
+                f"model. Set zca_rank, the number of directions to whiten (here at most {most}), or take smaller ones"
             )
         if self.zca_rank is not None and self.zca_rank > most:
             raise ValueError(
                 f"zca_rank: {self.zca_rank} directions of photos of {size} are too many; at most {most}, "
-                f"so that the model stays below {LARGEST_MODEL / 1e6:.0f} MB."
+                f"so that the model stays below {LARGEST_MODEL / 1e6:.0f} MB"
             )
 
 

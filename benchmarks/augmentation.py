@@ -1,0 +1,201 @@
+"""Photos per second of the augmentation engines, side by side: `python -m benchmarks.augmentation`.
+
+Rotation by up to 90 degrees, shifts by up to 0.2 of the size and both flips. Every figure is taken in a process of its
+own that is bound to as many cores as it has threads; the best of several rounds counts. The ratios are those of `fast`:
+
+- to the real ImageDataGenerator on one thread, which is how it runs unless told otherwise,
+- to tf.data with Keras' preprocessing layers, and to Albumentations, on equal threads,
+- to the limit: bare calls of `cv2.warpAffine` on bytes, with matrices made before, on equal threads.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from multiprocessing import get_context
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from training.augmentation import Augmentation
+
+Pixels = NDArray[np.uint8]
+
+SETTINGS = Augmentation(
+    rotation_range=90, width_shift_range=0.2, height_shift_range=0.2, horizontal_flip=True, vertical_flip=True
+)
+PHOTOS, BATCH, ROUNDS = 512, 64, 3
+
+
+def fast(pixels: Pixels, threads: int) -> Iterator[int]:
+    """foodscene's pipeline, batches and labels and all."""
+    yield from _pipeline(pixels, threads, "fast")
+
+
+def keras(pixels: Pixels, threads: int) -> Iterator[int]:
+    """The real ImageDataGenerator and its own iterator, which several threads ask for batches."""
+    from training.augmentation.reference import generator
+
+    batches = generator(SETTINGS).flow(pixels, np.zeros(len(pixels)), batch_size=BATCH)
+    yield from _threaded(lambda number: len(batches[number % len(batches)][0]), threads)
+
+
+def tf_data(pixels: Pixels, threads: int) -> Iterator[int]:
+    """`tf.data` with Keras' preprocessing layers on batches."""
+    import tensorflow as tf
+    from keras import layers
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    alter = [
+        layers.RandomRotation(90 / 360, fill_mode="nearest"),
+        layers.RandomTranslation(0.2, 0.2, fill_mode="nearest"),
+        layers.RandomFlip("horizontal_and_vertical"),
+    ]
+
+    def altered(photos: tf.Tensor) -> tf.Tensor:
+        for layer in alter:
+            photos = layer(photos, training=True)
+        return photos
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    dataset = tf.data.Dataset.from_tensor_slices(pixels).repeat().batch(BATCH).with_options(options)
+    for photos in dataset.map(altered, num_parallel_calls=threads).prefetch(2):
+        yield len(photos)
+
+
+def albumentations(pixels: Pixels, threads: int) -> Iterator[int]:
+    """Albumentations, a photo at a time, in threads."""
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    import albumentations as a
+    import cv2
+
+    cv2.setNumThreads(0)
+    alter = a.Compose(
+        [
+            a.Affine(rotate=(-90, 90), translate_percent=(-0.2, 0.2), border_mode=cv2.BORDER_REPLICATE, p=1),
+            a.HorizontalFlip(p=0.5),
+            a.VerticalFlip(p=0.5),
+        ]
+    )
+
+    def batch(number: int) -> int:
+        start = number * BATCH % len(pixels)
+        return len(np.stack([alter(image=photo)["image"] for photo in pixels[start : start + BATCH]]))
+
+    yield from _threaded(batch, threads)
+
+
+def bare(pixels: Pixels, threads: int) -> Iterator[int]:
+    """Nothing but `cv2.warpAffine`, from bytes to bytes that are there already."""
+    import cv2
+
+    from training.augmentation.draws import draw, matrices
+
+    cv2.setNumThreads(0)
+    size = pixels.shape[2], pixels.shape[1]
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    maps = list(matrices(draw(SETTINGS, *pixels.shape[1:3], BATCH, np.random.default_rng(0)), *pixels.shape[1:3]))
+    outs = [np.empty((BATCH, *pixels.shape[1:]), np.uint8) for _ in range(2 * threads)]
+
+    def batch(number: int) -> int:
+        start = number * BATCH % len(pixels)
+        for photo, affine, out in zip(pixels[start : start + BATCH], maps, outs[number % len(outs)], strict=True):
+            cv2.warpAffine(photo, affine, size, out, flags, cv2.BORDER_REPLICATE)
+        return BATCH
+
+    yield from _threaded(batch, threads)
+
+
+ENGINES: dict[str, Callable[[Pixels, int], Iterator[int]]] = {
+    "fast": fast,
+    "bare": bare,
+    "keras": keras,
+    "tf.data": tf_data,
+    "albumentations": albumentations,
+}
+
+
+def _pipeline(pixels: Pixels, threads: int, engine: str) -> Iterator[int]:
+    from training.batches import Batches
+
+    labels = np.zeros(len(pixels), np.int64)
+    many = np.tile(np.arange(len(pixels)), 20)
+    batches = Batches(
+        pixels,
+        labels,
+        many,
+        classes=10,
+        batch_size=BATCH,
+        augmentation=SETTINGS,
+        engine=engine,
+        shuffle=True,
+        threads=threads,
+    )
+    while True:
+        yield from (len(photos) for photos, _ in batches)
+
+
+def _threaded(batch: Callable[[int], int], threads: int) -> Iterator[int]:
+    """Run `batch(0)`, `batch(1)` … in threads, two ahead for each."""
+    with ThreadPoolExecutor(threads) as pool:
+        pending = [pool.submit(batch, number) for number in range(2 * threads)]
+        for slot in cycle(range(2 * threads)):
+            done = pending[slot].result()
+            pending[slot] = pool.submit(batch, slot)
+            yield done
+
+
+def measure(engine: str, size: int, threads: int, seconds: float) -> float:
+    """Photos per second. To be called in a fresh process."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
+    pixels = np.random.default_rng(0).integers(0, 256, (PHOTOS, size, size, 3), dtype=np.uint8)
+    steps = ENGINES[engine](pixels, threads)
+    warm_up = time.perf_counter() + 0.5 * seconds
+    while time.perf_counter() < warm_up:
+        next(steps)
+    speeds = []
+    for _ in range(ROUNDS):
+        start, photos = time.perf_counter(), 0
+        while (passed := time.perf_counter() - start) < seconds:
+            photos += next(steps)
+        speeds.append(photos / passed)
+    return max(speeds)
+
+
+def main(
+    sizes: Annotated[str, typer.Option(help="Pixels a side.")] = "48,128,224",
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2,4",
+    seconds: Annotated[float, typer.Option(help="Of each of the three rounds of each figure.")] = 2.0,
+) -> None:
+    counts = [int(count) for count in threads.split(",")]
+    print(
+        "px  threads |"
+        + "".join(f"{name:>15}" for name in ENGINES)
+        + " | fast / keras on 1 thread, tf.data, albumentations, bare"
+    )
+    for size in map(int, sizes.split(",")):
+        one_thread = 0.0
+        for count in counts:
+            speed = {}
+            for name in ENGINES:
+                with get_context("spawn").Pool(1) as process:
+                    speed[name] = process.apply(measure, (name, size, count, seconds))
+            one_thread = one_thread or speed["keras"]
+            against = [one_thread, speed["tf.data"], speed["albumentations"], speed["bare"]]
+            print(
+                f"{size:3} {count:8} |"
+                + "".join(f"{one:15,.0f}" for one in speed.values())
+                + " |"
+                + "".join(f"{speed['fast'] / other:8.2f}x" for other in against),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    typer.run(main)

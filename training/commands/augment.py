@@ -1,0 +1,62 @@
+"""The command `data augment`: see what a recipe's augmentation does to photos."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Engine(StrEnum):
+    """Who alters the photos."""
+
+    fast = "fast"
+    keras = "keras"
+
+
+def augment(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `foodscene train --list`) or file.")],
+    data: Annotated[list[Path], typer.Option(help="A folder of photos, or an archive as downloaded.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set augmentation.rotation_range=30."),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, max=100, help="Rows: training photos, drawn at random.")] = 6,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Altered copies of each.")] = 5,
+    engine: Annotated[Engine, typer.Option(help="fast, or keras for the real ImageDataGenerator.")] = Engine.fast,
+    seed: Annotated[int, typer.Option(help="Another number draws other photos and copies.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = Path(
+        "augmentation.png"
+    ),
+) -> None:
+    """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
+    from PIL import Image
+
+    from training import recipe as recipes
+    from training.data import load
+
+    if output.suffix.lower() not in Image.registered_extensions():
+        raise typer.BadParameter(f"{output.name} has no ending of a picture, such as .png", param_hint="--output")
+    checked = recipes.load(recipe, settings or [])
+    read = checked.data
+    photographs = load(
+        data,
+        checked.input.spec,
+        layout=read.layout,
+        crop_boxes=read.crop_boxes,
+        fractions=read.fractions,
+        seed=checked.seed,
+    )
+    from training.augmentation.picture import grid
+
+    picture = grid(
+        checked.augmentation,
+        photographs.pixels,
+        photographs.train,
+        photos=photos,
+        copies=copies,
+        engine=engine.value,
+        seed=seed,
+    )
+    picture.save(output)
+    typer.echo(output)

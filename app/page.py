@@ -117,6 +117,7 @@ def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:
         models=_in_short(library),
         chosen=chosen if chosen in library.models else library.default,
         feedback=settings.feedback is not None,
+        asks_key=bool(settings.api_keys),
         max_bytes=int(settings.max_upload_mb * 1e6),
         **more,
     )

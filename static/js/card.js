@@ -209,10 +209,11 @@ export class Card {
 }
 
 // `strongest` is how much less probable the label got when the part that matters most was covered.
-function why({ label, strongest }) {
-  if (strongest < WEAK) return `No single part decided: “${spell(label)}” holds whatever part is covered.`;
-  const points = Math.round(strongest * 100);
-  return `The bright parts speak for “${spell(label)}”. Where they are covered, it loses up to ${points} points of its percentage.`;
+function why({ label, probability, strongest }) {
+  const name = `“${spell(label)}”`;
+  if (strongest < WEAK) return `No single part decided: ${name} holds whatever is covered.`;
+  const [now, then] = [percent(probability), percent(probability - strongest)];
+  return `The brighter, the more it speaks for ${name}: with the brightest part covered, ${now} becomes ${then}.`;
 }
 
 function row({ label, probability }) {

@@ -1,10 +1,12 @@
 // The REST service, as the page calls it.
 
+import { authorization } from "./key.js";
+
 const MOST_TRIES = 12;
 const LONGEST_WAIT = 30;
 
 const WORDS = {
-  401: "This server asks for an API key.",
+  401: "This server asks for an API key. Enter a valid one above, then try again.",
   413: "The photo is too large for this server.",
   415: "This is not an image that is read here.",
   429: "That was a lot of photos in a short time. Wait a little, then try again.",
@@ -63,17 +65,19 @@ async function post(path, body, onWait = () => {}) {
   }
 }
 
-async function reach(path, options) {
+async function reach(path, options = {}) {
   try {
-    return await fetch(path, options);
+    return await fetch(path, { ...options, headers: authorization() });
   } catch {
     throw new Problem("The server cannot be reached. Check the connection, then try again.", { passing: true });
   }
 }
 
 async function read(response) {
+  const { ok, status } = response;
   const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  const words = WORDS[response.status] ?? `The server answered with an error (${response.status}).`;
-  throw new Problem(body.detail ?? words, { passing: response.status === 429 || response.status >= 500 });
+  if (ok) return body;
+  const words = WORDS[status] ?? `The server answered with an error (${status}).`;
+  const detail = status === 401 ? words : (body.detail ?? words);
+  throw new Problem(detail, { passing: status === 401 || status === 429 || status >= 500 });
 }

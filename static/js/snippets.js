@@ -1,5 +1,6 @@
 // The request just made, as programs would make it.
 
+import { asked } from "./key.js";
 import { announce } from "./words.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -9,17 +10,22 @@ export function curl(name, model) {
   const url = new URL("/api/v1/predict", location.href);
   // Inside -F a name goes in quotes of its own: commas and semicolons mean something there.
   const file = `file=@"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
-  return [`curl ${shell(url.href)} \\`, `  -F ${shell(file)} \\`, `  -F ${shell(`model=${model}`)} -F top_k=5`].join("\n");
+  const key = asked ? ['  -H "Authorization: Bearer $FOODSCENE_KEY" \\'] : [];
+  const lines = [`curl ${shell(url.href)} \\`, ...key, `  -F ${shell(file)} \\`, `  -F ${shell(`model=${model}`)} -F top_k=5`];
+  return lines.join("\n");
 }
 
 export function requests(name, model) {
   const url = new URL("/api/v1/predict", location.href);
+  const key = asked ? ['        headers={"Authorization": f"Bearer {os.environ[\'FOODSCENE_KEY\']}"},'] : [];
   return [
+    ...(asked ? ["import os", ""] : []),
     "import requests",
     "",
     `with open(${python(name)}, "rb") as photo:`,
     "    answer = requests.post(",
     `        ${python(url.href)},`,
+    ...key,
     '        files={"file": photo},',
     `        data={"model": ${python(model)}, "top_k": 5},`,
     "    )",

@@ -69,7 +69,9 @@ def test_what_is_too_large_is_refused_before_it_is_sent(page: Page, tmp_path: Pa
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
     ask(page, path)
-    expect(page.locator(".reason")).to_have_text("The photo is too large: it has 21 MB, and at most 20 MB are read here.")
+    expect(page.locator(".reason")).to_have_text(
+        "The photo is too large: it has 21 MB, and at most 20 MB are read here."
+    )
     assert not asked
 
 

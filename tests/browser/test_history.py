@@ -11,7 +11,7 @@ def ask(page: Page, *photos: Path) -> None:
     expect(page.locator(".card[data-state=answered]")).to_have_count(len(photos))
 
 
-def entries(page: Page):  # noqa: ANN201 - a Locator
+def entries(page: Page):
     return page.get_by_role("region", name="Earlier, in this browser").get_by_role("listitem")
 
 
@@ -49,7 +49,7 @@ def test_export_is_csv_that_a_spreadsheet_takes_as_text(page: Page, photos: dict
     assert download.value.suggested_filename == "foodscene.csv"
     with Path(download.value.path()).open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert (row["photo"], row["model"], row["label"], row["sure"]) == ("'=red, \"new\".jpg", "colours", "red", "true")
+    assert (row["photo"], row["model"], row["label"], row["sure"]) == ('\'=red, "new".jpg', "colours", "red", "true")
     assert 0.5 < float(row["probability"]) <= 1
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app.settings import Settings
 from playwright.sync_api import BrowserContext, Page, expect
 
+from app.settings import Settings
 from tests.browser.conftest import Server
 
 LABELS = ["red", "green", "blue"]

@@ -82,7 +82,9 @@ def test_focus_can_be_seen(page: Page) -> None:
     page.keyboard.press("Tab")
     for _ in range(5):
         page.keyboard.press("Tab")
-        shown = page.evaluate("getComputedStyle(document.activeElement.closest('label') ?? document.activeElement).outlineStyle")
+        shown = page.evaluate(
+            "getComputedStyle(document.activeElement.closest('label') ?? document.activeElement).outlineStyle"
+        )
         assert shown == "solid"
 
 

@@ -90,7 +90,10 @@ def test_heic_is_sent_as_it_is_and_shown(page: Page, tmp_path: Path) -> None:
     page.get_by_label("Choose photos").set_input_files(heic)
     expect(page.locator(".card .top")).to_have_text("red")
     expect(page.locator(".card img")).to_be_visible()
-    assert page.locator(".card img").evaluate("async (image) => { await image.decode(); return image.naturalWidth }") == 320
+    assert (
+        page.locator(".card img").evaluate("async (image) => { await image.decode(); return image.naturalWidth }")
+        == 320
+    )
     assert _sent(page) == heic.read_bytes()
 
 

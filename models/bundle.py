@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -147,7 +148,7 @@ def write(
     from models.compiler import compile_onnx, versions  # needs Keras, which serving does without
 
     with replacing(folder) as new:
-        model.save(new / "model.h5", include_optimizer=False)
+        _save(model, new / "model.h5")
         sha256 = hash_file(new / "model.h5")
         card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
         (new / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
@@ -178,6 +179,17 @@ def hash_file(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _save(model: "keras.Model", path: Path) -> None:
+    """Save without Keras' advice that `.h5` is an old format: everyone's Keras reads it, which is why it is ours."""
+    advice = logging.getLogger("absl")
+    level = advice.level
+    advice.setLevel(logging.ERROR)
+    try:
+        model.save(path, include_optimizer=False)
+    finally:
+        advice.setLevel(level)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ class Server:
     """`foodscene serve` in a process of its own."""
 
     url: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
 
     def stop(self, seconds: float = 20) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -78,7 +78,7 @@ class Server:
 
 
 @pytest.fixture
-def serve(toy_bundle: Path) -> Iterator[Callable[..., Server]]:
+def serve(toy_bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts `foodscene serve` as a person would: `serve("--workers", "2", FOODSCENE_QUEUE="3")`."""
     servers: list[Server] = []
 
@@ -89,9 +89,9 @@ def serve(toy_bundle: Path) -> Iterator[Callable[..., Server]]:
         command = [sys.executable, "-c", "import typer; from app.commands import serve; typer.run(serve)"]
         command += ["--port", str(port), "--models", str(toy_bundle), *options]
         settings = {"FOODSCENE_SCHEDULING": "parallel", "FOODSCENE_THREADS": "2", "FOODSCENE_DRAIN_SECONDS": "0.3"}
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **settings, **environment}, stderr=subprocess.PIPE, text=True
-        )
+        log = tmp_path / f"{port}.log"  # a pipe that nobody reads would fill up and stop the service
+        with log.open("w") as lines:
+            process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings, **environment}, stderr=lines)
         servers.append(Server(f"http://127.0.0.1:{port}", process))
         until = time.monotonic() + 30
         while True:
@@ -100,7 +100,7 @@ def serve(toy_bundle: Path) -> Iterator[Callable[..., Server]]:
                     return servers[-1]
             except httpx.TransportError:
                 pass
-            assert process.poll() is None, process.communicate()[1]
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < until
             time.sleep(0.05)
 
@@ -108,4 +108,4 @@ def serve(toy_bundle: Path) -> Iterator[Callable[..., Server]]:
     for server in servers:
         if server.process.poll() is None:
             server.process.kill()
-        server.process.communicate()
+        server.process.wait()

@@ -59,7 +59,7 @@ def build(
     if crop_boxes:
         dataset = dataset.crops()
     shape = "x".join(str(side) for side in spec.shape)
-    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-{storage.version(decoder)}"
+    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-{storage.version(decoder.__file__)}"
     folder = (root or storage.default_root()) / key
     index = folder / "index.json"
     if not index.exists():

@@ -1,5 +1,6 @@
 """The doctor's report for people: a table in the terminal, a page with contact sheets."""
 
+from jinja2 import Environment, PackageLoader
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
@@ -41,8 +42,6 @@ def lines(report: Report, finding: Finding) -> list[str]:
 
 def html(report: Report) -> str:
     """The report as a page that is a single file."""
-    from jinja2 import Environment, PackageLoader
-
     page = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True).get_template("doctor.html")
     return page.render(
         report=report,

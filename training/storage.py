@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 
@@ -47,9 +46,9 @@ def clear(root: Path) -> list[Entry]:
     return removed
 
 
-def version(*modules: ModuleType) -> str:
-    """8 digits that change with the code of `modules`: what other code computed is computed again."""
-    return f"{zlib.crc32(b''.join(Path(module.__file__ or '').read_bytes() for module in modules)):08x}"
+def version(*sources: str) -> str:
+    """8 digits that change with these files of code: what other code computed is computed again."""
+    return f"{zlib.crc32(b''.join(Path(source).read_bytes() for source in sources)):08x}"
 
 
 def ensure_space(folder: Path, size: int) -> None:

@@ -45,32 +45,34 @@ class Survey:
     """The facts of every photo, in the data set's order. For a part of a photo they are those of the whole."""
 
     facts: Sequence[Facts]
+    groups: NDArray[np.int64]
+    """Which photos are copies of each other, shape (n,): see `copies.groups`."""
 
     @property
     def contents(self) -> list[bytes]:
         """The hash of each photo's file."""
         return [fact.content for fact in self.facts]
 
-    @property
-    def groups(self) -> NDArray[np.int64]:
-        """See `copies.groups`."""
-        return copies.groups(self.contents, [fact.view for fact in self.facts])
-
 
 def survey(dataset: Dataset, *, root: Path | None = None, workers: int | None = None) -> Survey:
     """The facts of every photo. Takes one pass over the photos the first time, on `workers` processes (all cores)."""
     path = (root or storage.default_root()) / _folder(dataset) / "facts.json"
     if not path.exists():
-        found = pool.each(_facts, dataset.samples, range(len(dataset.samples)), title="Surveying", workers=workers)
-        rows = [(fact.content.hex(), fact.view.hex(), *fact[2:]) for _, fact in found]
-        storage.write_bytes(path, json.dumps(rows).encode())
+        results = pool.each(_facts, dataset.samples, range(len(dataset.samples)), title="Surveying", workers=workers)
+        facts = [fact for _, fact in results]
+        groups = copies.groups([fact.content for fact in facts], [fact.view for fact in facts])
+        rows = [(fact.content.hex(), fact.view.hex(), *fact[2:]) for fact in facts]
+        storage.write_bytes(path, json.dumps({"facts": rows, "groups": groups.tolist()}).encode())
+    found = json.loads(path.read_text())
     return Survey(
-        [Facts(bytes.fromhex(row[0]), bytes.fromhex(row[1]), *row[2:]) for row in json.loads(path.read_text())]
+        [Facts(bytes.fromhex(row[0]), bytes.fromhex(row[1]), *row[2:]) for row in found["facts"]],
+        np.array(found["groups"], dtype=np.int64),
     )
 
 
 def _folder(dataset: Dataset) -> str:
-    return f"survey-{dataset.name}-{dataset.fingerprint[:12]}-{storage.version(pixels, copies)}"
+    code = storage.version(pixels.__file__, copies.__file__, __file__)
+    return f"survey-{dataset.name}-{dataset.fingerprint[:12]}-{code}"
 
 
 def _facts(_: int, sample: Sample) -> Facts:

@@ -65,7 +65,8 @@ def _parallel(
             yield from zip(chunk, results, strict=True)
     except BrokenProcessPool as error:
         raise DatasetError(
-            "A process that decodes photos was killed, perhaps for want of memory. Start again."
+            "A process that decodes photos was killed, perhaps for want of memory. Start again. "
+            '(A script that comes here must do so below `if __name__ == "__main__":`.)'
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

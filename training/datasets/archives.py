@@ -4,7 +4,6 @@ Zip members are read in place, and a tar's are copied, one after another, into a
 lead out of the archive, links and members of absurd size are refused.
 """
 
-import gzip
 import json
 import stat
 import tarfile
@@ -114,7 +113,7 @@ class TarFiles(Files):
                         end = file.tell()
                         if end > most:
                             raise DatasetError(f"{path} unpacks to more than {most / 1e9:.1f} GB; it is refused.")
-            except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            except (tarfile.TarError, EOFError, zlib.error) as error:
                 raise DatasetError(f"{path} is damaged or cut short: {error}. Download it again.") from error
             if not index:
                 raise DatasetError(f"{path} contains no files.")

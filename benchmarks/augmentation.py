@@ -31,7 +31,7 @@ PHOTOS, BATCH, ROUNDS = 512, 64, 3
 
 
 def fast(pixels: Pixels, threads: int) -> Iterator[int]:
-    """foodscene's pipeline, batches and labels and all."""
+    """Foodscene's pipeline, batches and labels and all."""
     yield from _pipeline(pixels, threads, "fast")
 
 

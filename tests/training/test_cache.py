@@ -120,17 +120,19 @@ def test_a_disk_too_small_is_told_before_decoding(folder, two_classes, tmp_path,
 
 
 BUILD = """
-import sys
+import sys, time
 from pathlib import Path
 from models.pixels import InputSpec
 from training import cache
 from training.datasets import open_dataset
+decode = cache._decode
+cache._decode = lambda *arguments: time.sleep(0.02) or decode(*arguments)  # slow enough to be killed midway
 cache.build(open_dataset(Path(sys.argv[1])), InputSpec(24, 32), root=Path(sys.argv[2]), workers=1)
 """
 
 
 def test_a_killed_build_goes_on_where_it_stopped(folder, photo, tmp_path, monkeypatch):
-    photos = [photo(number, width=400, height=300) for number in range(10)]
+    photos = [photo(number) for number in range(10)]
     path = folder({f"{label}/{number}.jpg": photos[number % 10] for label in "ab" for number in range(300)})
     run = subprocess.Popen([sys.executable, "-c", BUILD, path, tmp_path / "cache"], cwd=Path(__file__).parents[2])
     done = 0

@@ -88,7 +88,7 @@ def context(chromium: Browser, screen: str) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, server: Server) -> Iterator[Page]:
-    """The first page. At the end: no script failed, nothing broke the Content-Security-Policy, no other host was asked."""
+    """The first page. At the end: no script failed or broke the Content-Security-Policy, no other host was asked."""
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))

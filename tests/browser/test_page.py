@@ -15,7 +15,7 @@ PAGES = ["/", "/models", "/models/colours", "/models/nothing"]
 def test_first_view_is_light(context: BrowserContext, server: Server) -> None:
     page = context.new_page()
     answers: list[Response] = []
-    page.on("response", lambda answer: answers.append(answer))
+    page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright takes no builtin
     page.goto(server.url, wait_until="networkidle")
     assert len(answers) > 10
     assert sum(len(answer.body()) for answer in answers) < 100_000

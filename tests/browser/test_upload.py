@@ -63,7 +63,7 @@ def test_several_photos_become_a_grid_in_their_order(page: Page, photos: dict[st
 
 def test_cards_fill_in_as_answers_arrive(page: Page, photos: dict[str, Path]) -> None:
     held = []
-    page.route("**/api/v1/predict", lambda route: held.append(route))
+    page.route("**/api/v1/predict", lambda route: held.append(route))  # noqa: PLW0108 - Playwright takes no builtin
     page.get_by_label("Choose photos").set_input_files(list(photos.values()))
     expect(page.locator(".card[data-state=asking]")).to_have_count(3)
     expect(page.locator(".card img").first).to_be_visible()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from multiprocessing import get_context
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -32,7 +32,14 @@ PHOTOS, BATCH, ROUNDS = 512, 64, 3
 
 def fast(pixels: Pixels, threads: int) -> Iterator[int]:
     """Foodscene's pipeline, batches and labels and all."""
-    yield from _pipeline(pixels, threads, "fast")
+    from training.batches import Batches
+
+    labels, many = np.zeros(len(pixels), np.int64), np.tile(np.arange(len(pixels)), 20)
+    batches = Batches(
+        pixels, labels, many, classes=10, batch_size=BATCH, augmentation=SETTINGS, shuffle=True, threads=threads
+    )
+    while True:
+        yield from (len(photos) for photos, _ in batches)
 
 
 def keras(pixels: Pixels, threads: int) -> Iterator[int]:
@@ -56,7 +63,7 @@ def tf_data(pixels: Pixels, threads: int) -> Iterator[int]:
         layers.RandomFlip("horizontal_and_vertical"),
     ]
 
-    def altered(photos: tf.Tensor) -> tf.Tensor:
+    def altered(photos: Any) -> Any:
         for layer in alter:
             photos = layer(photos, training=True)
         return photos
@@ -120,26 +127,6 @@ ENGINES: dict[str, Callable[[Pixels, int], Iterator[int]]] = {
 }
 
 
-def _pipeline(pixels: Pixels, threads: int, engine: str) -> Iterator[int]:
-    from training.batches import Batches
-
-    labels = np.zeros(len(pixels), np.int64)
-    many = np.tile(np.arange(len(pixels)), 20)
-    batches = Batches(
-        pixels,
-        labels,
-        many,
-        classes=10,
-        batch_size=BATCH,
-        augmentation=SETTINGS,
-        engine=engine,
-        shuffle=True,
-        threads=threads,
-    )
-    while True:
-        yield from (len(photos) for photos, _ in batches)
-
-
 def _threaded(batch: Callable[[int], int], threads: int) -> Iterator[int]:
     """Run `batch(0)`, `batch(1)` … in threads, two ahead for each."""
     with ThreadPoolExecutor(threads) as pool:
@@ -174,11 +161,8 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of each of the three rounds of each figure.")] = 2.0,
 ) -> None:
     counts = [int(count) for count in threads.split(",")]
-    print(
-        "px  threads |"
-        + "".join(f"{name:>15}" for name in ENGINES)
-        + " | fast / keras on 1 thread, tf.data, albumentations, bare"
-    )
+    columns = [*ENGINES, *(f"/ {name}" for name in ("keras, 1", "tf.data", "albument.", "bare"))]
+    print("px threads" + "".join(f"{name:>15}" for name in columns))
     for size in map(int, sizes.split(",")):
         one_thread = 0.0
         for count in counts:
@@ -188,13 +172,8 @@ def main(
                     speed[name] = process.apply(measure, (name, size, count, seconds))
             one_thread = one_thread or speed["keras"]
             against = [one_thread, speed["tf.data"], speed["albumentations"], speed["bare"]]
-            print(
-                f"{size:3} {count:8} |"
-                + "".join(f"{one:15,.0f}" for one in speed.values())
-                + " |"
-                + "".join(f"{speed['fast'] / other:8.2f}x" for other in against),
-                flush=True,
-            )
+            figures = [f"{one:,.0f}" for one in speed.values()] + [f"{speed['fast'] / one:.2f}x" for one in against]
+            print(f"{size:<3}{count:7}" + "".join(f"{figure:>15}" for figure in figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from training.augmentation.settings import Augmentation
 _GAP, _TITLE, _SIDE = 4, 24, 128  # _SIDE: photos smaller than this are enlarged
 
 
-def grid(  # noqa: PLR0913
+def grid(
     augmentation: Augmentation,
     pixels: NDArray[np.uint8],
     indices: NDArray[np.int64],
@@ -54,11 +54,12 @@ def grid(  # noqa: PLR0913
 def _shown(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Any values as grey levels 0-255."""
     low, high = np.percentile(values, (1, 99))
-    return (values - low) / max(high - low, 1e-6) * 255
+    shown: NDArray[np.float32] = (values - low) / max(high - low, 1e-6) * 255
+    return shown
 
 
 def _assembled(parts: list[tuple[str, NDArray[np.generic]]]) -> Image.Image:
-    """The parts, each an array of cells of shape (rows, columns, height, width, channels), side by side under titles."""
+    """The parts, arrays of cells of shape (rows, columns, height, width, channels), side by side under titles."""
     rows, _, height, width, channels = parts[0][1].shape
     zoom = max(1, round(_SIDE / max(height, width)))
     columns = sum(cells.shape[1] for _, cells in parts)

@@ -32,4 +32,6 @@ def config(level: str) -> dict[str, object]:
         "formatters": {"json": {"()": "app.logs.JsonLines"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
+        # What is wrong with a form is told to whoever sent it; it is not worth a line that anyone can cause.
+        "loggers": {"python_multipart": {"level": "ERROR"}},
     }

@@ -13,6 +13,8 @@ from PIL import Image, UnidentifiedImageError
 pillow_heif.register_heif_opener(thumbnails=False)
 # `decode` refuses large images itself, from the header and by a limit of its own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Damaged metadata: what matters of it comes as an error.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
 """The formats that are read, as Pillow spells them."""

@@ -18,6 +18,7 @@ from app.scheduler import Pixels
 from app.service import Service
 
 router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=LeanRoute)
+_PORTIONS = GRID * GRID // 5  # of five photos each: larger ones take an engine more memory, and are no faster
 LABEL = {"type": "string", "description": "The label to explain; the most probable one if left out."}
 
 
@@ -30,7 +31,7 @@ LABEL = {"type": "string", "description": "The label to explain; the most probab
 async def explain(request: Request) -> Response:
     """Say which part of a photo decided, as a heat map. It runs the network a hundred times."""
     service: Service = request.app.state.service
-    service.scheduler.refuse_if_full(1 + GRID)
+    service.scheduler.refuse_if_full(_PORTIONS)
     started = time.perf_counter()
     async with service.uploads.form(request) as form:
         photo, model = the_photo(form), service.library.get(form.fields.get("model"))
@@ -69,4 +70,4 @@ async def _explain(
 
 def _portions(pixels: Pixels, model: Model) -> list[Pixels]:
     """The covered photos, in portions, so that other requests' photos get their turn between them."""
-    return [occlude(pixels, masks) for masks in np.split(covers(model.bundle.spec), GRID)]
+    return [occlude(pixels, masks) for masks in np.split(covers(model.bundle.spec), _PORTIONS)]

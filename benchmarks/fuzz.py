@@ -1,0 +1,159 @@
+"""Posts damaged and lying photos to a running service, and tells what came back.
+
+    python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 5000 --photos FOLDER
+
+Every answer must be a label or a problem below 500; the service must live, and its memory stay flat. Exits with 1
+where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed makes the same uploads.
+"""
+
+import argparse
+import http.client
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pillow_heif
+from PIL import Image
+
+pillow_heif.register_heif_opener()
+Image.init()
+
+_MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
+_ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
+
+
+def originals(photos: Sequence[bytes]) -> list[bytes]:
+    """Each photo in every format and mode that Pillow writes, as animations, and with every orientation."""
+    found = list(photos)
+    for photo in photos[:2]:
+        with Image.open(BytesIO(photo)) as opened:
+            small = opened.convert("RGB").resize((48, 40))
+        for mode in _MODES:
+            image = small.convert("L").convert(mode) if mode in ("I;16", "I", "F") else small.convert(mode)
+            for form in sorted(Image.SAVE):
+                found += _saved(image, form)
+        for form in ("GIF", "WEBP", "TIFF", "PNG"):
+            found += _saved(small, form, save_all=True, append_images=[small.rotate(90), small.rotate(180)])
+        for orientation in range(10):
+            exif = small.getexif()
+            exif[0x0112] = orientation
+            found += _saved(small, "JPEG", exif=exif, progressive=bool(orientation % 2))
+    return found
+
+
+def _saved(image: Image.Image, form: str, **options: object) -> list[bytes]:
+    target = BytesIO()
+    try:
+        image.save(target, form, **options)
+    except Exception:  # noqa: BLE001 - not every format takes every mode
+        return []
+    return [target.getvalue()]
+
+
+def mutations(originals: Sequence[bytes], seed: int) -> Iterator[bytes]:
+    """Damaged copies, for ever: cut, spliced, flipped, overwritten, grown, with numbers in their heads changed."""
+    chance = random.Random(seed)
+    while True:
+        photo = bytearray(chance.choice(originals))
+        for _ in range(chance.choice((1, 1, 1, 2, 5))):
+            _mutate(photo, originals, chance)
+        yield bytes(photo)
+
+
+def _mutate(photo: bytearray, originals: Sequence[bytes], chance: random.Random) -> None:
+    size = len(photo)
+    where = chance.randrange(size + 1)
+    head = chance.randrange(min(size, 256) + 1)
+    match chance.randrange(8):
+        case 0:
+            del photo[where:]
+        case 1:  # the beginning of one photo, the end of another
+            other = chance.choice(originals)
+            photo[where:] = other[chance.randrange(len(other)) :]
+        case 2:
+            for _ in range(chance.choice((1, 8, 64))):
+                if photo:
+                    photo[chance.randrange(len(photo))] ^= 1 << chance.randrange(8)
+        case 3:  # sizes, counts and offsets lie in the head, in either byte order
+            length = chance.choice((2, 4, 8))
+            number = chance.choice((0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, chance.getrandbits(32)))
+            order = chance.choice(("little", "big"))
+            photo[head : head + length] = (number % (1 << 8 * length)).to_bytes(length, order)  # type: ignore[arg-type]
+        case 4:
+            photo[where:where] = chance.randbytes(chance.choice((1, 16, 4096)))
+        case 5:
+            del photo[where : where + chance.choice((1, 4, 64))]
+        case 6:  # one format's head on another's body
+            other = chance.choice(originals)
+            photo[:head] = other[:head]
+        case _:
+            photo[where : where + 512] = photo[head : head + 512] * chance.choice((1, 2, 9))
+
+
+def forms(photo: bytes, chance: random.Random) -> tuple[bytes, dict[str, str]]:
+    """A photo as a multipart form, most of the time a proper one: its body and its headers."""
+    boundary = chance.choice((b"frontier", b"-", b"a" * 70))
+    name = chance.choice((b"file", b"file", b"file", b"files", b"", b"model", b'"'))
+    body = b"--" + boundary + b'\r\nContent-Disposition: form-data; name="' + name + b'"; filename="a"\r\n\r\n' + photo
+    body += b"\r\n--" + boundary + b"--\r\n"
+    if chance.random() < 0.1:
+        cut = chance.randrange(len(body))
+        body = body[:cut] + chance.randbytes(chance.choice((0, 3))) + body[cut + chance.choice((1, 8)) :]
+    told = boundary if chance.random() < 0.95 else chance.choice((b"", b'"', b"other", b"x" * 300))
+    return body, {"Content-Type": f"multipart/form-data; boundary={told.decode()}"}
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process (Linux), in megabytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--uploads", type=int, default=5000)
+    parser.add_argument("--photos", type=Path, help="a folder of real photos to damage")
+    parser.add_argument("--model", default="everyday")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    paths = sorted(options.photos.rglob("*.jp*g"))[:50] if options.photos else []
+    start = [path.read_bytes() for path in paths] or _saved(
+        Image.effect_mandelbrot((90, 80), (-2, -1, 1, 1), 50), "JPEG"
+    )
+    target = urlsplit(options.url)
+    statuses: Counter[int] = Counter()
+    memory = []
+    for number, photo in enumerate(mutations(originals(start), options.seed)):
+        if number == options.uploads:
+            break
+        if options.pid and number % (options.uploads // 10) == options.uploads // 20:
+            memory.append(round(resident_mb(options.pid)))
+        route = chance.choice(_ROUTES).format(name=options.model)
+        body, headers = (photo, {}) if route.startswith("/models") else forms(photo, chance)
+        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+        try:
+            connection.request("POST", route, body, headers)
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            print(f"upload {number} to {route}: {error!r}", file=sys.stderr)
+            status = 0
+        finally:
+            connection.close()
+        statuses[status] += 1
+        if status in {0, 500}:
+            Path("fuzz-failure.bin").write_bytes(body)
+            print(f"upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
+            return 1
+    print(f"{options.uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

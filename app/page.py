@@ -81,7 +81,7 @@ async def previewed(request: Request) -> Response:
 async def models(request: Request) -> HTMLResponse:
     """All models side by side, and the bundles that were refused."""
     library: Library = request.app.state.service.library
-    return _render("models.html", section="models", models=_in_short(library), refused=library.refused)
+    return _render("models.html", models=_in_short(library), refused=library.refused)
 
 
 @router.get("/models/{name}")
@@ -98,7 +98,6 @@ async def model(request: Request, name: str) -> HTMLResponse:
     settings = found.bundle.card.recipe.get("settings", found.bundle.card.recipe)
     return _render(
         "model.html",
-        section="models",
         model=found,
         bundle=found.bundle,
         figures=portrait.figures(found.bundle, percent),
@@ -118,6 +117,7 @@ def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:
         chosen=chosen if chosen in library.models else library.default,
         feedback=settings.feedback is not None,
         asks_key=bool(settings.api_keys),
+        loading=not library.complete,
         max_bytes=int(settings.max_upload_mb * 1e6),
         **more,
     )

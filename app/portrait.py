@@ -12,6 +12,7 @@ from models.bundle import Bundle
 _LARGEST_MATRIX = 40
 _MISTAKES_NAMED = 5
 _HEATS = 10
+_COUNTS = ("photos", "images", "support")
 
 
 class Fact(NamedTuple):
@@ -99,7 +100,7 @@ def per_class(bundle: Bundle) -> tuple[list[str], list[dict[str, Any]]]:
     measured = bundle.card.per_class
     columns = list(dict.fromkeys(name for row in measured.values() for name in row))
     rows = [
-        {"label": label, "cells": [_cell(measured[label].get(column)) for column in columns]}
+        {"label": label, "cells": [_cell(column, measured[label].get(column)) for column in columns]}
         for label in bundle.labels
         if label in measured
     ]
@@ -149,9 +150,9 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _cell(value: float | None) -> dict[str, Any]:
+def _cell(column: str, value: float | None) -> dict[str, Any]:
     if value is None:
         return {"text": "", "share": None}
-    if value > 1 or value < 0:
+    if column in _COUNTS:
         return {"text": f"{value:,.0f}", "share": None}
     return {"text": f"{value:.0%}", "share": value}

@@ -187,10 +187,14 @@ export class Card {
   async #offerLabels() {
     const select = this.#find(".wrong select");
     if (select.dataset.model === this.model.name) return;
-    const { labels } = await describe(this.model.name);
-    const options = labels.map((label) => new Option(spell(label), label));
-    select.replaceChildren(new Option("Choose a label", ""), ...options);
-    select.dataset.model = this.model.name;
+    try {
+      const { labels } = await describe(this.model.name);
+      const options = labels.map((label) => new Option(spell(label), label));
+      select.replaceChildren(new Option("Choose a label", ""), ...options);
+      select.dataset.model = this.model.name;
+    } catch (problem) {
+      this.#find(".wrong .hint").textContent = problem.message;
+    }
   }
 
   async #correct(event) {

@@ -8,7 +8,7 @@ from app.logs import JsonLines
 
 
 def test_every_answer_has_an_id_and_the_security_headers(client: TestClient) -> None:
-    for path in ("/healthz", "/docs", "/nothing", "/static/docs.css", "/"):
+    for path in ("/healthz", "/docs", "/nothing", "/static/css/docs.css", "/"):
         headers = client.get(path).headers
         assert len(headers["x-request-id"]) == 16
         assert "unsafe-inline" not in headers["content-security-policy"]

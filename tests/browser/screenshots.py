@@ -52,7 +52,9 @@ class Studio:
         path = self.folder / f"{name}.png"
         page.screenshot(path=path)
         with Image.open(path) as image:
-            image.convert("RGB").quantize(_MOST_COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+            flat = image.convert("RGB")
+            palette = flat.quantize(_MOST_COLOURS, kmeans=1)
+            flat.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
         typer.echo(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

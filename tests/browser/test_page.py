@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from tests.browser.conftest import SCREENS, Server
 
-PAGES = ["/", "/models", "/models/colours", "/models/nothing"]
+PAGES = ["/", "/docs", "/models", "/models/colours", "/models/nothing"]
 
 
 def test_first_view_is_light(context: BrowserContext, server: Server) -> None:

@@ -33,6 +33,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     )
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
+    result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
     return bundle.write(
         folder, result.model, data.classes, card, sample, {"README.md": _readme(card, data, folder.name)}
     )

@@ -15,9 +15,9 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    model_validator,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from models.pixels import Fit, InputSpec

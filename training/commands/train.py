@@ -83,7 +83,8 @@ def _begun(
     from training import run
 
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
-        recipe, data = None, [Path(recipe)]
+        data = [Path(recipe)]
+        recipe = None
     if not data:
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
@@ -144,6 +145,8 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
     _check(work, loaded)
 
     with _hushed():
+        import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
+
         from models.compiler import versions
         from training.export import counts, export, metrics
         from training.loop import train as loop
@@ -172,7 +175,8 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         work.update(seconds=round(before + time.perf_counter() - began, 1))
 
     folder = bundle or work.folder / "models" / (recipe.bundle or recipe.name.replace("/", "-"))
-    export(result, recipe, loaded, folder, work.record["command"])
+    with _hushed():
+        export(result, recipe, loaded, folder, work.record["command"])
     measured = metrics(result, loaded)
     figures = measured.model_dump(exclude_none=True) if measured else {}
     work.update(
@@ -302,6 +306,7 @@ def _hushed() -> Iterator[None]:
     import logging
     import sys
 
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("absl").setLevel(logging.ERROR)
     sys.stderr.flush()
     kept = os.dup(2)

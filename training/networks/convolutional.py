@@ -9,7 +9,10 @@ from training.recipe import Convolutional
 
 
 def features(x: Any, settings: Convolutional) -> Any:
-    """The blocks, then global average pooling or flattening: a tensor of shape (n, features)."""
+    """The blocks, then global average pooling or flattening: a tensor of shape (n, features).
+
+    Raises a ValueError where the photo is used up before the last block.
+    """
     for index, entry in enumerate(settings.filters, start=1):
         filters = (entry,) if isinstance(entry, int) else entry
         stride = max(settings.stem_stride, settings.stride) if index == 1 else settings.stride
@@ -44,6 +47,11 @@ def _block(x: Any, filters: tuple[int, ...], settings: Convolutional, name: str,
 
 
 def _convolution(x: Any, filters: int, settings: Convolutional, name: str, kernel: int, stride: int) -> Any:
+    if settings.padding == "valid" and min(x.shape[1:3]) < kernel:
+        raise ValueError(
+            f"model: {name} finds {x.shape[1]} x {x.shape[2]} values left of the photo, and has a kernel of {kernel}. "
+            "Take fewer blocks, a smaller kernel or stride, padding same, or larger photos."
+        )
     x = keras.layers.Conv2D(
         filters,
         kernel,

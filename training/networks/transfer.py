@@ -45,7 +45,7 @@ def features(x: Any, settings: Transfer, shape: tuple[int, int, int], weights: s
         raise WeightsError(f"model.backbone: there is no {settings.backbone!r}. Allowed: {', '.join(backbones())}.")
     if shape[2] != 3:
         raise WeightsError("model.backbone: a backbone takes photos in color. Set input.channels = 3.")
-    backbone = _construct(settings.backbone, input_tensor=_preprocess(settings.backbone, x))
+    backbone = _construct(settings.backbone, input_tensor=preprocess(settings.backbone, x))
     source = weights or settings.weights
     if source != "none":
         backbone.set_weights(_weights(settings.backbone, shape, source))
@@ -78,7 +78,7 @@ def unfreeze(model: keras.Model, what: int | str) -> None:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
 
 
-def _preprocess(name: str, x: Any) -> Any:
+def preprocess(name: str, x: Any) -> Any:
     """What the family wants made of pixels 0-255. The order of VGG's channels is left to its first kernel."""
     if name.startswith(_CAFFE) and "V2" not in name:
         # Not folded into the first layer's bias: its zero padding stands for the mean, not for black.
@@ -95,9 +95,8 @@ def _construct(name: str, **arguments: Any) -> keras.Model:
     try:
         return application(include_top=False, **{"weights": None, **arguments})
     except ValueError as error:
-        if "Input size must be at least" in str(error):
-            raise WeightsError(f"input.size: too small for {name}: {error}") from None
-        raise
+        said = str(error).strip().splitlines()[0]
+        raise WeightsError(f"input.size: {name} does not take photos of that size: {said}") from error
 
 
 def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:

@@ -49,10 +49,13 @@ def epoch(built: cache.Cache, order: np.ndarray) -> None:
 
 
 def peak_memory(dataset: Dataset, spec: InputSpec, answer: Connection) -> None:
-    """Build in this process and its workers; send the MB at most of this one and of the largest worker."""
-    with tempfile.TemporaryDirectory() as root:
-        cache.build(dataset, spec, root=Path(root))
-    answer.send([resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)])
+    """Build with workers, then again within this process; send the most MB that it had after each."""
+    peaks = []
+    for workers in (None, 1):
+        with tempfile.TemporaryDirectory() as root:
+            cache.build(dataset, spec, root=Path(root), workers=workers)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+    answer.send(peaks)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -94,12 +97,12 @@ def main(
             receive, send = get_context("spawn").Pipe()
             process = get_context("spawn").Process(target=peak_memory, args=(some, spec, send))
             process.start()
-            own, worker = receive.recv()
+            parent, alone = receive.recv()
             process.join()
             array = np.prod([len(some.samples), *spec.shape]) / 1e6
             print(
-                f"building with {len(some.samples)} photos ({array:.0f} MB of pixels): at most {own:.0f} MB in the "
-                f"process, {worker:.0f} MB in a worker"
+                f"building with {len(some.samples)} photos ({array:.0f} MB of pixels): at most {parent:.0f} MB beside "
+                f"workers, {alone:.0f} MB where one process does everything"
             )
 
         baseline = count / seconds(lambda: pillow(dataset, spec))

@@ -57,8 +57,10 @@ def _parallel(
     work: Callable[[int, Sample], T], samples: Sequence[Sample], todo: Sequence[int], workers: int
 ) -> Iterator[tuple[int, T]]:
     chunks = [todo[start : start + _CHUNK] for start in range(0, len(todo), _CHUNK)]
-    # Spawned, because a fork of a process in which Keras runs threads may hang.
-    context = multiprocessing.get_context("spawn")
+    # Not forked from this process: in a fork of one in which Keras runs threads, locks may stay held for ever.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    context.set_forkserver_preload(["__main__", "training.cache", "training.survey"])  # imported once, not per worker
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(samples,))
     try:
         for chunk, results in zip(chunks, pool.map(_chunk, [work] * len(chunks), chunks), strict=True):

@@ -1,5 +1,6 @@
 """The page as a whole: weight, speed, policy, keyboard, small screens, colours, accessibility, no JavaScript."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 from tests.browser.conftest import SCREENS, Server
 
-PAGES = ["/", "/docs", "/models", "/models/colours", "/models/nothing"]
+PAGES = ("/", "/docs", "/models", "/models/colours", "/models/nothing")
 
 
 def test_first_view_is_light(context: BrowserContext, server: Server) -> None:
@@ -22,44 +23,46 @@ def test_first_view_is_light(context: BrowserContext, server: Server) -> None:
 
 
 def test_first_view_shows_at_once(context: BrowserContext, server: Server) -> None:
+    # In 200 ms on a machine that has nothing else to do; on a busy one, its share of the time.
+    limit = 200 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
     milliseconds = []
-    for _ in range(10):  # what else runs on this machine may slow down any one of them
+    while not milliseconds or min(milliseconds) >= limit:
+        assert len(milliseconds) < 10, f"The first view showed after {min(milliseconds):.0f} ms at best."
         page = context.new_page()
         page.goto(server.url)
         painted = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
         milliseconds.append(page.wait_for_function(painted).json_value())
         page.close()
-        if milliseconds[-1] < 200:
-            return
-    pytest.fail(f"The first view showed after {min(milliseconds):.0f} ms at best.")
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_policy_allows_nothing_inline(page: Page, path: str) -> None:
-    answer = page.goto(path_of(page, path))
-    assert answer
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
-    assert "unsafe" not in policy
+def test_policy_allows_nothing_inline(context: BrowserContext, server: Server) -> None:
+    for path in PAGES:
+        answer = context.request.get(f"{server.url}{path}")
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert not re.search(r"<style|<script(?![^>]* src=)|\sstyle=|\son\w+=|javascript:", answer.text()), path
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_is_wider_than_the_screen(page: Page, photos: dict[str, Path], width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 700})
-    for path in PAGES[1:]:
+def test_nothing_is_wider_than_the_screen(page: Page, photos: dict[str, Path], screen: str) -> None:
+    def is_narrow() -> None:
+        for width in (320, 390) if screen == "phone" else (320, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 700})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+
+    for path in (*PAGES[1:], "/"):
         page.goto(path_of(page, path))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.goto(path_of(page, "/"))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+        is_narrow()
     page.get_by_label("Choose photos").set_input_files([photos["red"], photos["green"]])
     expect(page.locator(".card[data-state=answered]")).to_have_count(2)
     page.get_by_role("button", name="Code").first.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    is_narrow()
 
 
 def test_everything_is_reached_with_the_keyboard(page: Page, photos: dict[str, Path], screen: str) -> None:
     if screen == "phone":
         pytest.skip("a keyboard is for the desk")
+    page.on("filechooser", lambda chooser: None)  # has Chromium hand over the next one, which takes it a moment
     seen = []
     for _ in range(6):
         page.keyboard.press("Tab")
@@ -109,12 +112,17 @@ def test_motion_is_reduced_when_asked(page: Page, photos: dict[str, Path]) -> No
     assert page.evaluate(name) == "sweep"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(page: Page, photos: dict[str, Path], tmp_path: Path, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    for path in (*PAGES[1:], "/"):
+def test_axe_finds_nothing_serious_on_any_page(page: Page) -> None:
+    for path in PAGES:
         page.goto(path_of(page, path))
         assert serious(page) == [], path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_beside_answers(
+    page: Page, photos: dict[str, Path], tmp_path: Path, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     notes = tmp_path / "notes.jpg"
     notes.write_text("no photo")
     page.get_by_label("Choose photos").set_input_files([photos["red"], notes])

@@ -11,6 +11,7 @@ and FastAPI with `model.predict`. Prints Markdown.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import urllib.error
 import urllib.request
 import venv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -54,7 +55,12 @@ class Side:
         """The process's id, until the block ends."""
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
-                self.command, cwd=ROOT, env={**os.environ, **self.environment}, stdout=log, stderr=log
+                self.command,
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
             try:
                 self._wait(process, log)
@@ -62,6 +68,8 @@ class Side:
             finally:
                 process.terminate()
                 process.wait(60)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # some leave processes of their own behind
 
     def _wait(self, process: subprocess.Popen[bytes], log: Any) -> None:
         """Wait until it answers a photo."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import litserve
 import numpy as np
+from fastapi import Request
 
 from models.bundle import read as read_bundle
 from models.engine import open_engine
@@ -20,7 +21,7 @@ class Classifier(litserve.LitAPI):
         self.bundle = read_bundle(Path(sys.argv[1]))
         self.engine = open_engine(self.bundle, "onnx")
 
-    def decode_request(self, request: Any) -> Any:
+    def decode_request(self, request: Request) -> Any:
         return read(request["file"].file.read(), self.bundle.spec)
 
     def batch(self, inputs: Any) -> Any:

@@ -1,0 +1,115 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from foodscene import program
+from models import bundle
+
+TINY = """extends = "food/standardized"
+title = "Tiny"
+domain = "letters"
+bundle = "tiny"
+[input]
+size = 16
+[model]
+filters = [4]
+[training]
+epochs = 2
+batch_size = 8
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "own.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def photos(folder: Callable[..., Path], two_classes: dict[str, bytes]) -> Path:
+    return folder(two_classes)
+
+
+def call(*arguments: object) -> tuple[int, str, BaseException | None]:
+    result = CliRunner().invoke(program, ["train", *map(str, arguments)])
+    return result.exit_code, result.output, result.exception
+
+
+def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photos: Path) -> None:
+    code, output, error = call(recipe, "--data", photos, "--runs", tmp_path / "runs", "--set", "training.epochs=1")
+    assert code == 0, (output, error)
+    [folder] = (tmp_path / "runs").iterdir()
+    assert f"foodscene serve --models {folder / 'models'}" in output
+    made = bundle.read(folder / "models" / "tiny")
+    assert made.labels == ("a", "b")
+    assert made.card.title == "Tiny"
+    assert made.card.domain == "letters"
+    assert made.card.recipe["settings"]["training"]["epochs"] == 1
+    record = json.loads((folder / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["dataset"]["fingerprint"] == made.card.dataset.fingerprint  # type: ignore[union-attr]
+    assert record["command"] == f"foodscene train {recipe} --data photos --set training.epochs=1"
+    assert (folder / "history.csv").exists()
+    assert list((folder / "tensorboard").iterdir())
+    code, output, error = call("--resume", "--run", folder)
+    assert "nothing to resume" in str(error)
+
+
+def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "foodscene",
+        "train",
+        recipe,
+        "--data",
+        photos,
+        "--run",
+        tmp_path / "run",
+        "--quiet",
+    ]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        list(map(str, command)),
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Keras on jax" in json.loads((tmp_path / "run/run.json").read_text())["device"]
+    assert bundle.read(tmp_path / "run/models/tiny").labels == ("a", "b")
+
+
+def test_the_list_shows_the_reported_figures() -> None:
+    code, output, _ = call("--list")
+    assert code == 0
+    assert "scenes/custom-cnn" in output
+    assert "0.8600" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "which photos"),
+        (["food/basic"], "which photos"),
+        (["food/basic", "--data", "/nowhere"], "there is no /nowhere"),
+        (["food/basics", "--data", "."], "Did you mean food/basic"),
+        (["food/basic", "--data", ".", "--set", "training.epoch=3"], "Did you mean epochs"),
+        (["food/basic", "--data", ".", "--engine", "slow"], "fast or keras"),
+        (["--resume", "--runs", "/nowhere"], "Nothing to resume"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:
+    code, output, error = call(*arguments, *([] if "--runs" in arguments else ["--runs", tmp_path]))
+    assert code != 0
+    assert said in " ".join(f"{output} {error}".replace("│", " ").split())
+    assert not list(tmp_path.iterdir())

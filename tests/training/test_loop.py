@@ -1,0 +1,198 @@
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from training import loop, run
+from training import recipe as recipes
+from training.data import Data
+from training.loop import Phase, Result, TrainingError
+from training.recipe import EarlyStopping, Optimizer, Recipe, Schedule
+from training.run import Row, Run
+
+TINY = [
+    "input.size=12",
+    "model.filters=[8]",
+    "model.dropout=0.1",
+    "training.epochs=3",
+    "training.batch_size=16",
+    "optimizer.learning_rate=0.01",
+]
+
+
+class Nobody:
+    def begin(self, epoch: int, epochs: int, photos: int) -> None: ...
+    def advance(self, photos: int) -> None: ...
+    def end(self, row: Row, epochs: int) -> None: ...
+
+
+class Stopping(Nobody):
+    """Presses Ctrl-C within an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def begin(self, epoch: int, epochs: int, photos: int) -> None:
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def colours(count: int = 90, size: int = 12, noise: int = 100) -> Data:
+    """Red, green and blue pictures, told apart by their mean."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 3
+    pixels = rng.integers(0, noise, (count, size, size, 3), dtype=np.uint8)
+    pixels[np.arange(count), :, :, labels] += 60
+    rows = np.arange(count)
+    return Data(
+        name="colours",
+        layout="folder",
+        classes=("red", "green", "blue"),
+        fingerprint="0",
+        names=[str(row) for row in rows],
+        pixels=pixels,
+        labels=labels.astype(np.int64),
+        train=rows[: count // 3 * 2],
+        validation=rows[count // 3 * 2 : count // 6 * 5],
+        test=rows[count // 6 * 5 :],
+        dropped=0,
+    )
+
+
+def tiny(*settings: str, base: str = "food/augmented") -> Recipe:
+    return recipes.load(base, [*TINY, *settings])
+
+
+def fit(
+    folder: Path, recipe: Recipe, watch: Any = None, data: Data | None = None, **options: Any
+) -> tuple[Run, Result]:
+    work = run.read(folder) if (folder / "run.json").exists() else run.create(folder, {})
+    return work, loop.train(recipe, data or colours(), work, watch or Nobody(), threads=1, **options)
+
+
+def test_a_network_learns_and_is_the_one_of_the_best_epoch(tmp_path: Path) -> None:
+    recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
+    data = colours()
+    work, result = fit(tmp_path, recipe, data=data)
+    assert (result.probabilities.argmax(axis=1) == data.labels[data.test]).mean() > 0.8
+    assert result.best["val_loss"] == min(row["val_loss"] for row in result.history)
+    assert [row["epoch"] for row in result.history] == list(range(1, 13))
+    assert work.record["parameters"] == sum(weight.numpy().size for weight in result.model.trainable_weights)
+    np.testing.assert_allclose(
+        result.model.predict(data.pixels[data.test].astype("float32"), verbose=0), result.probabilities, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("settings", [[], ["optimizer.average=0.9", "schedule.kind=cosine", "training.accumulate=2"]])
+def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path, settings: list[str]) -> None:
+    recipe = tiny(*settings)
+    _, whole = fit(tmp_path / "whole", recipe)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "broken", recipe, Stopping(epoch=3))
+    _, resumed = fit(tmp_path / "broken", recipe)
+    assert len(resumed.history) == 3
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    first, _ = run.read(tmp_path / "whole").load_checkpoint()
+    second, _ = run.read(tmp_path / "broken").load_checkpoint()
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+
+
+def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path) -> None:
+    work, result = fit(tmp_path, tiny("optimizer.average=0.9", "training.epochs=1"))
+    state, _ = work.load_checkpoint()
+    assert not any((result.model.get_weights()[0] == array).all() for array in state[:1])
+    assert any(array.shape == state[0].shape and (array == result.model.get_weights()[0]).all() for array in state)
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
+    recipe = tiny("optimizer.name=sgd", "optimizer.learning_rate=1e30")
+    with pytest.raises(TrainingError, match=r"epoch 1.*--set optimizer.learning_rate=1e\+29"):
+        fit(tmp_path, recipe)
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_memory_that_is_used_up_brings_a_smaller_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes")
+
+    monkeypatch.setattr(keras.Model, "fit", exhausted)
+    with pytest.raises(TrainingError, match=r"training\.batch_size=8 --set training\.accumulate=2"):
+        fit(tmp_path, tiny())
+
+
+def rows(*losses: float) -> list[Row]:
+    return [{"val_loss": loss} for loss in losses]
+
+
+@pytest.mark.parametrize(
+    ("losses", "over"),
+    [
+        ([], False),
+        ([1.0, 0.9, 0.8], False),
+        ([1.0, 0.999, 0.998], True),  # within half a percent of the best: no progress
+        ([1.0, 1.1, 0.9, 1.1], False),
+        ([1.0, 1.1, 1.2], True),
+        ([1.0, 0.9, 0.8, 0.7, 0.6], True),  # all epochs
+    ],
+)
+def test_a_phase_is_over_when_nothing_is_gained(losses: list[float], over: bool) -> None:
+    phase = Phase("train", 5, Optimizer(), Schedule(), None)
+    assert loop.over(rows(*losses), phase, EarlyStopping(patience=2, min_delta=0.005)) is over
+
+
+def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path) -> None:
+    recipe = tiny("training.epochs=30", "optimizer.learning_rate=0.3", "early_stopping.patience=1")
+    work, result = fit(tmp_path, recipe)
+    assert len(result.history) < 30
+    best = work.load_best()
+    assert result.best is min(result.history, key=lambda row: row["val_loss"])
+    np.testing.assert_array_equal(result.model.get_weights()[0], best[0])
+
+
+def transfer(*settings: str) -> Recipe:
+    small = ["input.size=32", "model.backbone=MobileNet", "model.dense=[8]", "training.epochs=2"]
+    return recipes.load("food/vgg16-48", [*small, "training.batch_size=16", *settings])
+
+
+def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = colours(48, 32)
+    _, cached = fit(tmp_path / "cached", transfer(), data=data, weights="none")
+    monkeypatch.setattr("training.features.cacheable", lambda _: False)
+    _, plain = fit(tmp_path / "plain", transfer(), data=data, weights="none")
+    assert cached.history[0]["val_loss"] == pytest.approx(plain.history[0]["val_loss"], rel=0.05)
+    np.testing.assert_array_equal(
+        cached.model.get_layer("conv1").get_weights()[0], plain.model.get_layer("conv1").get_weights()[0]
+    )
+    assert cached.probabilities.shape == (8, 3)
+
+
+def test_fine_tuning_follows_the_head_and_resumes(tmp_path: Path) -> None:
+    recipe = transfer("finetune.epochs=2", "finetune.unfreeze=3")
+    data = colours(48, 32)
+    _, whole = fit(tmp_path / "whole", recipe, data=data, weights="none")
+    assert [row["phase"] for row in whole.history] == ["train"] * 2 + ["finetune"] * 2
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "broken", recipe, Stopping(epoch=4), data=data, weights="none")
+    _, resumed = fit(tmp_path / "broken", recipe, data=data, weights="none")
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_rare_classes_weigh_more_where_asked(tmp_path: Path) -> None:
+    data = colours()
+    common = np.flatnonzero(data.labels != 2)
+    uneven = Data(**{**data.__dict__, "train": np.append(common[:40], 2)})
+    _, plain = fit(tmp_path / "plain", tiny(), data=uneven)
+    _, balanced = fit(tmp_path / "balanced", tiny("training.class_weights=balanced"), data=uneven)
+    assert balanced.probabilities[:, 2].mean() > plain.probabilities[:, 2].mean()
+
+
+def test_half_precision_is_saved_as_float32(tmp_path: Path) -> None:
+    try:
+        _, result = fit(tmp_path, tiny("training.precision=mixed_bfloat16", "training.epochs=1"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in result.model.layers} == {"float32"}

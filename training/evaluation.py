@@ -227,21 +227,25 @@ def milliseconds(bundle: Bundle, photos: int = 50) -> float:
     return float(np.median(seconds) * 1000)
 
 
-def described(card: Card, evaluation: Evaluation) -> Card:
-    """The card with these figures."""
+def metrics(evaluation: Evaluation) -> CardMetrics:
+    """The figures that a card gives."""
     top5 = evaluation.top5
-    metrics = CardMetrics(
+    return CardMetrics(
         images=len(evaluation.truths),
         top1=round(evaluation.top1.value, 6),
         top5=round(top5.value, 6) if top5 else None,
         calibration_error=round(evaluation.calibration_error, 6),
     )
+
+
+def described(card: Card, evaluation: Evaluation) -> Card:
+    """The card with these figures, and those of each label."""
     rows = {
         label: {"precision": one.precision, "recall": one.recall.value, "f1": one.f1, "photos": one.photos}
         for label, one in evaluation.per_class.items()
     }
     figures = {label: {name: round(float(value), 4) for name, value in row.items()} for label, row in rows.items()}
-    return card.model_copy(update={"metrics": metrics, "per_class": figures})
+    return card.model_copy(update={"metrics": metrics(evaluation), "per_class": figures})
 
 
 def files(evaluation: Evaluation) -> dict[str, bytes]:

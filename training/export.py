@@ -7,10 +7,11 @@ import numpy as np
 
 from models import bundle
 from models.bundle import Bundle
-from models.card import Card, CardDataset, CardInput, CardMetrics
+from models.card import Card, CardDataset, CardInput
+from training import evaluation
 from training.data import Data
-from training.loop import TOP, Result
-from training.measures import calibration_error, reliability, right_within
+from training.evaluation import Evaluation
+from training.loop import Result
 from training.recipe import Recipe
 
 SAMPLES = 16
@@ -19,7 +20,7 @@ SAMPLES = 16
 
 def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: str) -> Bundle:
     """Write the bundle of a training to `folder`. `command` is what trains it again."""
-    measured = metrics(result, data)
+    measured = measure(result, data)
     card = Card(
         title=recipe.title,
         domain=recipe.domain,
@@ -27,30 +28,26 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         input=CardInput.model_validate(recipe.input.spec._asdict()),
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
-        metrics=measured,
         license=recipe.license,
         created=datetime.now(UTC).replace(microsecond=0),
     )
+    files: dict[str, str | bytes] = {}
+    if measured:
+        card = evaluation.described(card, measured)
+        files.update(evaluation.files(measured))
+    files["README.md"] = _readme(card, data, folder.name)
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
     result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
-    return bundle.write(
-        folder, result.model, data.classes, card, sample, {"README.md": _readme(card, data, folder.name)}
-    )
+    return bundle.write(folder, result.model, data.classes, card, sample, files)
 
 
-def metrics(result: Result, data: Data) -> CardMetrics | None:
-    """Top-1, calibration error and, above five classes, top-5 on the test split; None where there is none."""
+def measure(result: Result, data: Data) -> Evaluation | None:
+    """The answers for the test split; None where there is none."""
     if not len(data.test):
         return None
-    labels = data.labels[data.test]
-    right = right_within(result.probabilities, labels, 1)
-    return CardMetrics(
-        images=len(labels),
-        top1=float(right.mean()),
-        top5=float(right_within(result.probabilities, labels, TOP).mean()) if len(data.classes) > TOP else None,
-        calibration_error=calibration_error(reliability(result.probabilities, right)),
-    )
+    names = [data.names[row] for row in data.test]
+    return Evaluation(data.classes, names, data.labels[data.test], result.probabilities)
 
 
 def counts(data: Data) -> dict[str, int]:

@@ -51,7 +51,7 @@ def evaluate(
     if out:
         from training import report
 
-        report.write_evaluation(out, found, whole, loaded, speed)
+        report.review(out, found, loaded, whole, _model(found))
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
         typer.echo(
@@ -95,6 +95,15 @@ def calibrate(
     sample = np.asarray(loaded[0].pixels[:16])
     bundles.write(found.folder, model, found.labels, found.card, sample, _others(found))
     typer.echo(f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.")
+
+
+def _model(bundle: "Bundle") -> Any:
+    """The Keras model of a bundle, for pictures of what it sees; None where Keras is not installed."""
+    import importlib.util
+
+    from models.engine import KerasEngine
+
+    return KerasEngine(bundle).model if importlib.util.find_spec("keras") else None
 
 
 def _bundle(name: str) -> "Bundle":

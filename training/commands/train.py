@@ -148,7 +148,8 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
         from models.compiler import versions
-        from training.export import counts, export, metrics
+        from training import evaluation, report
+        from training.export import counts, export, measure
         from training.loop import train as loop
 
         device = _device()
@@ -176,12 +177,12 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
 
     folder = bundle or work.folder / "models" / (recipe.bundle or recipe.name.replace("/", "-"))
     with _hushed():
-        export(result, recipe, loaded, folder, work.record["command"])
-    measured = metrics(result, loaded)
-    figures = measured.model_dump(exclude_none=True) if measured else {}
+        written = export(result, recipe, loaded, folder, work.record["command"])
+    measured = measure(result, loaded)
+    figures = {}
+    if measured:
+        figures = {**evaluation.metrics(measured).model_dump(exclude_none=True), "loss": measured.loss}
     work.update(
-        status="finished",
-        finished=_now(),
         epochs=len(result.history),
         best={"epoch": result.best["epoch"], "val_loss": result.best["val_loss"], "val_top1": result.best["val_top1"]},
         temperature=result.temperature,
@@ -189,6 +190,9 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         bundle=str(folder.resolve()),
         seconds=round(before + time.perf_counter() - began, 1),
     )
+    if measured:
+        report.review(work.folder, written, [loaded], measured, result.model)
+    work.update(status="finished", finished=_now())
     _summary(work, recipe, console)
 
 
@@ -211,6 +215,8 @@ def _summary(work: "Run", recipe: "Recipe", console: Any) -> None:
     )
     folder = Path(record["bundle"])
     console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}", highlight=False)
+    if (page := work.folder / "report.html").exists():
+        console.print(f"Report: {page}", highlight=False)
 
 
 def _check(work: "Run", data: "Data") -> None:

@@ -1,0 +1,71 @@
+"""What a network sees, on one that looks for a bright spot."""
+
+from io import BytesIO
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import explanation
+
+
+@pytest.fixture(scope="module")
+def spotter() -> keras.Model:
+    """Two classes: the more bright red there is, the surer of the second."""
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(x)
+    x = keras.layers.MaxPooling2D(4)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(x))
+    kernel = np.zeros((3, 3, 3, 4))
+    kernel[:, :, 0, 0] = 1
+    kernel[:, :, 1:, 0] = -1
+    model.get_layer("first").set_weights([kernel, np.zeros(4)])
+    dense = np.zeros((4, 2))
+    dense[0, 1] = 1
+    model.layers[-1].set_weights([dense, np.array([1.0, 0])])
+    return model
+
+
+@pytest.fixture
+def spot() -> np.ndarray:
+    photo = np.full((32, 32, 3), 60, np.uint8)
+    photo[4:12, 20:28] = (250, 10, 10)
+    return photo
+
+
+def test_grad_cam_finds_the_spot(spotter: keras.Model, spot: np.ndarray) -> None:
+    heat, against_it = explanation.grad_cam(spotter, np.stack([spot, spot]), [1, 0])
+    assert heat.shape == (32, 32)
+    assert heat.min() >= 0
+    assert heat.max() <= 1
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert 4 <= row < 12
+    assert 20 <= column < 28
+    assert heat[20:, :16].max() < 0.1
+    assert against_it.max() < 0.1, "nothing speaks for the other label"
+
+
+def test_pictures_of_kernels_and_maps(spotter: keras.Model, spot: np.ndarray) -> None:
+    kernels = explanation.filters(spotter)
+    assert kernels.title == "first: 4 of 4 kernels"
+    assert Image.open(BytesIO(kernels.png)).size == (4 * 68 - 4, 64)
+    (maps,) = explanation.feature_maps(spotter, spot)
+    assert maps.title == "first: 4 of 4 maps, 32 x 32"
+    liveliest = np.asarray(Image.open(BytesIO(maps.png)).convert("RGB"))[:, :64].astype(int)
+    # Viridis ends in yellow: the spot, twice as large here, is where the map is highest.
+    assert liveliest[16, 48, 0] > 200 > liveliest[48, 16, 0]
+    both = Image.open(BytesIO(explanation.overlaid(spot, explanation.grad_cam(spotter, spot[None], [1])[0])))
+    assert both.size == (64, 32)
+
+
+def test_dense_networks_have_nothing_to_show() -> None:
+    inputs = keras.Input((4, 4, 1))
+    dense = keras.Model(inputs, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(inputs)))
+    with pytest.raises(explanation.ExplanationError, match="no convolutions"):
+        explanation.filters(dense)
+    flat = np.zeros((1, 4, 4, 1), np.uint8)
+    with pytest.raises(explanation.ExplanationError, match="no convolutions"):
+        explanation.grad_cam(dense, flat, [0])

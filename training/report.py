@@ -1,0 +1,179 @@
+"""The report of a run or of an evaluation: `report.html`, one file that needs no network and can be mailed.
+
+`review` measures and leaves tables and pictures in a folder; `write` makes the page of whatever lies there:
+
+predictions.npz    the answers for every test photo
+evaluation.json    all figures
+confusion.csv      the confusion matrix
+sensitivity.json   figures on altered photos
+pictures/          the figures drawn, the surest mistakes, what the network sees
+"""
+
+import csv
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.bundle import Bundle
+from models.engine import Engine, open_engine
+from training import evaluation, pictures, sensitivity
+from training.data import Data
+from training.evaluation import Evaluation
+from training.run import replace
+
+if TYPE_CHECKING:
+    import keras
+
+_MISTAKES, _EXPLAINED = 24, 4
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
+
+
+def review(
+    folder: Path, bundle: Bundle, photos: Sequence[Data], measured: Evaluation, model: "keras.Model | None" = None
+) -> Path:
+    """Leave in `folder` everything there is to say of a bundle's answers, and the report. Returns the report's path.
+
+    `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees.
+    """
+    drawn = folder / "pictures"
+    drawn.mkdir(parents=True, exist_ok=True)
+    for old in drawn.iterdir():
+        old.unlink()
+    measured.save(folder / "predictions.npz")
+    figures = {"bundle": bundle.title, "milliseconds": evaluation.milliseconds(bundle), **measured.as_json()}
+    replace(folder / "evaluation.json", json.dumps(figures, indent=2).encode())
+    replace(folder / "confusion.csv", measured.confusion_csv().encode())
+    replace(drawn / "confusion.svg", pictures.confusion(measured).encode())
+    replace(drawn / "reliability.svg", pictures.reliability(measured.bins, measured.calibration_error).encode())
+
+    places = {name: (one.pixels, row) for one in photos for row, name in enumerate(one.names)}
+    pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
+    rows = np.array([places[name][1] for name in measured.names]) if pixels is None else np.arange(len(measured.names))
+    pixels = photos[0].pixels if pixels is None else pixels
+    _alter(folder, open_engine(bundle), pixels, rows, measured)
+    for number, mistake in enumerate(measured.mistakes(_MISTAKES)):
+        Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)
+    if model is not None:
+        _explain(drawn, model, pixels, rows, measured)
+    return write(folder)
+
+
+def write(folder: Path) -> Path:
+    """Make `report.html` of what lies in the folder of a run or an evaluation. Returns its path."""
+    from jinja2 import Environment, PackageLoader
+
+    record = _json(folder / "run.json") or {}
+    figures = _json(folder / "evaluation.json")
+    altered = _json(folder / "sensitivity.json") or []
+    drawn = folder / "pictures"
+    history = _history(folder / "history.csv")
+    if history:
+        drawn.mkdir(exist_ok=True)
+        replace(drawn / "history.svg", pictures.histories({folder.name: history}).encode())
+    environment = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(spell=lambda label: str(label).replace("_", " "), percent=lambda share: f"{share:.1%}")
+    page = environment.get_template("report.html").render(
+        name=folder.name,
+        record=record,
+        figures=figures,
+        altered=altered,
+        history=history,
+        confusions=_confusions(figures) if figures else [],
+        settings=json.dumps(record.get("recipe", {}), indent=2),
+        picture={path.stem: _data_url(path) for path in sorted(drawn.glob("*.*"))} if drawn.is_dir() else {},
+        seen=_titles(drawn),
+    )
+    replace(folder / "report.html", page.encode())
+    return folder / "report.html"
+
+
+def _alter(
+    folder: Path, engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
+) -> None:
+    found = sensitivity.measure(engine, pixels, rows, measured.truths)
+    replace(folder / "sensitivity.json", json.dumps([row.as_json() for row in found], indent=2).encode())
+    units = {row.kind: row.unit for row in found}
+    drawn = pictures.curves(sensitivity.curves(found), found[0].top1.value, units)
+    replace(folder / "pictures" / "sensitivity.svg", drawn.encode())
+
+
+def _explain(
+    drawn: Path, model: "keras.Model", pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
+) -> None:
+    """Pictures of filters, of feature maps, and of what decided the surest right answers and the surest mistakes."""
+    from training import explanation
+
+    sure = measured.probabilities.max(axis=1)
+    right = np.argsort(-np.where(measured.right, sure, -1), kind="stable")[:_EXPLAINED].tolist()
+    wrong = [mistake.photo for mistake in measured.mistakes(_EXPLAINED)]
+    titles = {}
+    try:
+        kernels = explanation.filters(model)
+        replace(drawn / "filters.png", kernels.png)
+        titles["filters"] = kernels.title
+        for number, grid in enumerate(explanation.feature_maps(model, pixels[rows[right[0]]])):
+            replace(drawn / f"maps-{number}.png", grid.png)
+            titles[f"maps-{number}"] = grid.title
+        shown = [*right, *wrong]
+        seen = pixels[rows[shown]]
+        heats = explanation.grad_cam(model, seen, measured.told[shown].tolist())
+        for number, photo in enumerate(shown):
+            replace(drawn / f"decided-{number}.png", explanation.overlaid(seen[number], heats[number]))
+            said = f"{measured.labels[measured.told[photo]]}, {sure[photo]:.0%}"
+            truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.truths[photo]]}"
+            titles[f"decided-{number}"] = f"{said}{truth}".replace("_", " ")
+    except explanation.ExplanationError:
+        pass  # a network of dense layers has no places to show
+    replace(drawn / "titles.json", json.dumps(titles).encode())
+
+
+def _colour(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return photo.squeeze(-1) if photo.shape[-1] == 1 else photo
+
+
+def _confusions(figures: dict[str, Any], most: int = 12) -> list[dict[str, Any]]:
+    """The most frequent mistakes: what was taken for what, how often, of how many photos."""
+    labels, matrix = figures["confusion"]["labels"], figures["confusion"]["matrix"]
+    found = [
+        {"true": true, "told": told, "count": count, "of": sum(row)}
+        for true, row in zip(labels, matrix, strict=True)
+        for told, count in zip(labels, row, strict=True)
+        if count and told != true
+    ]
+    return sorted(found, key=lambda one: -one["count"])[:most]
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    """The rows of `history.csv`, numbers as such; none where there is no epoch yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _titles(drawn: Path) -> dict[str, str]:
+    return _json(drawn / "titles.json") or {}
+
+
+def _data_url(path: Path) -> str:
+    kind = _TYPES.get(path.suffix)
+    return f"data:{kind};base64,{b64encode(path.read_bytes()).decode()}" if kind else ""

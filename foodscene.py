@@ -8,12 +8,13 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
+
 from app.commands import serve
+from models.commands import compile_bundle, models, predict
 from training.commands.data import data
 from training.commands.evaluate import calibrate, evaluate
+from training.commands.runs import runs
 from training.commands.train import train
-
-from models.commands import compile_bundle, models, predict
 
 program = typer.Typer(
     help="Tells what is on a photo of food or of a place: train a classifier, look into it, serve it.",
@@ -24,6 +25,7 @@ for command in (predict, models, serve, train, evaluate, calibrate):
     program.command()(command)
 program.command("compile")(compile_bundle)
 program.add_typer(data, name="data")
+program.add_typer(runs, name="runs")
 
 
 @program.callback(invoke_without_command=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,11 @@ from models.bundle import Bundle
 from models.card import Card, CardMetrics
 from models.engine import Engine, OnnxEngine, open_engine
 from training import measures
-from training.data import Data
 from training.measures import TOP, Bin, ClassFigures, Share
 from training.run import replace
+
+if TYPE_CHECKING:
+    from training.data import Data
 
 _BATCH = 32
 
@@ -170,7 +172,7 @@ def load(path: Path) -> Evaluation:
         raise EvaluationError(f"{path} cannot be read: {error}") from error
 
 
-def evaluate(engine: Engine, labels: Sequence[str], data: Data, rows: NDArray[np.int64]) -> Evaluation:
+def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> Evaluation:
     """What an engine answers for the photos `data.pixels[rows]`.
 
     Classes are matched to `labels` by name; photos of classes that the model does not know are left out.

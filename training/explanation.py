@@ -81,6 +81,7 @@ def overlaid(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> bytes:
 
 
 def _convolutions(model: keras.Model) -> list[keras.layers.Layer]:
+    """In the order of the network; those of a network within it are not its own."""
     kinds = keras.layers.Conv2D, keras.layers.SeparableConv2D
     found = [layer for layer in model.layers if isinstance(layer, kinds)]
     if not found:

@@ -72,7 +72,7 @@ def write(folder: Path) -> Path:
     figures = _json(folder / "evaluation.json")
     altered = _json(folder / "sensitivity.json") or []
     drawn = folder / "pictures"
-    history = _history(folder / "history.csv")
+    history = read_history(folder / "history.csv")
     if history:
         drawn.mkdir(exist_ok=True)
         replace(drawn / "history.svg", pictures.histories({folder.name: history}).encode())
@@ -149,7 +149,7 @@ def _confusions(figures: dict[str, Any], most: int = 12) -> list[dict[str, Any]]
     return sorted(found, key=lambda one: -one["count"])[:most]
 
 
-def _history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
     """The rows of `history.csv`, numbers as such; none where there is no epoch yet."""
     if not path.exists():
         return []

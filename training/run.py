@@ -57,6 +57,10 @@ class Run:
         """Keep the state after an epoch: one file, so that weights and history never disagree."""
         text = np.frombuffer(json.dumps(history).encode(), dtype=np.uint8)
         _save_arrays(self.folder / "checkpoint.npz", {**_numbered(state), _HISTORY: text})
+        self.save_history(history)
+
+    def save_history(self, history: list[Row]) -> None:
+        """Write the epochs as a table."""
         replace(self.folder / "history.csv", _csv(history).encode())
 
     def load_checkpoint(self) -> tuple[list[NDArray[Any]], list[Row]]:

@@ -1,0 +1,174 @@
+"""The commands `runs …`: the log of all runs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from training.run import Run
+
+runs = typer.Typer(
+    help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
+)
+
+Root = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
+Which = Annotated[str, typer.Argument(metavar="N", help="A run: its number in the list, or (part of) its name.")]
+
+
+@runs.callback()
+def listing(
+    context: typer.Context,
+    root: Root = Path("runs"),
+    sort: Annotated[
+        str, typer.Option(help="By which figure, the best first: top1, loss, val_top1, seconds …")
+    ] = "top1",
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only those: recipe=food/*, status=finished, top1>0.8. May be repeated.")
+    ] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many to show.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="The records as a JSON list, for programs.")] = False,
+) -> None:
+    """List the runs, the best first."""
+    context.obj = root
+    if context.invoked_subcommand:
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from training import runs as log
+
+    found = log.find(root)
+    numbers = {one.name: number for number, one in enumerate(found, start=1)}
+    chosen = log.order(log.select(found, where or []), sort)
+    if as_json:
+        typer.echo(json.dumps([{"name": one.name, **one.record} for one in chosen], indent=2))
+        return
+    columns = ("top1", "top5", "loss", "val_top1")
+    extra = [sort] if sort not in columns else []
+    name = Column("run", no_wrap=True)
+    table = Table("N", name, "data", *columns, *extra, "epochs", "status", box=None, header_style="bold")
+    for one in chosen[:most]:
+        figures = [_figure(log.fact(one, key)) for key in (*columns, *extra, "epochs")]
+        data, status = (str(log.fact(one, key) or "") for key in ("data", "status"))
+        table.add_row(str(numbers[one.name]), one.name, data, *figures, status)
+    # Where nobody's window is to be filled, lines may be as long as they are.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)
+    if len(chosen) > most:
+        console.print(f"… and {len(chosen) - most} more: --most {len(chosen)}", highlight=False)
+
+
+@runs.command()
+def show(
+    context: typer.Context,
+    which: Which,
+    part: Annotated[str | None, typer.Argument(help="Only this part: test, recipe.optimizer, history …")] = None,
+) -> None:
+    """Print a run's record, whole or a part of it."""
+    from training import runs as log
+    from training.run import RunError
+
+    one = _choose(context, which)
+    record = {"name": one.name, **one.record}
+    if part is None:
+        typer.echo(json.dumps({**record, "history": log.history(one)}, indent=2))
+        return
+    value = log.history(one) if part == "history" else log.fact(one, part)
+    if value is None:
+        raise RunError(f"{one.name} has no {part}. It has {', '.join([*one.record, 'history'])}.")
+    typer.echo(json.dumps(value, indent=2))
+
+
+@runs.command()
+def plot(
+    context: typer.Context,
+    which: Annotated[list[str], typer.Argument(metavar="N…", help="Runs: their numbers or names.")],
+    out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("histories.svg"),
+) -> None:
+    """Draw the histories of runs over each other."""
+    from training import pictures
+    from training import runs as log
+    from training.run import RunError
+
+    chosen = {one.name: log.history(one) for one in (_choose(context, name) for name in which)}
+    if empty := [name for name, rows in chosen.items() if not rows]:
+        raise RunError(f"{', '.join(empty)} has no epochs yet.")
+    out.write_text(pictures.histories(chosen), encoding="utf-8")
+    typer.echo(f"Drawn: {out}")
+
+
+@runs.command()
+def compare(context: typer.Context, first: Which, second: Which) -> None:
+    """Show what differs between two runs, and whether their figures differ by more than chance."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from training import runs as log
+
+    one, other = _choose(context, first), _choose(context, second)
+    difference = log.compare(one, other)
+    console = Console()
+    for title, rows in (("setting", difference.settings), ("figure", difference.figures)):
+        table = Table(title, one.name, other.name, box=None, header_style="bold")
+        for key, (left, right) in rows.items():
+            table.add_row(key, _figure(left), _figure(right))
+        console.print(table if rows else f"No {title} differs.", "")
+    console.print(_verdict(difference), highlight=False)
+
+
+@runs.command()
+def report(context: typer.Context, which: Which) -> None:
+    """Make a run's report.html anew from what lies in its folder."""
+    from training import report as reports
+
+    typer.echo(f"Report: {reports.write(_choose(context, which).folder)}")
+
+
+@runs.command("import")
+def take_in(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Old records: a JSON file per training.")],
+) -> None:
+    """Take in records of the old kind, one JSON file per training."""
+    from training import runs as log
+
+    for path in files:
+        typer.echo(f"{path} -> {log.take_in(path, context.obj).folder}")
+
+
+@runs.command()
+def mirror(
+    context: typer.Context,
+    to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
+) -> None:
+    """Copy the runs into MLflow; those that are there already stay as they are."""
+    from training import runs as log
+
+    typer.echo(f"{log.mirror(log.find(context.obj), to)} runs copied to {to}")
+
+
+def _choose(context: typer.Context, name: str) -> "Run":
+    from training import runs as log
+
+    return log.choose(log.find(context.obj), name)
+
+
+def _verdict(difference: Any) -> str:
+    if difference.chance is None:
+        return "They did not answer the same test photos, so chance cannot be told from a difference."
+    said = (
+        f"Of {difference.photos:,} test photos in common, {difference.only_first} are right in the first run alone, "
+        f"{difference.only_second} in the second alone. "
+    )
+    if difference.chance < 0.05:
+        return f"{said}That is beyond chance (McNemar, p = {difference.chance:.2g})."
+    return f"{said}That may be chance (McNemar, p = {difference.chance:.2g})."
+
+
+def _figure(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)

@@ -68,6 +68,7 @@ def _readme(card: Card, data: Data, name: str) -> str:
     lines += [
         "```python",
         "import keras",
+        "",
         f'model = keras.models.load_model("{name}/model.h5")',
         "# photos: float32, 0-255, shape (n, height, width, channels); answers probabilities of shape (n, labels)",
         "model.predict(photos)",

@@ -5,6 +5,10 @@ import logging
 import logging.config
 from datetime import UTC, datetime
 
+# What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 _EXTRAS = ("request", "method", "path", "status", "milliseconds", "client", "model")
 
 

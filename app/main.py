@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from app import problems
 from app.envelope import Envelope
+from app.express import Express
 from app.limits import Limits
 from app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
 from app.service import Service
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(importlib.import_module("app.page").router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Express, path="/api/v1/predict", endpoint=predict.predict)  # added first, so it is the innermost
     app.add_middleware(Limits, settings=service.settings)
     if service.settings.cors_origins:
         app.add_middleware(

@@ -6,8 +6,6 @@ all cores, whatever has been decoded since the last run. Nothing ever waits for 
 """
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections import deque
@@ -22,8 +20,6 @@ from app import metrics
 from app.lanes import Lanes
 from app.problems import Problem
 from models.pixels import InputSpec, read
-
-_NICENESS = 10
 
 Pixels = NDArray[np.uint8]
 Probabilities = NDArray[np.float32]
@@ -108,7 +104,6 @@ class Scheduler:
         metrics.QUEUE_PHOTOS.dec()
 
     def _work(self) -> None:
-        _yield_to_the_event_loop()
         while (job := self._queue.get()) is not None:
             if job.answer.cancelled():
                 job.photo = b""
@@ -180,13 +175,3 @@ def _answer(job: Job, probabilities: Probabilities) -> None:
 def _fail(job: Job, error: Exception) -> None:
     if not job.answer.done():
         job.answer.set_exception(error)
-
-
-def _yield_to_the_event_loop() -> None:
-    """Lower this thread's priority below that of the event loop's thread.
-
-    There are as many threads as cores, and the event loop needs one too. If it loses its core while it holds Python's
-    global lock, then no thread goes on until it has one again.
-    """
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

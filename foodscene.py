@@ -14,6 +14,7 @@ from models.commands import compile_bundle, models, predict
 from training.commands.data import data
 from training.commands.evaluate import calibrate, evaluate
 from training.commands.runs import runs
+from training.commands.sweep import sweep
 from training.commands.train import train
 
 program = typer.Typer(
@@ -21,7 +22,7 @@ program = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (predict, models, serve, train, evaluate, calibrate):
+for command in (predict, models, serve, train, evaluate, calibrate, sweep):
     program.command()(command)
 program.command("compile")(compile_bundle)
 program.add_typer(data, name="data")

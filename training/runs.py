@@ -186,8 +186,11 @@ def mirror(runs: Sequence[Run], address: str, experiment: str = "foodscene") -> 
         import mlflow
     except ImportError:
         raise RunError("MLflow is not installed: pip install 'foodscene[mlflow]'.") from None
-    client = mlflow.MlflowClient(address)
-    known = client.get_experiment_by_name(experiment)
+    try:
+        client = mlflow.MlflowClient(address)
+        known = client.get_experiment_by_name(experiment)
+    except mlflow.MlflowException as error:
+        raise RunError(f"MLflow cannot be used at {address}: {str(error).splitlines()[0]}") from None
     place = known.experiment_id if known else client.create_experiment(experiment)
     there = {one.info.run_name for one in client.search_runs([place], max_results=50_000)}
     new = [one for one in runs if one.name not in there]

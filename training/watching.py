@@ -1,7 +1,7 @@
 """Looking on while a network trains: a line per epoch, a bar within it, and TensorBoard."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -86,10 +86,19 @@ class TensorBoard:
             self._writer.close()
 
 
+class Watch(Protocol):
+    """What each of several must be able to do; `training.loop` needs all but the last."""
+
+    def begin(self, epoch: int, epochs: int, photos: int) -> None: ...
+    def advance(self, photos: int) -> None: ...
+    def end(self, row: Row, epochs: int) -> None: ...
+    def close(self) -> None: ...
+
+
 class Both:
     """Several who look on, as one."""
 
-    def __init__(self, *watches: Terminal | TensorBoard) -> None:
+    def __init__(self, *watches: "Watch") -> None:
         self._watches = watches
 
     def begin(self, epoch: int, epochs: int, photos: int) -> None:

@@ -13,6 +13,7 @@ from app.commands import serve
 from models.commands import compile_bundle, models, predict
 from training.commands.data import data
 from training.commands.evaluate import calibrate, evaluate
+from training.commands.explain import explain
 from training.commands.runs import runs
 from training.commands.sweep import sweep
 from training.commands.train import train
@@ -22,7 +23,7 @@ program = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (predict, models, serve, train, evaluate, calibrate, sweep):
+for command in (predict, models, serve, train, evaluate, calibrate, sweep, explain):
     program.command()(command)
 program.command("compile")(compile_bundle)
 program.add_typer(data, name="data")

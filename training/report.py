@@ -114,12 +114,6 @@ def _explain(
     wrong = [mistake.photo for mistake in measured.mistakes(_EXPLAINED)]
     titles = {}
     try:
-        kernels = explanation.filters(model)
-        replace(drawn / "filters.png", kernels.png)
-        titles["filters"] = kernels.title
-        for number, grid in enumerate(explanation.feature_maps(model, pixels[rows[right[0]]])):
-            replace(drawn / f"maps-{number}.png", grid.png)
-            titles[f"maps-{number}"] = grid.title
         shown = [*right, *wrong]
         seen = pixels[rows[shown]]
         heats = explanation.grad_cam(model, seen, measured.told[shown].tolist())
@@ -128,6 +122,12 @@ def _explain(
             said = f"{measured.labels[measured.told[photo]]}, {sure[photo]:.0%}"
             truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.truths[photo]]}"
             titles[f"decided-{number}"] = f"{said}{truth}".replace("_", " ")
+        kernels = explanation.filters(model)
+        replace(drawn / "filters.png", kernels.png)
+        titles["filters"] = kernels.title
+        for number, grid in enumerate(explanation.feature_maps(model, pixels[rows[right[0]]])):
+            replace(drawn / f"maps-{number}.png", grid.png)
+            titles[f"maps-{number}"] = grid.title
     except explanation.ExplanationError:
         pass  # a network of dense layers has no places to show
     replace(drawn / "titles.json", json.dumps(titles).encode())

@@ -1,0 +1,48 @@
+"""The command `explain`: what a network sees on a photo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    photo: Annotated[Path, typer.Argument(help="The photo.")],
+    model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
+    models_folder: Annotated[
+        Path | None, typer.Option("--models", help="The folder of bundles [default: those that ship].")
+    ] = None,
+    label: Annotated[str, typer.Option(help="What speaks for this label [default: the one told].")] = "",
+    out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("explained"),
+) -> None:
+    """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""
+    import numpy as np
+
+    from models.bundle import SHIPPED, choose
+    from models.engine import KerasEngine
+    from models.pixels import read
+    from models.ranking import rank
+    from training import explanation
+    from training.run import replace
+
+    bundle = choose(model, models_folder or SHIPPED)
+    pixels = read(photo, bundle.spec)
+    engine = KerasEngine(bundle)
+    probabilities = engine.predict(pixels[None])[0]
+    if label and label not in bundle.labels:
+        raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")
+    meant = bundle.labels.index(label) if label else int(np.argmax(probabilities))
+    heat = explanation.grad_cam(engine.model, pixels[None], [meant])[0]
+
+    out.mkdir(parents=True, exist_ok=True)
+    for name, probability in rank(probabilities, bundle.labels, 3):
+        typer.echo(f"{name:<20} {probability:6.1%}")
+    replace(out / "decided.png", explanation.overlaid(pixels, heat))
+    typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
+    kernels = explanation.filters(engine.model)
+    for name, grid in [
+        ("filters", kernels),
+        *((f"maps-{number}", grid) for number, grid in enumerate(explanation.feature_maps(engine.model, pixels))),
+    ]:
+        replace(out / f"{name}.png", grid.png)
+        typer.echo(f"{out / name}.png: {grid.title}")

@@ -94,7 +94,7 @@ class Recorder:
 async def drive(url: str, photos: Sequence[bytes], clients: int, seconds: float, warm_up: float = 1) -> Load:
     """Post photos as a form's `file` from so many connections at once, each without a pause, for some seconds."""
     target = urlsplit(url)
-    requests = [_request(target.netloc, target.path, photo) for photo in photos]
+    requests = [form_request(target.netloc, target.path, photo) for photo in photos]
     recorder = Recorder()
     connections = []
 
@@ -116,14 +116,17 @@ async def drive(url: str, photos: Sequence[bytes], clients: int, seconds: float,
     return Load(len(recorder.latencies) / took, dict(recorder.statuses), cuts[49], cuts[94], cuts[98])
 
 
-def _request(host: str, path: str, photo: bytes) -> bytes:
+def form_request(host: str, path: str, photo: bytes, *headers: str) -> bytes:
+    """The bytes of a request that posts a photo as a form's `file`."""
     body = (
         b"--" + _BOUNDARY + b'\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
         b"Content-Type: image/jpeg\r\n\r\n" + photo + b"\r\n--" + _BOUNDARY + b"--\r\n"
     )
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
-        f"Content-Type: multipart/form-data; boundary={_BOUNDARY.decode()}\r\n\r\n"
+        f"Content-Type: multipart/form-data; boundary={_BOUNDARY.decode()}\r\n"
+        + "".join(f"{header}\r\n" for header in headers)
+        + "\r\n"
     )
     return head.encode() + body
 

@@ -12,54 +12,45 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
+import uvloop
 
 from benchmarks.fuzz import resident_mb
+from benchmarks.load import drive, form_request
 from benchmarks.serving import ROOT, sides
 
 
 async def flood(url: str, photos: list[bytes], requests: int, per_second: float) -> tuple[Counter[str], list[float]]:
-    """Send requests at a rate; count the outcomes, and list the seconds that refusals took."""
+    """Send requests at a rate, each on a connection of its own; count outcomes, list the seconds refusals took."""
     outcomes: Counter[str] = Counter()
     refusals: list[float] = []
-    limits = httpx.Limits(max_connections=2000, max_keepalive_connections=500)
+    target = urlsplit(url)
+    bodies = [form_request(target.netloc, target.path, photo, "Connection: close") for photo in photos]
 
-    async def one(client: httpx.AsyncClient, number: int) -> None:
+    async def one(number: int) -> None:
         started = time.perf_counter()
         try:
-            answer = await client.post(url, files={"file": photos[number % len(photos)]})
-        except httpx.TransportError as error:
+            reader, writer = await asyncio.open_connection(target.hostname, target.port)
+            writer.write(bodies[number % len(bodies)])
+            answer = await reader.read()
+            writer.close()
+        except OSError as error:
             outcomes[type(error).__name__] += 1
             return
-        if answer.status_code == 503 and "retry-after" in answer.headers:
+        status = answer[9:12].decode() or "no answer"
+        if status == "503" and b"\r\nretry-after: " in answer.lower():
             outcomes["refused with Retry-After"] += 1
             refusals.append(time.perf_counter() - started)
         else:
-            outcomes["answered" if answer.status_code == 200 else str(answer.status_code)] += 1
+            outcomes["answered" if status == "200" else status] += 1
 
-    async with httpx.AsyncClient(limits=limits, timeout=60) as client, asyncio.TaskGroup() as group:
+    async with asyncio.TaskGroup() as group:
         started = time.perf_counter()
         for number in range(requests):
             await asyncio.sleep(max(0.0, started + number / per_second - time.perf_counter()))
-            group.create_task(one(client, number))
+            group.create_task(one(number))
     return outcomes, sorted(refusals)
-
-
-async def capacity(url: str, photos: list[bytes], seconds: float = 4) -> float:
-    """Answers per second to sixteen clients that each wait for their answer."""
-    answered = 0
-    until = time.perf_counter() + seconds
-
-    async def client() -> None:
-        nonlocal answered
-        async with httpx.AsyncClient(timeout=60) as session:
-            while time.perf_counter() < until:
-                answer = await session.post(url, files={"file": photos[answered % len(photos)]})
-                answered += answer.status_code == 200
-
-    await asyncio.gather(*(client() for _ in range(16)))
-    return answered / seconds
 
 
 def main() -> int:
@@ -72,11 +63,11 @@ def main() -> int:
     side = sides(options.bundle.resolve(), rivals=False)[0]
     side.environment = {}  # the settings that a user gets
     with side.running() as pid:
-        before = asyncio.run(capacity(side.url, photos))
+        before = uvloop.run(drive(side.url, photos, clients=16, seconds=4)).per_second
         memory = resident_mb(pid)
-        outcomes, refusals = asyncio.run(flood(side.url, photos, options.requests, 2 * before))
+        outcomes, refusals = uvloop.run(flood(side.url, photos, options.requests, 2 * before))
         flooded = resident_mb(pid)
-        after = asyncio.run(capacity(side.url, photos))
+        after = uvloop.run(drive(side.url, photos, clients=16, seconds=4)).per_second
     print(f"Capacity {before:.0f} requests a second; {options.requests} requests at twice that rate:")
     for outcome, count in outcomes.most_common():
         print(f"  {outcome}: {count}")

@@ -1,0 +1,123 @@
+"""The training loop against what it could be: `python -m benchmarks.training [--photos 600]`.
+
+Prints, from one run on one machine, both sides and their ratio:
+
+- an epoch with the progress bar against one without (at most 1.01),
+- five epochs of a frozen VGG16 at 128 px on cached features against running the backbone every epoch (at least 4),
+- photos per second of the loop, augmentation and all, against `model.fit` of the same network on arrays in memory
+  without augmentation, for the report's row A14 (at least 0.9 on the CPU).
+
+The photos are noise: nothing is learned, only timed. With a GPU, the second and third say what the loop costs there.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from io import StringIO
+from pathlib import Path
+from unittest import mock
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from training import features, loop, networks, run, standardization
+from training import recipe as recipes
+from training.data import Data
+from training.recipe import Recipe
+from training.run import Row
+from training.watching import Both, Terminal
+
+CLASSES = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=600)
+    photos = parser.parse_args().photos
+    progress_bar(photos * 10)
+    cached_features(photos)
+    loop_against_memory(photos)
+
+
+def progress_bar(photos: int) -> None:
+    recipe = recipes.load("food/benchmark", ["input.size=32", "training.epochs=5", "training.batch_size=16"])
+    data = noise(photos, 32)
+    without, drawn = [], []
+    for _ in range(3):  # by turns, so that what else the machine does falls on both
+        without.append(statistics.median(row["seconds"] for row in train(recipe, data, Both())[1:]))
+        terminal = Terminal(Console(file=StringIO(), force_terminal=True, width=120))
+        drawn.append(statistics.median(row["seconds"] for row in train(recipe, data, terminal)[1:]))
+    show("an epoch with the progress bar, seconds", min(drawn), "without", min(without), min(drawn) / min(without))
+
+
+def cached_features(photos: int) -> None:
+    recipe = recipes.load("food/vgg16-128", ["training.epochs=5"])
+    data = noise(photos, 128)
+    seconds = []
+    for cacheable in (True, False):
+        with mock.patch.object(features, "cacheable", return_value=cacheable):
+            began, clock = time.perf_counter(), Clock()
+            train(recipe, data, clock)
+            seconds.append(clock.ended - began)
+    cached, plain = seconds
+    show("five frozen epochs of VGG16, seconds", plain, "on cached features", cached, plain / cached)
+
+
+def loop_against_memory(photos: int) -> None:
+    recipe = recipes.load("food/standardized-4x128", ["training.epochs=3"])
+    data = noise(photos, 128)
+    ours = max(row["photos_per_second"] for row in train(recipe, data, Both())[1:])
+    layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
+    model = networks.build(recipe, CLASSES, layers)
+    model.compile("rmsprop", "categorical_crossentropy", metrics=["accuracy"])
+    x, y = data.pixels[data.train].astype(np.float32), np.eye(CLASSES)[data.labels[data.train]]
+    speeds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        model.fit(x, y, batch_size=recipe.training.batch_size, verbose=0)
+        speeds.append(len(x) / (time.perf_counter() - began))
+    show("the loop on A14, photos per second", ours, "fit from memory", max(speeds[1:]), ours / max(speeds[1:]))
+
+
+class Clock(Both):
+    """Knows when the last epoch ended: the photos that are measured after it are no part of the training."""
+
+    ended = 0.0
+
+    def end(self, row: Row, epochs: int) -> None:
+        self.ended = time.perf_counter()
+
+
+def train(recipe: Recipe, data: Data, watch: loop.Watch) -> list[Row]:
+    """The epochs of a training."""
+    keras.utils.clear_session()
+    with tempfile.TemporaryDirectory() as folder:
+        return loop.train(recipe, data, run.create(Path(folder) / "run", {}), watch, weights="none").history
+
+
+def noise(count: int, size: int) -> Data:
+    rng = np.random.default_rng(0)
+    rows = np.arange(count)
+    return Data(
+        name="noise",
+        layout="folder",
+        classes=tuple(map(str, range(CLASSES))),
+        fingerprint="",
+        names=[str(row) for row in rows],
+        pixels=rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8),
+        labels=rows % CLASSES,
+        train=rows[: int(count * 0.8)],
+        validation=rows[int(count * 0.8) : int(count * 0.95)],
+        test=rows[int(count * 0.95) :],
+        dropped=0,
+    )
+
+
+def show(one: str, value: float, other: str, limit: float, ratio: float) -> None:
+    print(f"{one}: {value:.2f}   {other}: {limit:.2f}   ratio {ratio:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -86,7 +86,7 @@ class Clock(Both):
 
     ended = 0.0
 
-    def end(self, row: Row, epochs: int) -> None:
+    def end(self, row: Row, epochs: int) -> None:  # noqa: ARG002
         self.ended = time.perf_counter()
 
 

@@ -74,7 +74,7 @@ def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
         )
     x = keras.layers.Rescaling(1 / temperature, dtype="float32", name=LAYER)(logits)
     x = keras.layers.Softmax(dtype="float32", name="probabilities")(x)
-    return keras.Model(model.inputs, x, name=model.name)
+    return keras.Model(model.inputs[0], x, name=model.name)
 
 
 def read(model: "keras.Model") -> float:

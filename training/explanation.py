@@ -40,7 +40,7 @@ def feature_maps(model: keras.Model, photo: NDArray[np.uint8], layers: int = 5, 
     convolutions = [layer for layer in _convolutions(model) if min(layer.output.shape[1:3]) > 1]
     chosen = np.unique(np.linspace(0, len(convolutions) - 1, layers).round().astype(int))
     shown = [convolutions[index] for index in chosen]
-    outputs = _call(keras.Model(model.input, [layer.output for layer in shown]), photo[None])
+    outputs = _call(keras.Model(model.inputs[0], [layer.output for layer in shown]), photo[None])
     grids = []
     for layer, output in zip(shown, outputs, strict=True):
         values = output[0]
@@ -62,7 +62,7 @@ def grad_cam(model: keras.Model, photos: NDArray[np.uint8], labels: Sequence[int
     if not spatial:
         raise ExplanationError("The network has no convolutions: there are no places in it that could be shown.")
     logits = calibration.calibrated(model, 1.0).layers[-1].input
-    body = keras.Model(model.input, spatial[-1].output)
+    body = keras.Model(model.inputs[0], spatial[-1].output)
     head = keras.Model(spatial[-1].output, logits)
     maps = _call(body, photos)[0]
     weights = _gradient(head, maps, labels).mean(axis=(1, 2), keepdims=True)

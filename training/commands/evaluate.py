@@ -1,6 +1,7 @@
 """The commands `evaluate` and `calibrate`: a bundle measured, and its probabilities made honest."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,7 +59,8 @@ def evaluate(
             json.dumps({"bundle": found.name, "milliseconds": speed, **whole.as_json(), "parts": parts}, indent=2)
         )
         return
-    console = Console()
+    # Where nobody's window is to be filled, lines may be as long as they are.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each),
         f"\n{speed:.1f} ms a photo on one core",
@@ -148,25 +150,19 @@ def _others(bundle: "Bundle") -> dict[str, str | bytes]:
 
 
 def _figures(evaluations: "dict[str, Evaluation]") -> Any:
+    """A column for each data set."""
     from rich.table import Table
 
     from training.measures import calibration_floor
 
-    table = Table(
-        "", "photos", "top-1", "top-5", "loss", "calibration error", "of it by chance", box=None, header_style="bold"
-    )
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, one in evaluations.items():
-        table.add_row(
-            name,
-            f"{len(one.truths):,}",
-            _interval(one.top1),
-            _interval(one.top5) if one.top5 else "",
-            f"{one.loss:.4f}",
-            f"{one.calibration_error:.4f}",
-            f"{calibration_floor(one.probabilities):.4f}",
-        )
+    table = Table("", *evaluations, box=None, header_style="bold")
+    every = list(evaluations.values())
+    table.add_row("photos", *(f"{len(one.truths):,}" for one in every))
+    table.add_row("top-1", *(_interval(one.top1) for one in every))
+    table.add_row("top-5", *(_interval(one.top5) if one.top5 else "" for one in every))
+    table.add_row("loss", *(f"{one.loss:.4f}" for one in every))
+    table.add_row("calibration error", *(f"{one.calibration_error:.4f}" for one in every))
+    table.add_row("  by chance alone", *(f"{calibration_floor(one.probabilities):.4f}" for one in every))
     return table
 
 

@@ -306,11 +306,11 @@ class _Pruning:
         if os.getppid() != self._parent:
             raise KeyboardInterrupt
 
-    def end(self, row: Row, epochs: int) -> None:  # noqa: ARG002
+    def end(self, row: Row, epochs: int) -> None:
         """An epoch is over."""
         self.advance(0)
         self._trial.report(row["val_top1"], row["epoch"])
-        if self._trial.should_prune():
+        if row["epoch"] < epochs and self._trial.should_prune():
             raise optuna.TrialPruned
 
     def close(self) -> None:

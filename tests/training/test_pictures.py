@@ -1,0 +1,59 @@
+"""Pictures are whole SVG files that say what they show and follow a dark screen."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from training import pictures, sensitivity
+from training.evaluation import Evaluation
+
+
+def texts(svg: str) -> list[str]:
+    return [(element.text or "").strip() for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]
+
+
+@pytest.fixture(scope="module")
+def measured() -> Evaluation:
+    rng = np.random.default_rng(0)
+    truths = rng.integers(0, 4, 80)
+    probabilities = rng.dirichlet(np.ones(4), 80).astype(np.float32)
+    return Evaluation(("apple_pie", "sea", "forest", "ice"), [str(n) for n in range(80)], truths, probabilities)
+
+
+def test_confusion_matrix_says_every_label_twice_and_every_count(measured: Evaluation) -> None:
+    said = texts(pictures.confusion(measured))
+    assert said.count("apple pie") == said.count("sea") == 2
+    counts = sorted(str(count) for count in measured.matrix.ravel() if count)
+    assert sorted(text for text in said if text.isdigit()) == counts
+
+
+def test_a_matrix_of_256_classes_is_drawn_without_a_word(measured: Evaluation) -> None:
+    many = Evaluation(
+        tuple(f"dish_{n}" for n in range(256)),
+        [str(n) for n in range(256)],
+        np.arange(256),
+        np.eye(256, dtype=np.float32),
+    )
+    assert texts(pictures.confusion(many)) == ["true", "told"] or set(texts(pictures.confusion(many))) == {
+        "true",
+        "told",
+    }
+
+
+def test_the_others_name_their_axes(measured: Evaluation) -> None:
+    assert "calibration error 0.123" in texts(pictures.reliability(measured.bins, 0.123))
+    rows = [{"epoch": n, "loss": 1 / n, "val_loss": 2 / n, "top1": 0.5, "val_top1": 0.4} for n in (1, 2, 3)]
+    assert {"loss", "top-1", "epoch", "training", "validation"} <= set(texts(pictures.histories({"run": rows})))
+    assert {"first", "second"} <= set(texts(pictures.histories({"first": rows, "second": rows})))
+    kinds = {kind: [(0.0, 0.9), (1.0, 0.4)] for _, kind, amount, *_ in sensitivity.ways() if amount is not None}
+    units = {kind: unit for _, kind, _, unit, _ in sensitivity.ways()}
+    said = set(texts(pictures.curves(kinds, 0.9, units)))
+    assert {"rotation", "noise", "quality"} <= said
+
+
+def test_colours_follow_the_screen(measured: Evaluation) -> None:
+    svg = pictures.confusion(measured)
+    assert "prefers-color-scheme: dark" in svg
+    assert "#010203" not in svg, "what was drawn with is replaced throughout"
+    assert "var(--heat)" in svg

@@ -275,6 +275,7 @@ def _train(
         fractions=read.fractions,
         seed=settings.seed,
     )
+    current.update(dataset={"name": loaded.name, "fingerprint": loaded.fingerprint, "classes": list(loaded.classes)})
     watch = Both(TensorBoard(place / "tensorboard"), _Pruning(trial))
     try:
         result = loop.train(settings, loaded, current, watch, threads=threads, weights=weights)

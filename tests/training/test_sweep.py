@@ -134,6 +134,13 @@ def test_interrupted_trials_are_handed_out_again_and_dead_ones_fail(tmp_path: Pa
     assert [one.user_attrs["run"] for one in found] == [f"trial-000{number}" for number in range(4)]
 
 
+def test_the_documented_space_can_be_searched(tmp_path: Path) -> None:
+    text = Path("docs/sweep.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    space = sweep.read(written(tmp_path, text))
+    assert space.trials == 12
+    assert space.final == {"training": {"epochs": 40}}
+
+
 def test_another_space_is_refused(tmp_path: Path) -> None:
     sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
     sweep.open_sweep(tmp_path / "sweep", written(tmp_path))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from training.augmentation import Augmentation, fast, reference
 from training.augmentation.draws import Draws, draw
+from training.mixup import mix
 
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
@@ -50,11 +51,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         shuffle: bool = False,
         threads: int | None = None,
         epoch: int = 0,
+        mixup: float = 0.0,
     ) -> None:
         """Batches of `pixels[indices]`; `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
 
         `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are. `threads`
-        work ahead: as many as there are cores where it is None.
+        work ahead: as many as there are cores where it is None. `mixup` is the alpha of `training.mixup`, 0 for none.
         """
         super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
         self.epoch = epoch
@@ -64,6 +66,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._augmentation = augmentation if augmentation and augmentation.alters else None
         self._engine = _ENGINES[engine]
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
+        self._mixup = mixup
         self._running: _Ahead | None = None
 
     def __len__(self) -> int:
@@ -110,9 +113,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         which = self._indices[places]
         labels = np.zeros((len(which), self._classes), np.float32)
         labels[np.arange(len(which)), self._labels[which]] = 1
-        if self._augmentation is None or draws is None:
-            return self._pixels[which], labels
-        return self._engine(self._pixels, which, draws[places], self._augmentation), labels
+        photos = (
+            self._pixels[which]
+            if self._augmentation is None or draws is None
+            else self._engine(self._pixels, which, draws[places], self._augmentation)
+        )
+        if not self._mixup:
+            return photos, labels
+        return mix(photos, labels, self._mixup, np.random.default_rng((self._seed, self.epoch, index)))
 
 
 class _Ahead:

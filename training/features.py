@@ -53,7 +53,7 @@ class Feed:
 
 def cacheable(recipe: Recipe) -> bool:
     """Whether every epoch before fine-tuning computes the same features: a frozen backbone sees unaltered photos."""
-    return isinstance(recipe.model, Transfer) and not recipe.augmentation.alters
+    return isinstance(recipe.model, Transfer) and not (recipe.augmentation.alters or recipe.training.mixup)
 
 
 def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model, Feed]:

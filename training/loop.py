@@ -191,7 +191,10 @@ class Photos:
 
     def training(self, epoch: int) -> Batches:
         """Shuffled and augmented as befits epoch number `epoch`, counted from 0."""
-        return self._batches(self._data.train, self._recipe.augmentation, shuffle=True, epoch=epoch)
+        recipe = self._recipe
+        return self._batches(
+            self._data.train, recipe.augmentation, shuffle=True, epoch=epoch, mixup=recipe.training.mixup
+        )
 
     def validation(self) -> Batches:
         """As they are, in their order."""
@@ -210,6 +213,7 @@ class Photos:
         *,
         shuffle: bool = False,
         epoch: int = 0,
+        mixup: float = 0.0,
     ) -> Batches:
         return Batches(
             self._data.pixels,
@@ -223,6 +227,7 @@ class Photos:
             shuffle=shuffle,
             threads=self._threads,
             epoch=epoch,
+            mixup=mixup,
         )
 
 

@@ -168,6 +168,8 @@ class Training(_Section):
     batch_size: PositiveInt = 32
     loss: Literal["cross-entropy", "mean-squared-error"] = "cross-entropy"
     label_smoothing: Share = 0.0
+    mixup: NonNegativeFloat = 0.0
+    """The alpha of mixup: 0 mixes nothing, 0.2 a little, 1 a lot."""
     class_weights: Literal["none", "balanced"] = "none"
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     accumulate: PositiveInt = 1

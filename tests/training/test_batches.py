@@ -72,6 +72,15 @@ def test_both_engines_make_the_same_batches() -> None:
     assert np.abs(fast[0] - keras_[0]).mean() < 2
 
 
+def test_mixup_is_the_same_whatever_the_number_of_threads_and_another_in_each_epoch() -> None:
+    photos, labels = collected(make(mixup=0.5, threads=1))
+    again = collected(make(mixup=0.5, threads=4))
+    assert (again[0] == photos).all()
+    assert (again[1] == labels).all()
+    assert (collected(make(mixup=0.5, epoch=1))[1] != labels).any()
+    assert ((labels > 0).sum(1) == 2).any()
+
+
 def test_no_batch_beyond_the_last() -> None:
     with pytest.raises(IndexError):
         make()[4]

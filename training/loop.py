@@ -18,6 +18,7 @@ from training.augmentation import Augmentation
 from training.batches import Batches
 from training.data import Data
 from training.networks import transfer
+from training.networks.compact import compact
 from training.recipe import EarlyStopping, Optimizer, Recipe, Schedule
 from training.run import Row, Run
 
@@ -26,6 +27,9 @@ TOP = 5
 
 Engine = Literal["fast", "keras"]
 """Who augments: see `training.augmentation`."""
+
+
+_STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
 
 
 class TrainingError(ValueError):
@@ -91,6 +95,8 @@ def train(
         keras.config.set_dtype_policy("float32")
         model = _network(recipe, data, "none")
     model.set_weights(run.load_best())
+    if recipe.training.compact:
+        model = compact(model)
     model = networks.probabilities(model)
     temperature = calibration.fit(photos.predict(model, data.validation), data.labels[data.validation])
     model = calibration.calibrated(model, temperature)
@@ -118,7 +124,12 @@ def _train_phase(
     optimizer = optimization.optimizer(
         phase.optimizer, phase.schedule, epochs=phase.epochs, steps=steps, accumulate=settings.accumulate
     )
-    network.compile(optimizer, _loss(recipe), metrics=_metrics(len(data.classes)))
+    network.compile(
+        optimizer,
+        _loss(recipe),
+        metrics=_metrics(len(data.classes)),
+        steps_per_execution=_steps_at_once(network, settings.batch_size),
+    )
     optimizer.build(network.trainable_variables)
     if rows:
         _assign([*model.variables, *optimizer.variables], state)
@@ -285,6 +296,15 @@ def _metrics(classes: int) -> list[keras.metrics.Metric]:
     if classes > TOP:
         metrics.append(keras.metrics.TopKCategoricalAccuracy(TOP, name="top5"))
     return metrics
+
+
+def _steps_at_once(network: keras.Model, batch_size: int) -> int:
+    """How many steps the backend takes before Python looks on again; the weights come out the same.
+
+    Between the steps of a network for MNIST, Keras' own work in Python takes longer than the steps.
+    """
+    values: int = batch_size * math.prod(network.input_shape[1:])
+    return max(1, min(_STEPS, _VALUES // values))
 
 
 def _class_weights(recipe: Recipe, data: Data) -> dict[int, float] | None:

@@ -53,30 +53,50 @@ class Augmentation(BaseModel):
     only. `rescale` and the standardization switches become layers of the model (`training.standardization`).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     """The chance that a photo is altered at all."""
 
     rotation_range: Annotated[float, Field(ge=0)] = 0.0
+    """Degrees, either way."""
     width_shift_range: Annotated[int | float | tuple[float, ...], PlainValidator(_shift)] = 0.0
+    """Below 1: a share of the size; a whole number: whole pixels; a list: one of these, either way."""
     height_shift_range: Annotated[int | float | tuple[float, ...], PlainValidator(_shift)] = 0.0
+    """As `width_shift_range`, along the other side."""
     brightness_range: Annotated[tuple[float, float] | None, PlainValidator(_brightness)] = None
+    """[lowest, highest] factor; 1 leaves a photo as it is."""
     shear_range: Annotated[float, Field(ge=0)] = 0.0
+    """Degrees, either way."""
     zoom_range: Annotated[float | tuple[float, float], PlainValidator(_zoom)] = 0.0
+    """z for factors from 1 - z to 1 + z, or [lowest, highest]."""
     channel_shift_range: Annotated[float, Field(ge=0)] = 0.0
+    """Grey levels 0-255, added to all channels of a photo, either way."""
     fill_mode: Literal["nearest", "constant", "reflect", "wrap"] = "nearest"
+    """What stands where the photo was moved away."""
     cval: Annotated[float, Field(ge=0, le=255)] = 0.0
+    """The grey level of `fill_mode = "constant"`."""
     horizontal_flip: bool = False
+    """Half of the photos, left to right."""
     vertical_flip: bool = False
+    """Half of the photos, upside down."""
 
     rescale: float | None = None
+    """What pixel values are multiplied by, before everything else."""
     featurewise_center: bool = False
+    """Subtract the training photos' mean."""
     featurewise_std_normalization: bool = False
+    """Divide by the training photos' standard deviation."""
     samplewise_center: bool = False
+    """Subtract each photo's own mean."""
     samplewise_std_normalization: bool = False
+    """Divide by each photo's own standard deviation."""
     zca_whitening: bool = False
+    """Whiten by the training photos' covariance."""
     zca_epsilon: Annotated[float, Field(ge=0)] = 1e-6
+    """Added to the variances before whitening divides by their roots."""
     zca_rank: Annotated[int, Field(ge=1)] | None = None
     """How many directions of largest variance ZCA whitens; the others are dropped. All of them where absent."""
 

@@ -8,8 +8,10 @@ import typer
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    host: Annotated[
+        str, typer.Option(envvar="FOODSCENE_HOST", help="The address to listen on; 0.0.0.0 for every one.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="FOODSCENE_PORT", min=0, max=65535, help="The port to listen on.")] = 8000,
     models: Annotated[Path | None, typer.Option(help="The folder of bundles [default: those that ship].")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Server processes [default: 1].")] = None,
     threads: Annotated[

@@ -24,7 +24,9 @@ def sweep(
     space: Annotated[Path, typer.Argument(metavar="SPACE.toml", help="What is searched: see docs/sweep.md.")],
     data: Annotated[list[Path], typer.Option(help="A folder of photos, or an archive as downloaded. May be repeated.")],
     folder: Annotated[Path | None, typer.Option(help="The sweep's folder [default: sweeps/NAME].")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time; they share the cores.")] = min(4, _CORES),
+    jobs: Annotated[
+        int, typer.Option(min=1, show_default="the cores, at most 4", help="Trials at a time; they share the cores.")
+    ] = min(4, _CORES),
     weights: Annotated[str | None, typer.Option(help="A backbone's weights: a file, or 'imagenet', or 'none'.")] = None,
 ) -> None:
     """Search for the best settings of a recipe, then train these for longer and write the bundle.

@@ -35,7 +35,9 @@ def train(  # noqa: PLR0917 - typer passes by name
         bool, typer.Option("--resume", help="Go on with --run, or with the newest unfinished run.")
     ] = False,
     engine: Annotated[str, typer.Option(help="Who augments: fast, or keras for the real ImageDataGenerator.")] = "fast",
-    threads: Annotated[int, typer.Option(min=1, help="Threads that augment.")] = min(4, os.cpu_count() or 1),
+    threads: Annotated[
+        int, typer.Option(min=1, show_default="the cores, at most 4", help="Threads that augment.")
+    ] = min(4, os.cpu_count() or 1),
     quiet: Annotated[bool, typer.Option("--quiet", help="Print the figures alone.")] = False,
     listing: Annotated[
         bool, typer.Option("--list", help="Show the recipes with the figures that their reports give.")

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from models.card import Card, CardInput
 from models.layers import UnsafeModel, inspect
 from models.pixels import InputSpec
+from models.storage import halve_h5
 
 if TYPE_CHECKING:
     import keras
@@ -190,6 +191,7 @@ def _save(model: "keras.Model", path: Path) -> None:
         model.save(path, include_optimizer=False)
     finally:
         advice.setLevel(level)
+    halve_h5(path)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

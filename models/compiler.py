@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle, BundleError
 from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
+from models.storage import halve_onnx
 
 if TYPE_CHECKING:
     import keras
@@ -47,6 +48,7 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
         except Exception as error:  # the exporters of Keras' backends raise all sorts
             raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {error}") from error
         compiled = onnx.load(path)
+        halve_onnx(compiled)
         compiled.metadata_props.add(key=COMPILED_FROM, value=bundle.sha256)
         onnx.save(compiled, path)
         difference = float(np.abs(OnnxEngine(bundle, path=path).predict(sample) - expected).max())

@@ -12,12 +12,12 @@ def serve(
         str, typer.Option(envvar="FOODSCENE_HOST", help="The address to listen on; 0.0.0.0 for every one.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="FOODSCENE_PORT", min=0, max=65535, help="The port to listen on.")] = 8000,
-    models: Annotated[Path | None, typer.Option(help="The folder of bundles [default: those that ship].")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Server processes [default: 1].")] = None,
+    models: Annotated[Path | None, typer.Option(show_default="those that ship", help="The folder of bundles.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, show_default="1", help="Server processes.")] = None,
     threads: Annotated[
-        int | None, typer.Option(min=0, help="Threads per process [default: its share of cores].")
+        int | None, typer.Option(min=0, show_default="its share of cores", help="Threads per process.")
     ] = None,
-    engine: Annotated[str | None, typer.Option(help="auto, onnx or keras [default: auto].")] = None,
+    engine: Annotated[str | None, typer.Option(show_default="auto", help="auto, onnx or keras.")] = None,
 ) -> None:
     """Serve the bundles: a page for people, a REST API for programs.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path | None, typer.Option("--models", help="The folder of bundles [default: those that ship].")]
+Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
 
 def predict(

@@ -18,7 +18,7 @@ BundleName = Annotated[
 Photos = Annotated[
     list[Path], typer.Option("--data", help="A folder of photos, or an archive as downloaded. May be repeated.")
 ]
-Layout = Annotated[str | None, typer.Option(help="The data set's layout [default: found out].")]
+Layout = Annotated[str | None, typer.Option(show_default="found out", help="The data set's layout.")]
 
 
 def evaluate(

@@ -10,9 +10,9 @@ def explain(
     photo: Annotated[Path, typer.Argument(help="The photo.")],
     model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
     models_folder: Annotated[
-        Path | None, typer.Option("--models", help="The folder of bundles [default: those that ship].")
+        Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")
     ] = None,
-    label: Annotated[str, typer.Option(help="What speaks for this label [default: the one told].")] = "",
+    label: Annotated[str, typer.Option(show_default="the one told", help="What speaks for this label.")] = "",
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("explained"),
 ) -> None:
     """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""

@@ -23,7 +23,7 @@ _CORES = os.cpu_count() or 1
 def sweep(
     space: Annotated[Path, typer.Argument(metavar="SPACE.toml", help="What is searched: see docs/sweep.md.")],
     data: Annotated[list[Path], typer.Option(help="A folder of photos, or an archive as downloaded. May be repeated.")],
-    folder: Annotated[Path | None, typer.Option(help="The sweep's folder [default: sweeps/NAME].")] = None,
+    folder: Annotated[Path | None, typer.Option(show_default="sweeps/NAME", help="The sweep's folder.")] = None,
     jobs: Annotated[
         int, typer.Option(min=1, show_default="the cores, at most 4", help="Trials at a time; they share the cores.")
     ] = min(4, _CORES),

@@ -28,9 +28,9 @@ def train(  # noqa: PLR0917 - typer passes by name
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="A backbone's weights: a file, or 'imagenet', or 'none'.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Where the bundle goes [default: RUN/models/NAME].")] = None,
+    bundle: Annotated[Path | None, typer.Option(show_default="RUN/models/NAME", help="Where the bundle goes.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
-    run: Annotated[Path | None, typer.Option(help="This run's folder [default: RUNS/TIME-RECIPE].")] = None,
+    run: Annotated[Path | None, typer.Option(show_default="RUNS/TIME-RECIPE", help="This run's folder.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --run, or with the newest unfinished run.")
     ] = False,

@@ -42,12 +42,24 @@ class CardDataset(_Part):
 
 
 class CardMetrics(_Part):
-    """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw."""
+    """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
+
+    `sure` is the share of answers that are called sure, `sure_top1` the share of these that is right.
+    """
 
     images: int = Field(gt=0)
     top1: float = Field(ge=0, le=1)
     top5: float | None = Field(default=None, ge=0, le=1)
     calibration_error: float | None = Field(default=None, ge=0, le=1)
+    sure: float | None = Field(default=None, ge=0, le=1)
+    sure_top1: float | None = Field(default=None, ge=0, le=1)
+
+
+class CardStrangers(_Part):
+    """Photos of nothing that the model knows, and the share of them for which its answer is not called sure."""
+
+    photos: int = Field(gt=0)
+    unsure: float = Field(ge=0, le=1)
 
 
 class Card(_Part):
@@ -67,6 +79,7 @@ class Card(_Part):
     dataset: CardDataset | None = None
     metrics: CardMetrics | None = None
     per_class: dict[str, dict[str, float]] = {}
+    strangers: dict[str, CardStrangers] = {}
     license: str = ""
     created: datetime | None = None
     versions: dict[str, str] = {}

@@ -2,28 +2,18 @@
 
 import csv
 import io
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.card import Card, CardMetrics
-from models.engine import Engine, OnnxEngine, open_engine
 from training import measures
 from training.measures import TOP, Bin, ClassFigures, Share
 from training.run import replace
-
-if TYPE_CHECKING:
-    from training.data import Data
-
-_BATCH = 32
 
 
 class EvaluationError(ValueError):
@@ -172,40 +162,6 @@ def load(path: Path) -> Evaluation:
         raise EvaluationError(f"{path} cannot be read: {error}") from error
 
 
-def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> Evaluation:
-    """What an engine answers for the photos `data.pixels[rows]`.
-
-    Classes are matched to `labels` by name; photos of classes that the model does not know are left out.
-    Raises `EvaluationError` where none is known, or there are no photos.
-    """
-    labelled = match(data.classes, labels)[data.labels[rows]]
-    rows, truths = rows[labelled >= 0], labelled[labelled >= 0]
-    if not len(rows):
-        raise EvaluationError(f"{data.name} has no photos to measure on.")
-    return Evaluation(tuple(labels), [data.names[row] for row in rows], truths, answers(engine, data.pixels, rows))
-
-
-def answers(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """An engine's probabilities for the photos `pixels[rows]`, shape (rows, labels)."""
-    starts = range(0, len(rows), _BATCH)
-    return np.concatenate([engine.predict(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts])
-
-
-def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
-    """For each class of a data set, the index of the label of the same name, or -1; shape (classes,).
-
-    Case, spaces and underscores make no difference. Raises `EvaluationError` where no class is known.
-    """
-    known = {_plain(label): index for index, label in enumerate(labels)}
-    found = np.array([known.get(_plain(name), -1) for name in classes], dtype=np.int64)
-    if (found < 0).all():
-        raise EvaluationError(
-            f"The data set's classes ({_some(classes)}) are none of the model's labels ({_some(labels)}): "
-            "the model was made for other photos."
-        )
-    return found
-
-
 def join(evaluations: Sequence[Evaluation]) -> Evaluation:
     """Answers of one model for several data sets, as one."""
     return Evaluation(
@@ -214,58 +170,3 @@ def join(evaluations: Sequence[Evaluation]) -> Evaluation:
         np.concatenate([one.truths for one in evaluations]),
         np.concatenate([one.probabilities for one in evaluations]),
     )
-
-
-def milliseconds(bundle: Bundle, photos: int = 50) -> float:
-    """The median time that the serving engine takes for one photo on one core; decoding is not in it."""
-    # Keras has no setting for one core, so a bundle that is not compiled is timed on as many as Keras takes.
-    engine = OnnxEngine(bundle, threads=1) if bundle.onnx.exists() else open_engine(bundle)
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *bundle.spec.shape), dtype=np.uint8)
-    seconds = []
-    for _ in range(photos):
-        began = time.perf_counter()
-        engine.predict(pixels)
-        seconds.append(time.perf_counter() - began)
-    return float(np.median(seconds) * 1000)
-
-
-def metrics(evaluation: Evaluation) -> CardMetrics:
-    """The figures that a card gives."""
-    top5 = evaluation.top5
-    return CardMetrics(
-        images=len(evaluation.truths),
-        top1=round(evaluation.top1.value, 6),
-        top5=round(top5.value, 6) if top5 else None,
-        calibration_error=round(evaluation.calibration_error, 6),
-    )
-
-
-def described(card: Card, evaluation: Evaluation) -> Card:
-    """The card with these figures, and those of each label."""
-    rows = {
-        label: {"precision": one.precision, "recall": one.recall.value, "f1": one.f1, "photos": one.photos}
-        for label, one in evaluation.per_class.items()
-    }
-    figures = {label: {name: round(float(value), 4) for name, value in row.items()} for label, row in rows.items()}
-    return card.model_copy(update={"metrics": metrics(evaluation), "per_class": figures})
-
-
-def files(evaluation: Evaluation) -> dict[str, bytes]:
-    """What a bundle keeps of an evaluation beside its card: `confusion.json`."""
-    return {"confusion.json": f"{json.dumps(evaluation.confusion())}\n".encode()}
-
-
-def save(bundle: Bundle, evaluation: Evaluation) -> None:
-    """Put the figures into a bundle's card, and its confusion matrix beside it."""
-    for name, content in files(evaluation).items():
-        replace(bundle.folder / name, content)
-    card = described(bundle.card, evaluation)
-    replace(bundle.folder / "card.json", (card.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").split())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")

@@ -8,7 +8,7 @@ import numpy as np
 from models import bundle
 from models.bundle import Bundle
 from models.card import Card, CardDataset, CardInput
-from training import evaluation
+from training import card as cards
 from training.data import Data
 from training.evaluation import Evaluation
 from training.loop import Result
@@ -26,6 +26,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         domain=recipe.domain,
         description=recipe.about,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
+        sure_above=result.sure_above,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
         license=recipe.license,
@@ -33,8 +34,8 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     )
     files: dict[str, str | bytes] = {}
     if measured:
-        card = evaluation.described(card, measured)
-        files.update(evaluation.files(measured))
+        card = cards.described(card, measured)
+        files.update(cards.files(measured))
     files["README.md"] = _readme(card, data, folder.name)
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import calibration, features, networks, optimization, standardization
+from training import calibration, certainty, features, networks, optimization, standardization
 from training.augmentation import Augmentation
 from training.batches import Batches
 from training.data import Data
@@ -62,6 +62,8 @@ class Result(NamedTuple):
     history: list[Row]
     best: Row
     temperature: float
+    sure_above: float
+    """The probability from which on an answer is called sure: see `training.certainty`."""
     probabilities: NDArray[np.float32]
     """Of the test photos, shape (n, classes)."""
 
@@ -98,10 +100,12 @@ def train(
     if recipe.training.compact:
         model = compact(model)
     model = networks.probabilities(model)
-    temperature = calibration.fit(photos.predict(model, data.validation), data.labels[data.validation])
+    told, truths = photos.predict(model, data.validation), data.labels[data.validation]
+    temperature = calibration.fit(told, truths)
+    sure_above = certainty.choose(calibration.temper(told, temperature), truths)
     model = calibration.calibrated(model, temperature)
     best = min(history, key=lambda row: row["val_loss"])
-    return Result(model, history, best, temperature, photos.predict(model, data.test))
+    return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
 
 
 def _train_phase(

@@ -22,10 +22,12 @@ from PIL import Image
 
 from models.bundle import Bundle
 from models.engine import Engine, open_engine
-from training import evaluation, pictures, sensitivity
+from training import certainty, measurement, pictures, sensitivity
+from training import strangers as strange
 from training.data import Data
 from training.evaluation import Evaluation
 from training.run import replace
+from training.strangers import Strangers
 
 if TYPE_CHECKING:
     import keras
@@ -35,18 +37,31 @@ _TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 
 
 def review(
-    folder: Path, bundle: Bundle, photos: Sequence[Data], measured: Evaluation, model: "keras.Model | None" = None
+    folder: Path,
+    bundle: Bundle,
+    photos: Sequence[Data],
+    measured: Evaluation,
+    model: "keras.Model | None" = None,
+    strangers: Sequence[Strangers] = (),
 ) -> Path:
     """Leave in `folder` everything there is to say of a bundle's answers, and the report. Returns the report's path.
 
-    `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees.
+    `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees; with
+    `strangers`, how many of them it is not sure of.
     """
     drawn = folder / "pictures"
     drawn.mkdir(parents=True, exist_ok=True)
     for old in drawn.iterdir():
         old.unlink()
     measured.save(folder / "predictions.npz")
-    figures = {"bundle": bundle.title, "milliseconds": evaluation.milliseconds(bundle), **measured.as_json()}
+    certain = certainty.measure(measured.probabilities, measured.right, bundle.card.sure_above)
+    figures = {
+        "bundle": bundle.title,
+        "milliseconds": measurement.milliseconds(bundle),
+        **measured.as_json(),
+        **certainty.as_json(certain),
+        "strangers": strange.as_json(strangers),
+    }
     replace(folder / "evaluation.json", json.dumps(figures, indent=2).encode())
     replace(folder / "confusion.csv", measured.confusion_csv().encode())
     replace(drawn / "confusion.svg", pictures.confusion(measured).encode())

@@ -9,8 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+    from training.certainty import Certainty
     from training.data import Data
     from training.evaluation import Evaluation
+    from training.strangers import Strangers
 
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name among those that ship.")
@@ -28,6 +30,10 @@ def evaluate(
         str, typer.Option(help="Which photos: test, validation, train, or all that have a label.")
     ] = "test",
     layout: Layout = None,
+    strangers: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos of nothing that the model knows: is it unsure of them? Noise always is among them."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Put the figures into the bundle's card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
@@ -39,25 +45,32 @@ def evaluate(
     from rich.console import Console
 
     from models.engine import open_engine
-    from training import evaluation
+    from training import card, certainty, evaluation, measurement
+    from training import strangers as strange
 
     found = _bundle(bundle)
+    for path in strangers or []:
+        _there(path, "--strangers")
     engine = open_engine(found)
     loaded = [_load(found, path, layout) for path in data]
-    each = {one.name: evaluation.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
+    each = {one.name: measurement.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
-    speed = evaluation.milliseconds(found)
+    sure_above = found.card.sure_above
+    photos = [(strange.NOISE, strange.noise(found.spec))]
+    photos += [strange.read(path, found.spec, found.labels) for path in strangers or []]
+    unknown = [strange.measure(engine, name, pixels, sure_above) for name, pixels in photos]
+    speed = measurement.milliseconds(found)
     if save:
-        evaluation.save(found, whole)
+        card.save(found, whole, unknown)
     if out:
         from training import report
 
-        report.review(out, found, loaded, whole, _model(found))
+        report.review(out, found, loaded, whole, _model(found), unknown)
+    certain = certainty.measure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
-        typer.echo(
-            json.dumps({"bundle": found.name, "milliseconds": speed, **whole.as_json(), "parts": parts}, indent=2)
-        )
+        figures = {**whole.as_json(), **certainty.as_json(certain), "strangers": strange.as_json(unknown)}
+        typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
     console = Console() if sys.stdout.isatty() else Console(width=160)
@@ -66,7 +79,8 @@ def evaluate(
         f"\n{speed:.1f} ms a photo on one core",
         highlight=False,
     )
-    console.print(_classes(whole), _mistakes(whole), sep="\n\n", highlight=False)
+    for table in (_certain(certain, unknown), _classes(whole), _mistakes(whole)):
+        console.print("", table, highlight=False)
     if out:
         console.print(f"\nReport: {out / 'report.html'}", highlight=False)
 
@@ -75,28 +89,41 @@ def calibrate(
     bundle: BundleName,
     data: Photos,
     layout: Layout = None,
+    right: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="The share of the answers called sure that is to be right.")
+    ] = 0.95,
 ) -> None:
-    """Fit a bundle's temperature on the validation photos of its data, and write the bundle with it.
+    """Fit on validation photos a bundle's temperature, and from which probability on its answers are called sure.
 
-    Training does this by itself; this is for bundles that were made elsewhere.
+    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure.
     """
     import numpy as np
 
     from models import bundle as bundles
     from models.engine import KerasEngine, open_engine
-    from training import calibration, evaluation
+    from training import calibration, card, certainty, evaluation, measurement
 
     found = _bundle(bundle)
     engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
     measured = evaluation.join(
-        [evaluation.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
+        [measurement.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
     )
     factor = calibration.fit(measured.probabilities, measured.truths)
+    probabilities = calibration.temper(measured.probabilities, factor)
+    sure_above = certainty.choose(probabilities, measured.truths, right)
     model = calibration.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
-    bundles.write(found.folder, model, found.labels, found.card, sample, _others(found))
-    typer.echo(f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.")
+    bundles.write(
+        found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
+    )
+    certain = certainty.measure(probabilities, measured.right, sure_above)
+    typer.echo(
+        f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
+        f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
+        f"of which {certain.right.value:.1%} are right.\n"
+        f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
+    )
 
 
 def _model(bundle: "Bundle") -> Any:
@@ -119,8 +146,7 @@ def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
     """The photos at the bundle's size, split as they were when it was trained."""
     from training import data
 
-    if not path.exists():
-        raise typer.BadParameter(f"there is no {path}", param_hint="--data")
+    _there(path, "--data")
     trained = bundle.card.recipe.get("settings", {})
     read = trained.get("data", {})
     return data.load(
@@ -131,6 +157,11 @@ def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
         fractions=tuple(read.get("fractions", (0.7, 0.2, 0.1))),
         seed=trained.get("seed", 0),
     )
+
+
+def _there(path: Path, option: str) -> None:
+    if not path.exists():
+        raise typer.BadParameter(f"there is no {path}", param_hint=option)
 
 
 def _rows(data: "Data", split: str) -> Any:
@@ -163,6 +194,20 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     table.add_row("loss", *(f"{one.loss:.4f}" for one in every))
     table.add_row("calibration error", *(f"{one.calibration_error:.4f}" for one in every))
     table.add_row("  by chance alone", *(f"{calibration_floor(one.probabilities):.4f}" for one in every))
+    return table
+
+
+def _certain(certain: "Certainty", strangers: "list[Strangers]") -> Any:
+    """What the model calls sure, and of which strange photos it is not."""
+    from rich.table import Table
+
+    table = Table(f"sure from {certain.above:.2f} on", "photos", "", box=None, header_style="bold")
+    table.columns[1].justify = "right"
+    table.add_row("sure of", "", _interval(certain.sure))
+    if certain.sure.value:
+        table.add_row("  of these right", "", _interval(certain.right))
+    for one in strangers:
+        table.add_row(f"not sure of {one.name}", f"{one.photos:,}", _interval(one.unsure))
     return table
 
 

@@ -150,7 +150,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
         from models.compiler import versions
-        from training import evaluation, report
+        from training import card, report
         from training.export import counts, export, measure
         from training.loop import train as loop
 
@@ -183,11 +183,12 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
     measured = measure(result, loaded)
     figures = {}
     if measured:
-        figures = {**evaluation.metrics(measured).model_dump(exclude_none=True), "loss": measured.loss}
+        figures = {**card.metrics(measured, result.sure_above).model_dump(exclude_none=True), "loss": measured.loss}
     work.update(
         epochs=len(result.history),
         best={"epoch": result.best["epoch"], "val_loss": result.best["val_loss"], "val_top1": result.best["val_top1"]},
         temperature=result.temperature,
+        sure_above=result.sure_above,
         test=figures,
         bundle=str(folder.resolve()),
         seconds=round(before + time.perf_counter() - began, 1),

@@ -1,0 +1,74 @@
+"""The commands `evaluate` and `calibrate`."""
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from foodscene import program
+from models import bundle
+from models.engine import open_engine
+from training import calibration, data, measurement
+from training.evaluation import Evaluation
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(program, list(map(str, arguments)))
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+@pytest.fixture
+def copied(toy_bundle: Path, tmp_path: Path) -> Path:
+    """A bundle that may be changed."""
+    return Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours-copy"))
+
+
+def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path: Path) -> None:
+    shutil.copytree(colours / "test" / "Grey", tmp_path / "greys")
+    command = ("evaluate", copied, "--data", colours, "--strangers", tmp_path / "greys")
+    answer = json.loads(call(*command, "--save", "--json"))
+    assert answer["sure_above"] == 0.5
+    assert answer["strangers"]["greys"]["photos"] == 6
+    assert answer["strangers"]["noise"]["unsure"]["value"] == 1.0, "noise is grey on average"
+    card = bundle.read(copied).card
+    assert card.metrics is not None
+    assert card.metrics.sure == pytest.approx(answer["sure"]["value"], abs=1e-6)
+    assert set(card.strangers) == {"noise", "greys"}
+    assert "not sure of greys" in call(*command)
+    refused = CliRunner().invoke(program, ["evaluate", str(copied), "--data", str(colours), "--strangers", "nowhere"])
+    assert refused.exit_code == 2
+    assert "there is no nowhere" in refused.output
+
+
+def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
+    found = bundle.read(copied)
+    sharp = calibration.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
+    bundle.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
+    loaded = data.load(colours, found.spec)
+
+    def measured(rows: NDArray[np.int64]) -> Evaluation:
+        now = bundle.read(copied)
+        return measurement.evaluate(open_engine(now), now.labels, loaded, rows)
+
+    before = measured(loaded.test)
+    said = call("calibrate", copied, "--data", colours, "--right", 0.8)
+    kept = calibration.read(keras.models.load_model(copied / "model.h5", compile=False))
+    assert kept > 0.5, "five times too sharp"
+    assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
+    after = measured(loaded.test)
+    assert (after.told == before.told).all(), "the ranking stays"
+    assert after.loss < before.loss
+    assert after.calibration_error < before.calibration_error
+    card = bundle.read(copied).card
+    assert card.metrics is not None
+    assert (card.metrics.top1, card.metrics.calibration_error) == (0.9, None), "which was another model's"
+    assert 0.33 < card.sure_above < 1
+    validation = measured(loaded.validation)
+    sure = validation.probabilities.max(axis=1) >= card.sure_above - 1e-3
+    assert validation.right[sure].mean() >= 0.8

@@ -1,0 +1,35 @@
+"""What a bundle's card says of an evaluation."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from models import bundle
+from models.engine import open_engine
+from training import card, data, measurement, strangers
+
+
+def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy_bundle / "colours", tmp_path / "colours-copy")
+    found = bundle.read(tmp_path / "colours-copy")
+    loaded, engine = data.load(colours, found.spec), open_engine(found)
+    measured = measurement.evaluate(engine, found.labels, loaded, loaded.test)
+    name, photos = strangers.read(colours, found.spec, found.labels)
+    card.save(found, measured, [strangers.measure(engine, name, photos, above=0.9)])
+
+    said = bundle.read(found.folder).card
+    assert said.metrics is not None
+    assert said.metrics.images == 18
+    assert said.metrics.top1 == pytest.approx(measured.top1.value, abs=1e-6)
+    sure = measured.probabilities.max(axis=1) >= said.sure_above
+    assert said.metrics.sure == pytest.approx(sure.mean(), abs=1e-6)
+    assert said.metrics.sure_top1 == pytest.approx(measured.right[sure].mean(), abs=1e-6)
+    assert said.per_class["red"]["photos"] == 6
+    assert said.strangers["colours"].photos == 18
+    assert (found.folder / "confusion.json").exists()
+
+    again = card.recalibrated(said, 0.75)
+    assert again.sure_above == 0.75
+    assert again.metrics is not None
+    assert (again.metrics.top1, again.metrics.sure, again.strangers) == (said.metrics.top1, None, {})

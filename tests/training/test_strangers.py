@@ -1,0 +1,51 @@
+"""Photos of nothing that a model knows."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import bundle
+from models.engine import open_engine
+from models.pixels import InputSpec
+from training import strangers
+from training.evaluation import EvaluationError
+
+SPEC = InputSpec(16, 16, 3, "squash")
+
+
+def test_classes_that_the_model_knows_are_no_strangers(colours: Path) -> None:
+    name, photos = strangers.read(colours, SPEC, ["red", "blue"])
+    assert name == "colours"
+    assert photos.shape == (36, 16, 16, 3)
+    assert len(strangers.read(colours, SPEC, ["red", "blue"], most=10)[1]) == 10
+    with pytest.raises(EvaluationError, match="knows all of its classes"):
+        strangers.read(colours, SPEC, ["red", "green", "blue", "grey"])
+
+
+def test_a_folder_without_classes(folder: Callable[..., Path], photo: Callable[..., bytes]) -> None:
+    tree = {f"{number}.jpg": photo(number) for number in range(4)}
+    name, photos = strangers.read(folder({**tree, "broken.jpg": b"no photo"}, "odd"), SPEC, ["red"])
+    assert (name, len(photos)) == ("odd", 4)
+    with pytest.raises(EvaluationError, match="no photo that can be read"):
+        strangers.read(folder({"broken.jpg": b"no photo"}, "broken"), SPEC, ["red"])
+
+
+def test_counted_are_those_below_the_probability(toy_bundle: Path, colours: Path) -> None:
+    found = bundle.read(toy_bundle / "colours")
+    engine = open_engine(found)
+    name, photos = strangers.read(colours, found.spec, found.labels)
+    highest = engine.predict(photos).max(axis=1)
+    above = float(np.median(highest)) + 1e-6
+    measured = strangers.measure(engine, name, photos, above)
+    assert 0 < (highest < above).sum() < len(photos) == measured.photos
+    assert measured.unsure.value == pytest.approx((highest < above).mean())
+    assert strangers.as_json([measured])["colours"]["photos"] == 18
+
+
+def test_noise_is_the_same_every_time() -> None:
+    noise = strangers.noise(SPEC, 5)
+    assert noise.shape == (5, 16, 16, 3)
+    assert (noise == strangers.noise(SPEC, 5)).all()
+    assert noise.std() > 70

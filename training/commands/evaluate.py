@@ -114,9 +114,7 @@ def calibrate(
     sure_above = certainty.choose(probabilities, measured.truths, right)
     model = calibration.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
-    bundles.write(
-        found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
-    )
+    bundles.write(found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found))
     certain = certainty.measure(probabilities, measured.right, sure_above)
     typer.echo(
         f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 
-.PHONY: serve test check lock help
+.PHONY: serve test check docs wheel lock help
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 2
@@ -22,6 +22,14 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What the documentation takes from the code, written anew.
+docs: .venv/dev
+	$(BIN)/python -m docs.generate
+
+# The wheel, built, installed into a clean environment, and asked about a photo from an empty folder.
+wheel: .venv/dev
+	$(BIN)/python -m tests.wheel
 
 .venv/serve: pyproject.toml requirements.lock
 	@echo "Setting up .venv to serve (half a minute, once) ..."

@@ -1,0 +1,1 @@
+"""What the documentation shows of the code is taken from the code: settings, recipe keys, commands, REST answers."""

@@ -1,0 +1,49 @@
+"""What an operator reads: settings, metrics and problems, from the service's own lists."""
+
+import typer
+from prometheus_client.metrics import MetricWrapperBase
+
+import foodscene
+from app import metrics as measured
+from app.problems import KINDS
+from app.settings import Settings
+from docs.generate.tables import default, table, values
+
+_SHOWN = {"models": "the bundles that ship", "feedback": "unset", "api_keys": "none", "cors_origins": "none"}
+
+
+def settings() -> str:
+    """Every setting of the service, those of `foodscene serve` alone included."""
+    options = typer.main.get_command(foodscene.program).commands["serve"].params  # type: ignore[attr-defined]
+    own = [
+        [f"`{option.envvar}`", option.help, "text" if option.name == "host" else "whole number", f"`{option.default}`"]
+        for option in options
+        if option.envvar
+    ]
+    rows = [
+        [
+            f"`FOODSCENE_{name.upper()}`",
+            field.description or "",
+            "text" if name in ("api_keys", "cors_origins") else values(field).replace('"', ""),
+            _SHOWN.get(name) or default(field).replace('"', ""),
+        ]
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(["variable", "what", "values", "default"], own + rows)
+
+
+def metrics() -> str:
+    """Every metric by the name that Prometheus shows."""
+    rows = []
+    for metric in vars(measured).values():
+        if isinstance(metric, MetricWrapperBase) and not metric._labelvalues:  # those with values are parts of others
+            ending = {"counter": "_total", "histogram": "_bucket, _sum, _count"}.get(str(metric._type), "")
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            rows.append([f"`{metric._name}`", ending, labels, metric._documentation])
+    return table(["metric", "ends in", "by", "what"], rows)
+
+
+def problems() -> str:
+    """Every kind of error with its status."""
+    rows = [[str(kind.status), f"`urn:foodscene:problem:{name}`", kind.title] for name, kind in KINDS.items()]
+    return table(["status", "type", "title"], rows)

@@ -1,0 +1,142 @@
+"""Builds the wheel, installs it into a clean environment and asks it about a photo, in an empty folder: `make wheel`.
+
+Prints how large everything is and how long it takes to start. Needs a package index.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from tests.browser import scenes
+
+ROOT = Path(__file__).parents[1]
+MOST_MEGABYTES = 40
+"""What the wheel may have, bundles included."""
+
+
+def build() -> Path:
+    """The wheel of this checkout, in `dist/`."""
+    _run([sys.executable, "-m", "build", "--wheel", "--outdir", str(ROOT / "dist"), str(ROOT)])
+    return max((ROOT / "dist").glob("foodscene-*.whl"), key=lambda path: path.stat().st_mtime)
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """A new environment with the wheel and what it needs; gives the folder of its programs."""
+    venv.create(folder, with_pip=True)
+    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    _run([*pip, "--constraint", str(ROOT / "requirements.lock"), str(wheel)])
+    return programs
+
+
+@contextmanager
+def served(programs: Path, folder: Path) -> Iterator[tuple[str, float]]:
+    """The address of `foodscene serve`, started in `folder`, and the seconds until it was ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    started = time.perf_counter()
+    command = [str(programs / "foodscene"), "serve", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=folder, env=_clean(), stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                _get(f"{url}/readyz")
+                break
+            except OSError:
+                assert server.poll() is None, "foodscene serve ended"
+                assert time.perf_counter() < started + 60, "foodscene serve is not ready after a minute"
+                time.sleep(0.02)
+        yield url, time.perf_counter() - started
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def main() -> None:
+    """Build, install, ask, and print the figures. Fails with what is wrong."""
+    wheel = build()
+    size = wheel.stat().st_size / 1e6
+    assert size < MOST_MEGABYTES, f"{wheel} has {size:.1f} MB"
+    with tempfile.TemporaryDirectory() as temporary:
+        programs = install(wheel, Path(temporary) / "venv")
+        empty = Path(temporary) / "empty"
+        empty.mkdir()
+        installed = sum(file.stat().st_size for file in (Path(temporary) / "venv").rglob("*") if file.is_file()) / 1e6
+        tensorflow = [str(programs / "python"), "-c", "import tensorflow"]
+        assert subprocess.run(tensorflow, capture_output=True, check=False, env=_clean()).returncode, (
+            "TensorFlow is there"
+        )
+        imports = _seconds([str(programs / "python"), "-c", "import app.main"], empty)
+        helps = _seconds([str(programs / "foodscene"), "--help"], empty)
+        with served(programs, empty) as (url, ready):
+            labels = _ask(url)
+            assert labels[0]["label"] == "forest", labels
+            assert "<title>" in _get(url), "the page is missing"
+            assert _get(f"{url}/static/css/base.css"), "the page's style is missing"
+            assert json.loads(_get(f"{url}/api/v1/models"))["refused"] == []
+        assert not list(empty.iterdir()), "serving left files behind"
+    print(f"wheel {size:.1f} MB, installed with all it needs {installed:.0f} MB")
+    print(f"foodscene --help {helps:.2f} s, import app.main {imports:.2f} s, serve to ready {ready:.2f} s")
+
+
+def _ask(url: str) -> list[dict[str, object]]:
+    """What the default model sees on a painted forest."""
+    with tempfile.TemporaryFile() as file:
+        scenes.forest().save(file, "JPEG")
+        file.seek(0)
+        photo = file.read()
+    boundary = uuid4().hex
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
+    body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+    request = urllib.request.Request(
+        f"{url}/api/v1/predict", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        found: list[dict[str, object]] = json.load(response)["predictions"]
+    return found
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def _seconds(command: list[str], folder: Path) -> float:
+    """The best of three runs, the first of which has to read everything from disk."""
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        subprocess.run(command, cwd=folder, env=_clean(), check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _clean() -> dict[str, str]:
+    """The environment without what would lead Python to this checkout, or set the service."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FOODSCENE", "VIRTUAL"))
+    }
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean())
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The training loop: from a recipe and its photos to the network with the lowest validation loss.
+"""The training loop: from a recipe and its photos to the network of its best epoch.
 
 Reads top to bottom: `train` is the whole of a run, `_train_phase` the epochs of a part of it.
 """
@@ -56,7 +56,7 @@ class Phase(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The network of the best epoch, calibrated, what led to it, and what it makes of the photos of each split."""
+    """The network of the epoch that is kept, calibrated, what led to it, and what it makes of the test photos."""
 
     model: keras.Model
     history: list[Row]
@@ -104,7 +104,7 @@ def train(
     temperature = calibration.fit(told, truths)
     sure_above = certainty.choose(calibration.temper(told, temperature), truths)
     model = calibration.calibrated(model, temperature)
-    best = min(history, key=lambda row: row["val_loss"])
+    best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
 
 
@@ -167,7 +167,7 @@ def _train_phase(
         if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
             raise TrainingError(_diverged(epoch, phase))
 
-        if all(row["val_loss"] < earlier["val_loss"] for earlier in history):
+        if settings.keep == "last" or all(row["val_loss"] < earlier["val_loss"] for earlier in history):
             run.save_best(model.get_weights())
         history.append(row)
         rows.append(row)

@@ -212,6 +212,8 @@ class Training(_Section):
     """What the network computes in; on a recent GPU, mixed_bfloat16 is faster and takes less memory."""
     accumulate: PositiveInt = 1
     """Batches whose gradients are averaged before the weights take a step."""
+    keep: Literal["best", "last"] = "best"
+    """The weights that are saved: those of the epoch with the lowest validation loss, or of the last epoch."""
     compact: bool = False
     """Save the network at half its size: batch norm folded into the convolutions, kernels rounded to half precision."""
 

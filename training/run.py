@@ -48,6 +48,11 @@ class Run:
     def finished(self) -> bool:
         return self.record.get("status") == "finished"
 
+    @property
+    def stillborn(self) -> bool:
+        """Whether it failed before its first epoch was over: a wrong path, say. Nothing is lost with it."""
+        return self.record.get("status") == "failed" and not (self.folder / "checkpoint.npz").exists()
+
     def update(self, **facts: Any) -> None:
         """Add to the record, and write it."""
         self.record.update(facts)
@@ -86,8 +91,11 @@ class Run:
 
 
 def create(folder: Path, record: dict[str, Any]) -> Run:
-    """Begin a run in a new folder. Raises `RunError` where one is there already."""
-    if (folder / "run.json").exists():
+    """Begin a run in a new folder, or in one where a run failed before its first epoch was over.
+
+    Raises `RunError` where another run is there already.
+    """
+    if (folder / "run.json").exists() and not read(folder).stillborn:
         raise RunError(f"{folder} holds a run already. Go on with it by --resume, or name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder)
@@ -107,9 +115,14 @@ def read(folder: Path) -> Run:
 
 
 def newest_unfinished(root: Path, recipe: str | None) -> Run:
-    """The last run below `root` that has not come to its end, of a recipe or of any. Raises `RunError`."""
+    """The last run below `root` that has not come to its end, of a recipe or of any. Raises `RunError`.
+
+    Runs that failed at once are passed over: they have nothing to go on with, and would only fail again.
+    """
     runs = [read(path.parent) for path in sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)]
-    runs = [run for run in runs if not run.finished and recipe in (None, run.record["recipe"]["name"])]
+    runs = [
+        run for run in runs if not (run.finished or run.stillborn) and recipe in (None, run.record["recipe"]["name"])
+    ]
     if not runs:
         raise RunError(f"Nothing to resume: {root} holds no unfinished run{f' of {recipe}' if recipe else ''}.")
     return runs[-1]

@@ -107,6 +107,30 @@ def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path) -> None:
     assert any(array.shape == state[0].shape and (array == result.model.get_weights()[0]).all() for array in state)
 
 
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+    data = colours()
+    # Nothing can be learned from labels that were drawn, so that the validation loss goes up and down.
+    drawn = Data(**{**data.__dict__, "labels": np.random.default_rng(1).integers(0, 3, len(data.labels))})
+    recipe = tiny("training.keep=last", "training.epochs=6", "optimizer.learning_rate=0.1")
+    work, result = fit(tmp_path, recipe, data=drawn)
+    assert min(row["val_loss"] for row in result.history) < result.history[-1]["val_loss"]
+    assert result.best["epoch"] == 6
+    state, _ = work.load_checkpoint()
+    np.testing.assert_array_equal(result.model.get_weights()[0], state[0])
+
+
+@pytest.mark.parametrize("base", ["mnist/two-layers", "food/augmented"])
+def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = ["input.channels=3"] if base.startswith("mnist") else ["model.filters=[8]", "model.dropout=0.1"]
+    small = ["input.size=12", "training.epochs=2", "training.batch_size=8", *own]
+    _, several = fit(tmp_path / "several", recipes.load(base, small))
+    monkeypatch.setattr(loop, "_STEPS", 1)
+    _, single = fit(tmp_path / "single", recipes.load(base, small))
+    assert several.history[-1]["loss"] == single.history[-1]["loss"]
+    for one, other in zip(several.model.get_weights(), single.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     recipe = tiny("optimizer.name=sgd", "optimizer.learning_rate=1e30")
     with pytest.raises(TrainingError, match=r"epoch 1.*--set optimizer.learning_rate=1e\+29"):

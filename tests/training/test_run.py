@@ -44,6 +44,18 @@ def test_a_run_is_not_begun_twice(tmp_path: Path) -> None:
         run.create(tmp_path, {})
 
 
+def test_a_run_that_failed_before_its_first_epoch_is_in_nobody_s_way(tmp_path: Path) -> None:
+    work = run.create(tmp_path / "one", {"status": "failed", "recipe": {"name": "a"}})
+    with pytest.raises(RunError, match="no unfinished run"):
+        run.newest_unfinished(tmp_path, None)
+    assert run.create(work.folder, {"status": "running", "recipe": {"name": "a"}}).record["status"] == "running"
+    work.update(status="failed")
+    work.save_checkpoint(ARRAYS, HISTORY)
+    with pytest.raises(RunError, match="--resume"):
+        run.create(work.folder, {})
+    assert run.newest_unfinished(tmp_path, "a").name == "one"
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run\.json"):
         run.read(tmp_path)

@@ -22,7 +22,10 @@ def train(  # noqa: PLR0917 - typer passes by name
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder of photos, or an archive as downloaded. Twice: two data sets as one."),
+        typer.Option(
+            help="A folder of photos, or an archive as downloaded. Twice: two data sets as one. "
+            "NAME=PATH makes one class of all its photos."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
@@ -83,6 +86,7 @@ def _begun(
     """A new run, its recipe checked before anything is read or made."""
     from training import recipe as recipes
     from training import run
+    from training.datasets import labelled
 
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data = [Path(recipe)]
@@ -90,9 +94,12 @@ def _begun(
     if not data:
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
-    for path in data:
+    sources = [labelled(path) for path in data]
+    for _, path in sources:
         if not path.exists():
             raise typer.BadParameter(f"there is no {path}", param_hint="--data")
+    if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
+        raise typer.BadParameter(f"there is no file {weights}; or say imagenet, or none", param_hint="--weights")
     if recipe is None:
         from training.choice import choose
 
@@ -100,14 +107,17 @@ def _begun(
         recipe = choice.recipe
         console.print(f"{choice.reason} Recipe: {recipe}", highlight=False)
     checked = recipes.load(recipe, settings)
-    options = [f"--data {path.name}" for path in data] + [f"--set {setting}" for setting in settings]
+    named = [(f"{label}=" if label else "", path) for label, path in sources]
+    options = [f"--data {label}{path.name}" for label, path in named] + [f"--set {setting}" for setting in settings]
+    if weights:
+        options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
     return run.create(
         folder or runs / run.folder_name(checked.name, datetime.now()),
         {
             "status": "begun",
             "recipe": checked.record(),
             "command": " ".join(["foodscene train", recipe, *options]),
-            "data": [str(path.resolve()) for path in data],
+            "data": [f"{label}{path.resolve()}" for label, path in named],
             "weights": weights,
             "engine": engine,
             "started": _now(),

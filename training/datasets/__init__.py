@@ -8,7 +8,7 @@ from training.datasets.archives import open_files
 from training.datasets.dataset import Dataset, Sample, Split, union
 from training.datasets.files import DatasetError, Files
 
-__all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "open_dataset", "union"]
+__all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "union"]
 
 LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
     "uecfood256": (uecfood256.read, uecfood256.NEEDS),
@@ -22,7 +22,13 @@ LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
 
 
 def open_dataset(path: Path, layout: str | None = None) -> Dataset:
-    """The data set in a folder or an archive, its layout found or as named. Raises `DatasetError`."""
+    """The data set in a folder or an archive, its layout found or as named. Raises `DatasetError`.
+
+    `food=photos.zip` makes one class of all photos in `photos.zip`, to be told from those of another data set.
+    """
+    label, path = labelled(path)
+    if label:
+        return open_dataset(path, layout).as_class(label)
     if layout is not None and layout not in LAYOUTS:
         raise DatasetError(f"There is no layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
     files = open_files(path)
@@ -33,3 +39,9 @@ def open_dataset(path: Path, layout: str | None = None) -> Dataset:
             return dataset
     looked_for = "\n".join(f"  {candidate}: {LAYOUTS[candidate][1]}" for candidate in tried)
     raise DatasetError(f"{path} has none of the layouts that were looked for:\n{looked_for}")
+
+
+def labelled(path: Path) -> tuple[str, Path]:
+    """The class that stands before a path, `food=photos.zip`, and the path by itself; "" where there is none."""
+    label, separator, rest = str(path).partition("=")
+    return (label, Path(rest)) if separator and not path.exists() else ("", path)

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from models.pixels import InputSpec
-from training.datasets import open_dataset, union
+from training.datasets import DatasetError, open_dataset, union
 
 
 def test_the_fingerprint_is_that_of_the_content(folder, zipped, tarred, two_classes):
@@ -54,6 +56,18 @@ def test_a_data_set_as_one_class_can_be_told_from_another(folder, two_classes):
     both = union([dataset.as_class("food"), dataset.as_class("scene")])
     assert both.classes == ("food", "scene")
     assert [sample.label for sample in both.samples] == [0] * 20 + [1] * 20
+
+
+def test_a_name_before_the_path_makes_one_class_of_a_data_set(folder, two_classes):
+    path = folder(two_classes)
+    named = open_dataset(Path(f"food={path}"))
+    assert named.classes == ("food",)
+    assert {sample.label for sample in named.samples} == {0}
+    assert named.fingerprint != open_dataset(path).fingerprint
+    with pytest.raises(DatasetError, match="nowhere does not exist"):
+        open_dataset(Path("food=/nowhere"))
+    odd = path.rename(path.with_name("a=b"))
+    assert open_dataset(odd).classes == ("a", "b")
 
 
 def test_image_files_of_every_mode_are_samples(tmp_path):

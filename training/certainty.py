@@ -1,5 +1,6 @@
 """When an answer is called sure: the probability that this takes, and how often sure answers are right."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,7 +47,7 @@ def choose(probabilities: NDArray[np.float32], truths: NDArray[np.int64], target
         return 1.0
     most = max(0, int(target * len(truths)) - 1)
     # Rounded down, so that the photo whose probability it is remains sure.
-    return float(np.floor(confidence[falling[min(enough[-1], most)]] * 1e4) / 1e4)
+    return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
 
 
 def measure(probabilities: NDArray[np.float32], right: NDArray[np.bool_], above: float) -> Certainty:

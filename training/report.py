@@ -57,6 +57,7 @@ def review(
     certain = certainty.measure(measured.probabilities, measured.right, bundle.card.sure_above)
     figures = {
         "bundle": bundle.title,
+        "data": [one.name for one in photos],
         "milliseconds": measurement.milliseconds(bundle),
         **measured.as_json(),
         **certainty.as_json(certain),

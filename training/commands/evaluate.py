@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from training.commands.terminal import hushed
+
 if TYPE_CHECKING:
     from models.bundle import Bundle
     from training.certainty import Certainty
@@ -63,7 +65,8 @@ def evaluate(
     if save:
         card.save(found, whole, unknown)
     if out:
-        from training import report
+        with hushed():
+            from training import report  # whose pictures take Keras
 
         report.review(out, found, loaded, whole, _model(found), unknown)
     certain = certainty.measure(whole.probabilities, whole.right, sure_above)
@@ -104,7 +107,8 @@ def calibrate(
     from training import calibration, card, certainty, evaluation, measurement
 
     found = _bundle(bundle)
-    engine, keras_engine = open_engine(found), KerasEngine(found)
+    with hushed():
+        engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
     measured = evaluation.join(
         [measurement.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
@@ -114,7 +118,10 @@ def calibrate(
     sure_above = certainty.choose(probabilities, measured.truths, right)
     model = calibration.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
-    bundles.write(found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found))
+    with hushed():
+        bundles.write(
+            found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
+        )
     certain = certainty.measure(probabilities, measured.right, sure_above)
     typer.echo(
         f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
@@ -130,7 +137,10 @@ def _model(bundle: "Bundle") -> Any:
 
     from models.engine import KerasEngine
 
-    return KerasEngine(bundle).model if importlib.util.find_spec("keras") else None
+    if not importlib.util.find_spec("keras"):
+        return None
+    with hushed():
+        return KerasEngine(bundle).model
 
 
 def _bundle(name: str) -> "Bundle":

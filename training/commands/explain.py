@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from training.commands.terminal import hushed
+
 
 def explain(
     photo: Annotated[Path, typer.Argument(help="The photo.")],
@@ -22,12 +24,13 @@ def explain(
     from models.engine import KerasEngine
     from models.pixels import read
     from models.ranking import rank
-    from training import explanation
     from training.run import replace
 
     bundle = choose(model, models_folder or SHIPPED)
     pixels = read(photo, bundle.spec)
-    engine = KerasEngine(bundle)
+    with hushed():
+        engine = KerasEngine(bundle)
+        from training import explanation
     probabilities = engine.predict(pixels[None])[0]
     if label and label not in bundle.labels:
         raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from training.commands.terminal import stop_cleanly
+
 if TYPE_CHECKING:
     import multiprocessing.context
 
@@ -36,7 +38,6 @@ def sweep(
     from rich.console import Console
 
     from training import sweep as search
-    from training.commands.train import _stop_cleanly
 
     console = Console(soft_wrap=True, highlight=False)
     for path in data:
@@ -51,7 +52,7 @@ def sweep(
     said = f", of which {again} were interrupted and go on" if again else ""
     console.print(f"{count} trials{said}, {jobs} at a time. Table: {folder / 'trials.csv'}")
     console.print(f"Curves: tensorboard --logdir {folder / 'runs'}")
-    _stop_cleanly()
+    stop_cleanly()
     _run(folder, settings, study, jobs, _starter(folder, data, weights, jobs), console)
     _train_best(folder, settings, study, data, weights, console)
 

@@ -1,13 +1,13 @@
 """The command `train`: from a recipe and photos to a bundle."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from training.commands.terminal import hushed, stop_cleanly
 
 if TYPE_CHECKING:
     from training.data import Data
@@ -62,7 +62,7 @@ def train(  # noqa: PLR0917 - typer passes by name
         work = _resumed(recipe, run, runs)
     else:
         work = _begun(recipe, data or [], settings or [], weights, run, runs, engine, console)
-    _stop_cleanly()
+    stop_cleanly()
     try:
         _work(work, bundle, threads, quiet, console)
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
     )
     _check(work, loaded)
 
-    with _hushed():
+    with hushed():
         import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
         from models.compiler import versions
@@ -188,7 +188,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
         work.update(seconds=round(before + time.perf_counter() - began, 1))
 
     folder = bundle or work.folder / "models" / (recipe.bundle or recipe.name.replace("/", "-"))
-    with _hushed():
+    with hushed():
         written = export(result, recipe, loaded, folder, work.record["command"])
     measured = measure(result, loaded)
     figures = {}
@@ -300,16 +300,6 @@ def _by_row(recipe: "Recipe") -> tuple[str, str, int, str]:
     return recipe.name.rpartition("/")[0], row[:1] or "~", int(row[1:] or 0), recipe.name
 
 
-def _stop_cleanly() -> None:
-    """SIGTERM ends a run as Ctrl-C does."""
-    import signal
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-
-
 def _device() -> str:
     import platform
 
@@ -317,25 +307,6 @@ def _device() -> str:
 
     devices = ", ".join(keras.distribution.list_devices()) or "cpu"
     return f"{platform.machine()}, {os.cpu_count()} cores, Keras on {keras.backend.backend()} ({devices})"
-
-
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Standard error goes nowhere: TensorFlow's libraries greet there, whatever their log level."""
-    import logging
-    import sys
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _now() -> str:

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from training.commands.experiments import experiments
+
 if TYPE_CHECKING:
     from training.run import Run
 
 runs = typer.Typer(
     help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
 )
+
+runs.command()(experiments)
 
 Root = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
 Which = Annotated[str, typer.Argument(metavar="N", help="A run: its number in the list, or (part of) its name.")]

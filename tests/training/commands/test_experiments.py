@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from foodscene import program
+from training import run
+from training.run import RunError
+
+RECORD = {
+    "status": "finished",
+    "recipe": {"name": "faces/plain"},
+    "command": "foodscene train faces/plain --data faces",
+    "started": "2026-11-21",
+    "dataset": {"name": "faces", "classes": ["face", "background"], "counts": {"train": 20_000}},
+    "epochs": 13,
+    "best": {"epoch": 12},
+    "seconds": 60,
+    "device": "",
+    "test": {"images": 2_000, "top1": 0.99, "top5": 1.0, "loss": 0.03},
+}
+
+
+def call(root: Path, ledger: Path) -> tuple[str, BaseException | None]:
+    arguments = ["runs", "--runs", root, "experiments", "--ledger", ledger, "--out", ledger.with_suffix(".md")]
+    result = CliRunner().invoke(program, list(map(str, arguments)))
+    return result.output, result.exception
+
+
+def test_runs_go_into_the_ledger_and_the_page_with_its_notes(tmp_path: Path) -> None:
+    run.create(tmp_path / "runs" / "one", RECORD)
+    (tmp_path / "experiments.notes.md").write_text("## By hand\n")
+    ledger = tmp_path / "experiments.csv"
+    said, error = call(tmp_path / "runs", ledger)
+    assert error is None
+    assert said.startswith("1 of 45 rows are measured")
+    page = (tmp_path / "experiments.md").read_text()
+    assert "| 99.00 %, loss 0.0300 | faces: 2 classes, 20,000 photos | 13 |" in page
+    assert page.endswith("## By hand\n")
+    call(tmp_path / "elsewhere", ledger)
+    assert (tmp_path / "experiments.md").read_text() == page
+
+
+def test_nothing_to_write_is_said(tmp_path: Path) -> None:
+    _, error = call(tmp_path / "runs", tmp_path / "experiments.csv")
+    assert isinstance(error, RunError)
+    with pytest.raises(RunError, match="Train one"):
+        raise error

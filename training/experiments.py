@@ -1,0 +1,197 @@
+"""The experiments of the reports beside what was measured here: a ledger that grows, and the page made of it.
+
+Run folders stay on the machine that trained. The ledger (`experiments.csv`) is committed: it takes in the runs of every
+machine, one line each, and forgets none. A line without a figure says why an experiment has not been run yet, and no
+longer counts once it has.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from training import recipe as recipes
+from training.recipe import Recipe, Reported
+from training.run import Run, RunError, replace
+from training.watching import duration
+
+_REPORTS = {
+    "A": "Dishes: a food classifier for UECFOOD-256 (Keras, 2017)",
+    "B": "Scenes: the Intel image classification challenge",
+    "C": "Clothes: a laboratory report on Fashion-MNIST (Keras, 2019)",
+    "D": "Digits: an image recognition neural network from scratch (2024)",
+    "E": "Faces or background: a course report (2018)",
+}
+_INTRODUCTION = """# Experiments
+
+What the reports say, and what the same recipes gave here. Written by `foodscene runs experiments` from run folders and
+[experiments.csv](experiments.csv), where each run also has its date and machine; the command adds runs and drops none.
+
+Figures are comparable where the data are the same. Ten dishes of Food-101 stand in for UECFOOD-256's 256, so that
+chance is 10 % and 50 %, not 0.4 % and 2 %; MNIST stands in for Fashion-MNIST; food against scenes stands in for faces
+against backgrounds. Measured on test photos that no training saw. A time is that of the whole run, on machines that
+also did other work.
+"""
+
+
+class Experiment(NamedTuple):
+    """A shipped recipe that repeats a report's row, and what the report says of it."""
+
+    recipe: Recipe
+    said: Reported
+
+
+class Entry(BaseModel):
+    """A line of the ledger: an experiment as it was run once; or, without `started`, why it was not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    row: str
+    recipe: str
+    started: str = ""
+    command: str = ""
+    data: str = ""
+    classes: int | None = None
+    photos: int | None = None
+    """Trained on."""
+    tested: int | None = None
+    """Test photos."""
+    epochs: int | None = None
+    best: int | None = None
+    """The epoch whose weights were kept."""
+    seconds: float | None = None
+    top1: float | None = None
+    """Shares from 0 to 1, on the test photos."""
+    top5: float | None = None
+    loss: float | None = None
+    device: str = ""
+    note: str = ""
+
+
+def experiments() -> list[Experiment]:
+    """The shipped recipes that repeat a report's row, in the reports' order."""
+    loaded = (recipes.load(name) for name in recipes.shipped())
+    return sorted((Experiment(one, one.reported) for one in loaded if one.reported), key=_place)
+
+
+def entries(runs: Iterable[Run]) -> Iterator[Entry]:
+    """Those of the runs that are experiments of a report, finished and measured."""
+    known = {recipe.name: said for recipe, said in experiments()}
+    for run in runs:
+        record: dict[str, Any] = run.record
+        name = record.get("recipe", {}).get("name", "")
+        figures = record.get("test") or {}
+        if name not in known or not run.finished or "top1" not in figures:
+            continue
+        dataset = record["dataset"]
+        yield Entry(
+            row=known[name].row,
+            recipe=name,
+            started=record["started"],
+            command=record["command"],
+            data=dataset["name"],
+            classes=len(dataset["classes"]),
+            photos=dataset["counts"]["train"],
+            tested=figures.get("images"),
+            epochs=record["epochs"],
+            best=record["best"]["epoch"],
+            seconds=record["seconds"],
+            top1=round(figures["top1"], 5),
+            top5=round(figures["top5"], 5) if len(dataset["classes"]) > 5 else None,
+            loss=round(figures["loss"], 5) if "loss" in figures else None,
+            device=record["device"],
+            note=_note(run),
+        )
+
+
+def read(path: Path) -> list[Entry]:
+    """The ledger; empty where there is none yet. Raises `RunError` where it is damaged."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        try:
+            return [
+                Entry.model_validate({key: value for key, value in line.items() if value})
+                for line in csv.DictReader(file)
+            ]
+        except (ValueError, csv.Error) as error:
+            raise RunError(f"{path} is no ledger of experiments: {error}") from None
+
+
+def merge(ledger: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
+    """Both, in the reports' order; a run that is in both once, as it is in `new`."""
+    merged = {(entry.recipe, entry.started, entry.data): entry for entry in (*ledger, *new)}
+    run = {entry.row for entry in merged.values() if entry.started}
+    order = {recipe.name: number for number, (recipe, _) in enumerate(experiments())}
+    kept = [entry for entry in merged.values() if entry.started or entry.row not in run]
+    return sorted(kept, key=lambda entry: (order.get(entry.recipe, len(order)), entry.started))
+
+
+def write(path: Path, ledger: Sequence[Entry]) -> None:
+    """Write the ledger in one step."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(Entry.model_fields), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(entry.model_dump() for entry in ledger)
+    replace(path, text.getvalue().encode())
+
+
+def page(ledger: Sequence[Entry], notes: str = "") -> str:
+    """The page in Markdown: a table for each report with a line for each run, every row there; `notes` at its end."""
+    parts = [_INTRODUCTION]
+    for letter, title in _REPORTS.items():
+        parts.append(f"## {letter}. {title}\n")
+        parts.append("| row | command | reported | measured | data | epochs | time |\n|---|---|---|---|---|---|---|")
+        for one in experiments():
+            if one.said.row.startswith(letter):
+                parts += _lines(one, [entry for entry in ledger if entry.recipe == one.recipe.name])
+        parts.append("")
+    return "\n".join(parts) + (f"\n{notes.strip()}\n" if notes.strip() else "")
+
+
+def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
+    """An experiment's lines: the newest run of each command, or one that says why there is none."""
+    recipe, said = one
+    minutes = f"; {duration(60 * said.minutes)}" if said.minutes else ""
+    reported = (_figures(said, said.top1, said.top5, said.loss) or "no figure") + minutes
+    newest = {(entry.command, entry.data): entry for entry in found if entry.started}
+    for entry in newest.values():
+        epochs = f"{entry.epochs} of {recipe.epochs}" if entry.epochs != recipe.epochs else f"{entry.epochs}"
+        data = f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos"
+        measured = _figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else "")
+        time = duration(entry.seconds or 0)
+        yield f"| {said.row} | `{entry.command}` | {reported} | {measured} | {data} | {epochs} | {time} |"
+    if not newest:
+        why = next((f": {entry.note}" for entry in found if entry.note), "")
+        yield f"| {said.row} | `foodscene train {recipe.name}` | {reported} | not run yet{why} | | | |"
+
+
+def _figures(said: Reported, top1: float | None, top5: float | None, loss: float | None) -> str:
+    """Figures as the report in question gives them: D gives errors, E accuracy and loss, A top-1 and top-5."""
+    if top1 is None:
+        return ""
+    if said.row.startswith("D"):
+        return f"error {100 * (1 - top1):.2f} %"
+    parts = [f"{100 * top1:.2f} %"]
+    if top5 is not None and said.row.startswith("A"):
+        parts.append(f"{100 * top5:.2f} %")
+    if loss is not None and said.loss is not None:
+        parts.append(f"loss {loss:.4f}")
+    return ", ".join(parts)
+
+
+def _note(run: Run) -> str:
+    notes = []
+    if run.record.get("weights") == "none":
+        notes.append("weights drawn, not ImageNet's")
+    trials = run.folder.parent / "trials.csv"
+    if run.record.get("sweep") is None and trials.exists():
+        notes.append(f"the best of {len(trials.read_text().splitlines()) - 1} trials, trained for longer")
+    return ", ".join(notes)
+
+
+def _place(one: Experiment) -> tuple[str, int, str]:
+    return one.said.row[0], int(one.said.row[1:]), one.recipe.name

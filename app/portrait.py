@@ -98,9 +98,10 @@ def size(bundle: Bundle) -> str:
 def per_class(bundle: Bundle) -> tuple[list[str], list[dict[str, Any]]]:
     """The columns of the table of labels, and its rows: a cell is a text, and a share where it is one."""
     measured = bundle.card.per_class
-    columns = list(dict.fromkeys(name for row in measured.values() for name in row))
+    names = dict.fromkeys(name for row in measured.values() for name in row)
+    columns = [name for name in names if not name.endswith(("_low", "_high"))]
     rows = [
-        {"label": label, "cells": [_cell(column, measured[label].get(column)) for column in columns]}
+        {"label": label, "cells": [_cell(column, measured[label]) for column in columns]}
         for label in bundle.labels
         if label in measured
     ]
@@ -123,9 +124,14 @@ def facts(model: Model) -> list[Fact]:
         found.append(Fact("Made", f"{card.created:%d %B %Y}".lstrip("0")))
     if card.versions:
         found.append(Fact("With", ", ".join(f"{name} {version}" for name, version in card.versions.items())))
+    if card.caution:
+        found.append(Fact("Not for", card.caution))
     if card.license:
         found.append(Fact("Terms", card.license))
     found.append(Fact("Called sure", f"from a probability of {card.sure_above:.0%}"))
+    if card.strangers:
+        shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.strangers.items())
+        found.append(Fact("Not sure of strange pictures", shares))
     found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
     found.append(Fact("SHA-256", bundle.sha256))
     return found
@@ -150,9 +156,12 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _cell(column: str, value: float | None) -> dict[str, Any]:
+def _cell(column: str, row: Mapping[str, float]) -> dict[str, Any]:
+    """A figure in words, with its interval where the card has one."""
+    value, low, high = row.get(column), row.get(f"{column}_low"), row.get(f"{column}_high")
     if value is None:
         return {"text": "", "share": None}
     if column in _COUNTS:
         return {"text": f"{value:,.0f}", "share": None}
-    return {"text": f"{value:.0%}", "share": value}
+    interval = f" ({low * 100:.0f}\u2013{high:.0%})" if low is not None and high is not None else ""
+    return {"text": f"{value:.0%}{interval}", "share": value}

@@ -44,12 +44,15 @@ class CardDataset(_Part):
 class CardMetrics(_Part):
     """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
 
-    `sure` is the share of answers that are called sure, `sure_top1` the share of these that is right.
+    Intervals are 95 % intervals, (low, high). `sure` is the share of answers that are called sure, `sure_top1` the
+    share of these that is right.
     """
 
     images: int = Field(gt=0)
     top1: float = Field(ge=0, le=1)
+    top1_interval: tuple[float, float] | None = None
     top5: float | None = Field(default=None, ge=0, le=1)
+    top5_interval: tuple[float, float] | None = None
     calibration_error: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
     sure_top1: float | None = Field(default=None, ge=0, le=1)
@@ -65,7 +68,8 @@ class CardStrangers(_Part):
 class Card(_Part):
     """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
 
-    `sure_above` is the probability of the first label from which on the answer counts as sure.
+    `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
+    model must not be used for. `parts` are the figures of each data set where the model was measured on several.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -73,11 +77,13 @@ class Card(_Part):
     title: str = ""
     domain: str = ""
     description: str = ""
+    caution: str = ""
     input: CardInput | None = None
     sure_above: float = Field(default=0.5, ge=0, le=1)
     recipe: dict[str, Any] = {}
     dataset: CardDataset | None = None
     metrics: CardMetrics | None = None
+    parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
     strangers: dict[str, CardStrangers] = {}
     license: str = ""

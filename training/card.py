@@ -1,12 +1,13 @@
 """What a bundle's card says of an evaluation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from models.bundle import Bundle
 from models.card import Card, CardMetrics, CardStrangers
-from training import certainty
+from training import certainty, readme
 from training.evaluation import Evaluation
+from training.measures import Share
 from training.run import replace
 from training.strangers import Strangers
 
@@ -17,24 +18,43 @@ def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     return CardMetrics(
         images=len(evaluation.truths),
         top1=round(evaluation.top1.value, 6),
+        top1_interval=_interval(evaluation.top1),
         top5=round(top5.value, 6) if top5 else None,
+        top5_interval=_interval(top5) if top5 else None,
         calibration_error=round(evaluation.calibration_error, 6),
         sure=round(certain.sure.value, 6),
         sure_top1=round(certain.right.value, 6) if certain.sure.value else None,
     )
 
 
-def described(card: Card, evaluation: Evaluation, strangers: Sequence[Strangers] = ()) -> Card:
-    """The card with these figures, those of each label, and those on photos of nothing that the model knows."""
-    rows = {
-        label: {"precision": one.precision, "recall": one.recall.value, "f1": one.f1, "photos": one.photos}
+def described(
+    card: Card,
+    evaluation: Evaluation,
+    parts: Mapping[str, Evaluation] | None = None,
+    strangers: Sequence[Strangers] = (),
+) -> Card:
+    """The card with these figures, those of each label, of each data set where there are several, and those on photos
+    of nothing that the model knows.
+    """
+    per_class = {
+        label: {
+            "precision": one.precision,
+            "recall": one.recall.value,
+            "recall_low": one.recall.low,
+            "recall_high": one.recall.high,
+            "f1": one.f1,
+            "photos": one.photos,
+        }
         for label, one in evaluation.per_class.items()
     }
-    figures = {label: {name: round(float(value), 4) for name, value in row.items()} for label, row in rows.items()}
+    several = parts if parts and len(parts) > 1 else {}
     return card.model_copy(
         update={
             "metrics": metrics(evaluation, card.sure_above),
-            "per_class": figures,
+            "parts": {name: metrics(one, card.sure_above) for name, one in several.items()},
+            "per_class": {
+                label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
+            },
             "strangers": {
                 one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in strangers
             },
@@ -46,17 +66,28 @@ def recalibrated(card: Card, sure_above: float) -> Card:
     """The card of a model whose probabilities are others now; without the figures that depend on them."""
     gone = {"calibration_error": None, "sure": None, "sure_top1": None}
     kept = card.metrics.model_copy(update=gone) if card.metrics else None
-    return card.model_copy(update={"sure_above": sure_above, "metrics": kept, "strangers": {}})
+    parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
+    return card.model_copy(update={"sure_above": sure_above, "metrics": kept, "parts": parts, "strangers": {}})
 
 
-def files(evaluation: Evaluation) -> dict[str, bytes]:
-    """What a bundle keeps of an evaluation beside its card: `confusion.json`."""
-    return {"confusion.json": f"{json.dumps(evaluation.confusion())}\n".encode()}
+def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
+    """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
+    confusion = evaluation.confusion()
+    return {
+        "confusion.json": f"{json.dumps(confusion)}\n".encode(),
+        "README.md": readme.text(card, evaluation.labels, confusion).encode(),
+    }
 
 
-def save(bundle: Bundle, evaluation: Evaluation, strangers: Sequence[Strangers] = ()) -> None:
-    """Put the figures into a bundle's card, and its confusion matrix beside it."""
-    for name, content in files(evaluation).items():
+def save(
+    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], strangers: Sequence[Strangers] = ()
+) -> None:
+    """Put the figures into a bundle's card, and write anew what stands beside it."""
+    card = described(bundle.card, evaluation, parts, strangers)
+    for name, content in files(card, evaluation).items():
         replace(bundle.folder / name, content)
-    card = described(bundle.card, evaluation, strangers)
     replace(bundle.folder / "card.json", (card.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+
+
+def _interval(share: Share) -> tuple[float, float]:
+    return round(share.low, 4), round(share.high, 4)

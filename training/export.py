@@ -9,6 +9,7 @@ from models import bundle
 from models.bundle import Bundle
 from models.card import Card, CardDataset, CardInput
 from training import card as cards
+from training import readme
 from training.data import Data
 from training.evaluation import Evaluation
 from training.loop import Result
@@ -22,9 +23,11 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     """Write the bundle of a training to `folder`. `command` is what trains it again."""
     measured = measure(result, data)
     card = Card(
+        name=folder.name,
         title=recipe.title,
         domain=recipe.domain,
         description=recipe.about,
+        caution=recipe.caution,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
         sure_above=result.sure_above,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
@@ -32,11 +35,10 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         license=recipe.license,
         created=datetime.now(UTC).replace(microsecond=0),
     )
-    files: dict[str, str | bytes] = {}
+    files: dict[str, str | bytes] = {"README.md": readme.text(card, data.classes)}
     if measured:
         card = cards.described(card, measured)
-        files.update(cards.files(measured))
-    files["README.md"] = _readme(card, data, folder.name)
+        files.update(cards.files(card, measured))
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
     result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
@@ -54,25 +56,3 @@ def measure(result: Result, data: Data) -> Evaluation | None:
 def counts(data: Data) -> dict[str, int]:
     """Photos per split."""
     return {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
-
-
-def _readme(card: Card, data: Data, name: str) -> str:
-    photos = ", ".join(f"{count:,} {split}" for split, count in counts(data).items())
-    lines = [f"# {card.title}", "", card.description, ""]
-    lines += [f"Knows {len(data.classes)} labels: {', '.join(data.classes)}.", ""]
-    lines += [f"Trained on {data.name} ({photos} photos) by `{card.recipe['command']}`.", ""]
-    if card.metrics:
-        top5 = f", top-5 {card.metrics.top5:.3f}" if card.metrics.top5 is not None else ""
-        lines += [f"On the {card.metrics.images:,} test photos: top-1 {card.metrics.top1:.3f}{top5}.", ""]
-    if card.license:
-        lines += [card.license, ""]
-    lines += [
-        "```python",
-        "import keras",
-        "",
-        f'model = keras.models.load_model("{name}/model.h5")',
-        "# photos: float32, 0-255, shape (n, height, width, channels); answers probabilities of shape (n, labels)",
-        "model.predict(photos)",
-        "```",
-    ]
-    return "\n".join(lines) + "\n"

@@ -28,7 +28,7 @@ SHIPPED = Path(__file__).parent / "recipes"
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 # What a recipe does not take over from the one that it extends: these belong to one experiment alone.
-_OWN = ("about", "bundle", "extends", "reported", "title")
+_OWN = ("about", "bundle", "caution", "extends", "reported", "title")
 
 
 class RecipeError(ValueError):
@@ -261,6 +261,8 @@ class Recipe(_Section):
     """One line for people: what the experiment is."""
     about: str = ""
     """What the model's card says of it."""
+    caution: str = ""
+    """What the model must not be used for, for its card."""
     domain: str
     """What kind of photos the labels are of: "scenes", "food dishes"."""
     bundle: str = ""

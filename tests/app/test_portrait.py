@@ -50,12 +50,15 @@ def test_figures_per_class_are_shares_but_counts_are_not(toy_bundle: Path, tmp_p
     folder = tmp_path / "colours"
     _copy(toy_bundle / "colours", folder, "{}")
     card = json.loads((folder / "card.json").read_text())
-    card["per_class"] = {"green": {"recall": 1.0, "photos": 1}, "red": {"recall": 0.5}}
+    card["per_class"] = {
+        "green": {"recall": 1.0, "photos": 1},
+        "red": {"recall": 0.5, "recall_low": 0.25, "recall_high": 0.75},
+    }
     (folder / "card.json").write_text(json.dumps(card))
     columns, rows = portrait.per_class(bundle.read(folder))
     assert columns == ["recall", "photos"]
     assert [row["label"] for row in rows] == ["red", "green"]
-    assert [[cell["text"] for cell in row["cells"]] for row in rows] == [["50%", ""], ["100%", "1"]]
+    assert [[cell["text"] for cell in row["cells"]] for row in rows] == [["50% (25\u201375%)", ""], ["100%", "1"]]
 
 
 def _copy(source: Path, folder: Path, confusion: str) -> None:

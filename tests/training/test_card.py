@@ -16,7 +16,8 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     loaded, engine = data.load(colours, found.spec), open_engine(found)
     measured = measurement.evaluate(engine, found.labels, loaded, loaded.test)
     name, photos = strangers.read(colours, found.spec, found.labels)
-    card.save(found, measured, [strangers.measure(engine, name, photos, above=0.9)])
+    nothing = strangers.measure(engine, name, photos, above=0.9)
+    card.save(found, measured, {"colours": measured, "again": measured}, [nothing])
 
     said = bundle.read(found.folder).card
     assert said.metrics is not None
@@ -27,7 +28,12 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     assert said.metrics.sure_top1 == pytest.approx(measured.right[sure].mean(), abs=1e-6)
     assert said.per_class["red"]["photos"] == 6
     assert said.strangers["colours"].photos == 18
+    assert said.per_class["red"]["recall_low"] < said.per_class["red"]["recall"]
+    assert said.parts["again"] == said.metrics
+    low, high = said.metrics.top1_interval or (1, 0)
+    assert low < said.metrics.top1 < high
     assert (found.folder / "confusion.json").exists()
+    assert f"| {name} | 18 |" in (found.folder / "README.md").read_text()
 
     again = card.recalibrated(said, 0.75)
     assert again.sure_above == 0.75

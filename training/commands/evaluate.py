@@ -63,7 +63,7 @@ def evaluate(
     unknown = [strange.measure(engine, name, pixels, sure_above) for name, pixels in photos]
     speed = measurement.milliseconds(found)
     if save:
-        card.save(found, whole, unknown)
+        card.save(found, whole, each, unknown)
     if out:
         with hushed():
             from training import report  # whose pictures take Keras

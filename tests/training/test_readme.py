@@ -1,0 +1,53 @@
+from models.card import Card, CardDataset, CardMetrics, CardStrangers
+from training import readme
+
+CARD = Card(
+    name="two",
+    title="Two kinds",
+    description="Tells two kinds apart.",
+    caution="Not for mushrooms.",
+    recipe={"command": "foodscene train two --data photos"},
+    dataset=CardDataset(name="photos", fingerprint="f", counts={"train": 1200, "test": 40}),
+    metrics=CardMetrics(images=40, top1=0.75, top1_interval=(0.6, 0.86), calibration_error=0.02),
+    per_class={"a": {"photos": 10, "precision": 0.8, "recall": 0.7, "recall_low": 0.4, "recall_high": 0.9, "f1": 0.75}},
+    strangers={"noise": CardStrangers(photos=250, unsure=0.996)},
+    sure_above=0.8,
+    license="Anyone's.",
+)
+CONFUSION = {"labels": ["a", "b"], "matrix": [[7, 3], [0, 30]]}
+
+
+def test_everything_of_the_card_is_told() -> None:
+    said = readme.text(CARD, ("a", "b"), CONFUSION)
+    for part in (
+        "# Two kinds",
+        "2 labels: a, b",
+        "Not for mushrooms.",
+        "1,200 train, 40 test photos",
+        "foodscene train two --data photos",
+        "Anyone's.",
+        "| top-1 | 0.750 [0.600, 0.860] |",
+        "from a probability of 0.80 on",
+        "| noise | 250 | 0.996 |",
+        "| a | 10 | 0.800 | 0.700 [0.400, 0.900] | 0.750 |",
+        "- a taken for b: 3 of 10 photos",
+        "| b | · | 30 |",
+        'load_model("two/model.h5")',
+    ):
+        assert part in said
+    assert "b taken for a" not in said
+    assert "top-5" not in said
+
+
+def test_several_data_sets_stand_side_by_side() -> None:
+    parts = {"one": CardMetrics(images=10, top1=0.5), "other": CardMetrics(images=30, top1=0.9)}
+    said = readme.text(CARD.model_copy(update={"parts": parts}), ("a", "b"), CONFUSION)
+    assert "|  | one | other | together |" in said
+    assert "| photos | 10 | 30 | 40 |" in said
+
+
+def test_a_model_of_which_nothing_else_is_known_has_no_figures() -> None:
+    said = readme.text(Card(name="new"), ("a", "b"))
+    assert said.startswith("# new\n")
+    assert "How well it does" not in said
+    assert "trained on" not in said

@@ -19,9 +19,13 @@ from training.mixup import mix
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
 
-Engine = Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], NDArray[Any]]
+Photos = Callable[[slice], NDArray[Any]]
+"""Makes a slice of an epoch's photos."""
 
-_ENGINES: dict[str, Engine] = {"fast": fast.augment, "keras": reference.augment}
+_ENGINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], Photos]] = {
+    "fast": fast.prepare,
+    "keras": reference.prepare,
+}
 _AHEAD = 2  # batches that wait to be taken, beside those that the threads work on
 
 
@@ -105,22 +109,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         rng = np.random.default_rng((self._seed, self.epoch))
         count, (height, width) = len(self._indices), self._pixels.shape[1:3]
         order = rng.permutation(count) if self._shuffle else np.arange(count)
-        draws = draw(self._augmentation, height, width, count, rng) if self._augmentation else None
-        return partial(self._make, order, draws)
+        which = self._indices[order]
+        if not self._augmentation:
+            return partial(self._make, which, lambda part: self._pixels[which[part]])
+        draws = draw(self._augmentation, height, width, count, rng)[order]
+        return partial(self._make, which, self._engine(self._pixels, which, draws, self._augmentation))
 
-    def _make(self, order: NDArray[np.int64], draws: Draws | None, index: int) -> Batch:
-        places = order[index * self._batch_size : (index + 1) * self._batch_size]
-        which = self._indices[places]
-        labels = np.zeros((len(which), self._classes), np.float32)
-        labels[np.arange(len(which)), self._labels[which]] = 1
-        photos = (
-            self._pixels[which]
-            if self._augmentation is None or draws is None
-            else self._engine(self._pixels, which, draws[places], self._augmentation)
-        )
+    def _make(self, which: NDArray[np.int64], photos: Photos, index: int) -> Batch:
+        part = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        classes = self._labels[which[part]]
+        labels = np.zeros((len(classes), self._classes), np.float32)
+        labels[np.arange(len(classes)), classes] = 1
         if not self._mixup:
-            return photos, labels
-        return mix(photos, labels, self._mixup, np.random.default_rng((self._seed, self.epoch, index)))
+            return photos(part), labels
+        return mix(photos(part), labels, self._mixup, np.random.default_rng((self._seed, self.epoch, index)))
 
 
 class _Ahead:

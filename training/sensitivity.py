@@ -13,7 +13,7 @@ from models.engine import Engine
 from training import measures
 from training.augmentation import Augmentation
 from training.augmentation.draws import draw
-from training.augmentation.fast import augment
+from training.augmentation.fast import prepare
 from training.measures import TOP, Share
 
 Photos = NDArray[np.uint8]
@@ -122,7 +122,7 @@ def _row(
 
 def _moved(settings: Augmentation, photos: Photos, rng: np.random.Generator) -> Photos:
     count, height, width = photos.shape[:3]
-    return augment(photos, np.arange(count), draw(settings, height, width, count, rng), settings)
+    return prepare(photos, np.arange(count), draw(settings, height, width, count, rng), settings)(slice(None))
 
 
 def _brightened(factor: float, photos: Photos, _: np.random.Generator) -> Photos:

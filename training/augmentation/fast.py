@@ -1,5 +1,7 @@
 """The fast engine: one affine warp per photo on bytes, colour after it."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,31 +16,43 @@ _FLAGS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 _BORDERS = {"nearest": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}
 
 
-def augment(
+def prepare(
     pixels: NDArray[np.uint8], which: NDArray[np.int64], draws: Draws, augmentation: Augmentation
-) -> NDArray[np.uint8]:
-    """Alter the photos `pixels[which]`, each by its row of `draws`, and do not standardize them.
+) -> Callable[[slice], NDArray[np.uint8]]:
+    """Prepare to alter the photos `pixels[which]`, each by its row of `draws`, and not to standardize them.
 
-    `pixels` has shape (n, height, width, channels). Returns shape (len(which), height, width, channels), which is
-    within one grey level, on average, of what `training.augmentation.reference` makes of the same draws.
+    `pixels` has shape (n, height, width, channels). Returns what makes a slice of the altered photos, in any thread:
+    shape (photos of the slice, height, width, channels), within one grey level, on average, of what
+    `training.augmentation.reference` makes of the same draws.
     """
-    height, width, channels = pixels.shape[1:]
-    batch = np.empty((len(which), height, width, channels), np.uint8)
+    height, width = pixels.shape[1:3]
+    border = _BORDERS.get(augmentation.fill_mode)
+    # For all photos at once: NumPy on a batch's few numbers keeps the interpreter's lock, and threads line up for it.
     maps = matrices(draws, height, width)
     still = (maps == np.eye(2, 3)).all((1, 2))
-    border = _BORDERS.get(augmentation.fill_mode)
-    for photo, index, affine, stays in zip(batch, which.tolist(), maps, still.tolist(), strict=True):
-        if stays:
-            photo[:] = pixels[index]
-        elif border is None:
-            _warp_within(pixels[index], affine, augmentation, photo)
-        else:
-            cv2.warpAffine(pixels[index], affine, (width, height), photo, _FLAGS, border)
-    if augmentation.channel_shift_range or augmentation.brightness_range:
-        for photo, intensity, factor in zip(batch, draws["channel_shift_intensity"], draws["brightness"], strict=True):
-            if not (np.isnan(intensity) and np.isnan(factor)):
-                cv2.LUT(photo, _levels(photo, intensity, factor), photo)
-    return batch
+    recolours = bool(augmentation.channel_shift_range or augmentation.brightness_range)
+
+    def alter(part: slice) -> NDArray[np.uint8]:
+        indices = which[part].tolist()
+        batch = np.empty((len(indices), *pixels.shape[1:]), np.uint8)
+        for photo, index, affine, stays in zip(batch, indices, maps[part], still[part].tolist(), strict=True):
+            if stays:
+                photo[:] = pixels[index]
+            elif border is None:
+                _warp_within(pixels[index], affine, augmentation, photo)
+            else:
+                cv2.warpAffine(pixels[index], affine, (width, height), photo, _FLAGS, border)
+        if recolours:
+            _recolour(batch, draws[part])
+        return batch
+
+    return alter
+
+
+def _recolour(batch: NDArray[np.uint8], draws: Draws) -> None:
+    for photo, intensity, factor in zip(batch, draws["channel_shift_intensity"], draws["brightness"], strict=True):
+        if not (np.isnan(intensity) and np.isnan(factor)):
+            cv2.LUT(photo, _levels(photo, intensity, factor), photo)
 
 
 def _warp_within(

@@ -33,12 +33,9 @@ def grid(
     rng = np.random.default_rng(seed)
     chosen = rng.choice(indices, min(photos, len(indices)), replace=False)
     height, width, channels = pixels.shape[1:]
-    altered = (fast if engine == "fast" else reference).augment(
-        pixels,
-        chosen.repeat(copies),
-        draw(augmentation, height, width, len(chosen) * copies, rng),
-        augmentation,
-    )
+    draws = draw(augmentation, height, width, len(chosen) * copies, rng)
+    made_by = fast if engine == "fast" else reference
+    altered = made_by.prepare(pixels, chosen.repeat(copies), draws, augmentation)(slice(None))
     shape = len(chosen), copies, height, width, channels
     cells = np.concatenate([pixels[chosen][:, None], altered.reshape(shape)], 1)
     parts = [("originals", cells[:, :1]), ("altered", cells[:, 1:])]

@@ -1,6 +1,7 @@
 """The reference engine: Keras' own ImageDataGenerator, one photo at a time."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
@@ -19,16 +20,21 @@ def generator(augmentation: Augmentation) -> ImageDataGenerator:
     return ImageDataGenerator(**settings, data_format="channels_last", dtype="float32")
 
 
-def augment(
+def prepare(
     pixels: NDArray[np.uint8], which: NDArray[np.int64], draws: Draws, augmentation: Augmentation
-) -> NDArray[np.float32]:
-    """Alter the photos `pixels[which]`, each by its row of `draws`, and do not standardize them.
+) -> Callable[[slice], NDArray[np.float32]]:
+    """Prepare to alter the photos `pixels[which]`, each by its row of `draws`, and not to standardize them.
 
-    `pixels` has shape (n, height, width, channels). Returns shape (len(which), height, width, channels), values 0-255,
-    not rounded.
+    `pixels` has shape (n, height, width, channels). Returns what makes a slice of the altered photos, in any thread:
+    shape (photos of the slice, height, width, channels), values 0-255, not rounded.
     """
     keras_generator = generator(augmentation)
-    batch = np.empty((len(which), *pixels.shape[1:]), np.float32)
-    for photo, index, one in zip(batch, which, draws, strict=True):
-        photo[:] = keras_generator.apply_transform(pixels[index].astype(np.float32), parameters(one))
-    return batch
+
+    def alter(part: slice) -> NDArray[np.float32]:
+        indices = which[part]
+        batch = np.empty((len(indices), *pixels.shape[1:]), np.float32)
+        for photo, index, one in zip(batch, indices, draws[part], strict=True):
+            photo[:] = keras_generator.apply_transform(pixels[index].astype(np.float32), parameters(one))
+        return batch
+
+    return alter

@@ -39,8 +39,8 @@ def both(
 ) -> NDArray[np.float64]:
     """The mean difference of each photo between the engines, in grey levels; `others` are draws for the reference."""
     which = np.arange(len(draws)) % len(photos)
-    ours = fast.augment(photos, which, draws, augmentation)
-    theirs = reference.augment(photos, which, draws if others is None else others, augmentation)
+    ours = fast.prepare(photos, which, draws, augmentation)(slice(None))
+    theirs = reference.prepare(photos, which, draws if others is None else others, augmentation)(slice(None))
     difference: NDArray[np.float64] = np.abs(ours.astype(np.float64) - theirs).mean((1, 2, 3))
     return difference
 
@@ -58,7 +58,7 @@ def test_both_engines_make_the_same_picture(photos: NDArray[np.uint8], table: di
     assert both(photos, augmentation, draws).max() < 1
     # Not because nothing happened.
     which = np.arange(len(draws)) % len(photos)
-    altered = fast.augment(photos, which, draws, augmentation)
+    altered = fast.prepare(photos, which, draws, augmentation)(slice(None))
     assert altered.shape == (len(draws), *photos.shape[1:])
     assert altered.dtype == np.uint8
     assert np.abs(altered - photos[which].astype(float)).mean() > 2
@@ -141,4 +141,4 @@ def test_a_still_photo_stays_as_it_is(photos: NDArray[np.uint8]) -> None:
     augmentation = Augmentation.model_validate({**TOGETHER[0], "probability": 0.0})
     draws = drawn(photos, augmentation, 4)
     for engine in (fast, reference):
-        assert (engine.augment(photos, np.arange(4), draws, augmentation) == photos).all()
+        assert (engine.prepare(photos, np.arange(4), draws, augmentation)(slice(None)) == photos).all()

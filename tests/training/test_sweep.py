@@ -16,7 +16,8 @@ from optuna.trial import TrialState
 
 from models import bundle
 from models.engine import open_engine
-from training import recipe, sweep
+from training import presence, recipe, run, runs, sweep, trial
+from training.space import Space
 from training.sweep import SweepError
 
 GRID = """recipe = "food/standardized"
@@ -40,44 +41,19 @@ def table(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_grid_is_the_cartesian_product_in_the_recipes_own_terms(tmp_path: Path) -> None:
-    space = sweep.read(written(tmp_path))
-    found = list(space.combinations())
-    assert len(found) == 4
-    made = recipe.load(space.recipe, space.overrides(found[1]))
-    assert (made.optimizer.name, made.optimizer.learning_rate, made.training.epochs) == ("sgd", 0.001, 1)
-    assert recipe.load(space.recipe, space.overrides(found[1], final=True)).training.epochs == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('recipe = "food/basic"\nsearch = "guess"\n[space]\n"seed" = [1]', "search"),
-        ('recipe = "food/basic"\nsearch = "grid"\n[space]\n"seed" = { low = 1, high = 2 }', "a grid takes a list"),
-        ('recipe = "food/basic"\n[space]\n"seed" = { low = 2, high = 1 }', "low must be below high"),
-        ('recipe = "food/basic"\n[space]\n"training.epoch" = [1]', "training.epoch"),
-        ('recipe = "food/basik"\n[space]\n"seed" = [1]', "food/basic"),
-        ("recipe =", "not valid TOML"),
-    ],
-)
-def test_mistakes_in_a_space_are_named(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=said):
-        sweep.read(written(tmp_path, text))
-
-
 def test_every_trial_is_trained_once_and_a_crash_does_not_stop_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
 
-    def train(folder: Path, space: object, trial: optuna.Trial, *_: object) -> float:
-        trained.append(trial.user_attrs["run"])
-        if trial.params["optimizer.name"] == '"sgd"':
+    def train(folder: Path, space: object, ticket: optuna.Trial, *_: object) -> float:
+        trained.append(ticket.user_attrs["run"])
+        if ticket.params["optimizer.name"] == '"sgd"':
             raise RuntimeError("sgd crashes")
-        trial.report(0.5, 1)
-        return float(trial.params["optimizer.learning_rate"])
+        ticket.report(0.5, 1)
+        return float(ticket.params["optimizer.learning_rate"])
 
-    monkeypatch.setattr(sweep, "_train", train)
+    monkeypatch.setattr(trial, "train", train)
     space = sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
     sweep.work(tmp_path / "sweep", [], None, 1)
     sweep.work(tmp_path / "sweep", [], None, 1)
@@ -106,39 +82,34 @@ trials = 7
 """
     drawn = []
 
-    def train(folder: Path, space: sweep.Space, trial: optuna.Trial, *_: object) -> float:
-        made = recipe.load(space.recipe, space.overrides(trial.params))
+    def train(folder: Path, space: Space, ticket: optuna.Trial, *_: object) -> float:
+        made = recipe.load(space.recipe, space.overrides(ticket.params))
         drawn.append((made.optimizer.learning_rate, made.training.batch_size))
         return 1 - made.optimizer.learning_rate
 
-    monkeypatch.setattr(sweep, "_train", train)
-    sweep.open_sweep(tmp_path / "sweep", written(tmp_path, text))
-    sweep.work(tmp_path / "sweep", [], None, 1)
-    assert len(drawn) == len(set(drawn)) == 7
+    monkeypatch.setattr(trial, "train", train)
+    for name in ("sweep", "again"):
+        sweep.open_sweep(tmp_path / name, written(tmp_path, text))
+        sweep.work(tmp_path / name, [], None, 1)
+    assert drawn[:7] == drawn[7:], "the seed tells what is drawn"
+    assert len(set(drawn)) == 7
     assert all(1e-5 <= rate <= 0.1 and 8 <= batch <= 64 for rate, batch in drawn)
 
 
 def test_interrupted_trials_are_handed_out_again_and_dead_ones_fail(tmp_path: Path) -> None:
     space = sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
     study = sweep.study_of(tmp_path / "sweep", space)
-    with sweep._alive(tmp_path / "sweep") as worker:
-        assert sweep._ticket(tmp_path / "sweep", study, space, worker)
+    with presence.alive(tmp_path / "sweep") as worker:
+        assert sweep.take(tmp_path / "sweep", study, space, worker)
         assert sweep.recover(tmp_path / "sweep", space) == 0, "its process is alive"
     assert sweep.recover(tmp_path / "sweep", space, died="the process ended with code -9") == 1
-    with sweep._alive(tmp_path / "sweep") as worker:
-        assert sweep._ticket(tmp_path / "sweep", study, space, worker)
+    with presence.alive(tmp_path / "sweep") as worker:
+        assert sweep.take(tmp_path / "sweep", study, space, worker)
     assert sweep.recover(tmp_path / "sweep", space) == 1
     found = sweep.trials(study)
     assert [one.state for one in found] == [TrialState.FAIL, *[TrialState.WAITING] * 3]
     assert table(tmp_path / "sweep")[0]["error"] == "the process ended with code -9"
     assert [one.user_attrs["run"] for one in found] == [f"trial-000{number}" for number in range(4)]
-
-
-def test_the_documented_space_can_be_searched(tmp_path: Path) -> None:
-    text = Path("docs/sweep.md").read_text().partition("```toml\n")[2].partition("```")[0]
-    space = sweep.read(written(tmp_path, text))
-    assert space.trials == 12
-    assert space.final == {"training": {"epochs": 40}}
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
@@ -172,6 +143,7 @@ def test_killed_and_resumed_to_a_bundle_that_serves(
     assert again.returncode == 0, again.stderr
     rows = table(place)
     assert [row["state"] for row in rows] == ["complete"] * 4
+    assert [row["epochs"] for row in rows] == ["1"] * 4, "those of a trial that goes on count too"
     for name, stamp in stamps.items():
         assert (place / "runs" / name / "run.json").stat().st_mtime_ns == stamp, f"{name} was trained twice"
     record = json.loads((place / "best" / "run.json").read_text())
@@ -180,3 +152,7 @@ def test_killed_and_resumed_to_a_bundle_that_serves(
     written_bundle = bundle.read(Path(record["bundle"]))
     assert open_engine(written_bundle, "onnx").kind == "onnx"
     assert list((place / "runs" / "trial-0000" / "tensorboard").iterdir())
+    first, second = (run.read(place / "runs" / name) for name in ("trial-0000", "trial-0001"))
+    compared = runs.compare(first, second)
+    assert compared.photos > 0
+    assert compared.chance is not None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from training.sweep import Space
+    from training.space import Space
 
     Process = multiprocessing.context.SpawnProcess
 

@@ -1,0 +1,87 @@
+"""A trial of a search: one training of the recipe, in a run folder of its own."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+
+from training.run import Row
+from training.space import Space
+
+
+def train(
+    folder: Path, space: Space, trial: optuna.Trial, data: list[Path], weights: str | None, threads: int
+) -> float:
+    """Train a trial in its run folder, or go on with it; its best top-1 on validation photos.
+
+    What it answers for the test photos is kept, so that `foodscene runs compare` can tell two trials' difference from
+    chance; the search itself does not see it.
+    """
+    from training import data as photos
+    from training import loop, recipe, run
+    from training.export import measure
+    from training.watching import Both, TensorBoard
+
+    place = folder / "runs" / trial.user_attrs["run"]
+    settings = recipe.load(space.recipe, space.overrides(trial.params))
+    if (place / "run.json").exists():
+        current = run.read(place)
+    else:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": now}
+        current = run.create(place, {"status": "running", **facts, "sweep": folder.name})
+    read = settings.data
+    loaded = photos.load(
+        data,
+        settings.input.spec,
+        layout=read.layout,
+        crop_boxes=read.crop_boxes,
+        fractions=read.fractions,
+        seed=settings.seed,
+    )
+    current.update(dataset={"name": loaded.name, "fingerprint": loaded.fingerprint, "classes": list(loaded.classes)})
+    for row in current.load_checkpoint()[1]:  # of a trial that goes on; Optuna has not seen this one's epochs
+        trial.report(row["val_top1"], row["epoch"])
+    watch = Both(TensorBoard(place / "tensorboard"), _Pruning(trial))
+    try:
+        result = loop.train(settings, loaded, current, watch, threads=threads, weights=weights)
+    except optuna.TrialPruned:
+        current.update(status="pruned")
+        raise
+    except Exception as error:
+        current.update(status="failed", error=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        watch.close()
+    if measured := measure(result, loaded):
+        measured.save(place / "predictions.npz")
+    top1 = float(result.best["val_top1"])
+    kept = {key: result.best[key] for key in ("epoch", "val_loss", "val_top1")}
+    current.update(status="finished", epochs=len(result.history), best=kept)
+    return top1
+
+
+class _Pruning:
+    """Tells Optuna of every epoch, and ends the trial where it says so, or where the sweep itself was killed."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial, self._parent = trial, os.getppid()
+
+    def begin(self, epoch: int, epochs: int, photos: int) -> None:
+        """Nothing to tell."""
+
+    def advance(self, photos: int) -> None:  # noqa: ARG002
+        """Some photos are done."""
+        if os.getppid() != self._parent:
+            raise KeyboardInterrupt
+
+    def end(self, row: Row, epochs: int) -> None:
+        """An epoch is over."""
+        self.advance(0)
+        self._trial.report(row["val_top1"], row["epoch"])
+        if row["epoch"] < epochs and self._trial.should_prune():
+            raise optuna.TrialPruned
+
+    def close(self) -> None:
+        """Nothing to close."""

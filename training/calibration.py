@@ -57,6 +57,10 @@ def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
     """
     import keras
 
+    from training.networks.flat import flat
+
+    if isinstance(model.layers[-1], keras.Model):
+        model = flat(model)
     last = model.layers[-1]
     softmax = getattr(last, "activation", None) is keras.activations.softmax
     if isinstance(last, keras.layers.Dense) and softmax:

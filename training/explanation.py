@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from training import calibration
+from training.networks.flat import flat
 
 _TILE, _GAP = 64, 4
 
@@ -27,7 +28,7 @@ class Grid(NamedTuple):
 
 def filters(model: keras.Model, most: int = 64) -> Grid:
     """The kernels of the first convolution, each stretched to its own range: what colours and edges it looks for."""
-    layer = _convolutions(model)[0]
+    layer = _convolutions(flat(model))[0]
     kernels = np.asarray(layer.get_weights()[0], dtype=np.float32)
     tiles = [_stretched(kernels[..., index]) for index in range(min(most, kernels.shape[-1]))]
     if kernels.shape[2] not in (1, 3):
@@ -37,6 +38,7 @@ def filters(model: keras.Model, most: int = 64) -> Grid:
 
 def feature_maps(model: keras.Model, photo: NDArray[np.uint8], layers: int = 5, maps: int = 16) -> list[Grid]:
     """What convolutions along the network make of a photo of shape (height, width, channels): the liveliest maps."""
+    model = flat(model)
     convolutions = [layer for layer in _convolutions(model) if min(layer.output.shape[1:3]) > 1]
     chosen = np.unique(np.linspace(0, len(convolutions) - 1, layers).round().astype(int))
     shown = [convolutions[index] for index in chosen]
@@ -58,6 +60,7 @@ def grad_cam(model: keras.Model, photos: NDArray[np.uint8], labels: Sequence[int
     feature maps, weighted by the mean gradient of the label's logit. Raises `ExplanationError` where no layer of the
     network still has a height and a width, `CalibrationError` where it has no logits.
     """
+    model = flat(model)
     spatial = [layer for layer in model.layers[1:] if len(layer.output.shape) == 4 and min(layer.output.shape[1:3]) > 1]
     if not spatial:
         raise ExplanationError("The network has no convolutions: there are no places in it that could be shown.")
@@ -68,20 +71,23 @@ def grad_cam(model: keras.Model, photos: NDArray[np.uint8], labels: Sequence[int
     weights = _gradient(head, maps, labels).mean(axis=(1, 2), keepdims=True)
     heats = np.maximum((maps * weights).sum(axis=-1), 0)
     heats /= np.maximum(heats.max(axis=(1, 2), keepdims=True), 1e-12)
-    size = photos.shape[2], photos.shape[1]
-    resized = [Image.fromarray(heat).resize(size, Image.Resampling.BICUBIC) for heat in heats]
-    return np.stack([np.asarray(heat) for heat in resized]).clip(0, 1)
+    return np.stack([_resized(heat, *photos.shape[1:3]) for heat in heats])
 
 
 def overlaid(photo: NDArray[np.uint8], heat: NDArray[np.float32]) -> bytes:
-    """A photo, dimmed where it did not matter and coloured where it did, beside itself: a PNG."""
+    """A photo of any size beside itself, dimmed where it did not matter and coloured where it did: a PNG."""
     colours = np.broadcast_to(photo, (*photo.shape[:2], 3)).astype(np.float32)
+    heat = _resized(heat, *photo.shape[:2])
     laid = colours * 0.45 + _coloured((heat * 255).astype(np.uint8)).astype(np.float32) * 0.55
     return _png(np.concatenate([colours, laid], axis=1).astype(np.uint8))
 
 
+def _resized(heat: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
+
+
 def _convolutions(model: keras.Model) -> list[keras.layers.Layer]:
-    """In the order of the network; those of a network within it are not its own."""
+    """In the order of the network."""
     kinds = keras.layers.Conv2D, keras.layers.SeparableConv2D
     found = [layer for layer in model.layers if isinstance(layer, kinds)]
     if not found:

@@ -45,13 +45,20 @@ def ends() -> dict[str, keras.Model]:
         "dense": keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="output")(x)),
         "activation": keras.Model(inputs, keras.layers.Activation("softmax")(logits)),
         "softmax": keras.Model(inputs, keras.layers.Softmax()(logits)),
+        "a network at the end": keras.Sequential(
+            [
+                keras.Input((4, 4, 1)),
+                keras.layers.Rescaling(0.5),
+                keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x)),
+            ]
+        ),
         "sequential": keras.Sequential(
             [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3, "softmax")]
         ),
     }
 
 
-@pytest.mark.parametrize("end", ["dense", "activation", "softmax", "sequential"])
+@pytest.mark.parametrize("end", ["dense", "activation", "softmax", "a network at the end", "sequential"])
 def test_the_saved_model_carries_it(end: str, tmp_path: Path) -> None:
     model = ends()[end]
     photos = np.random.default_rng(0).uniform(0, 3, (5, 4, 4, 1)).astype(np.float32)

@@ -1,6 +1,10 @@
 """What a network sees, on one that looks for a bright spot."""
 
+import os
+import subprocess
+import sys
 from io import BytesIO
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -59,6 +63,37 @@ def test_pictures_of_kernels_and_maps(spotter: keras.Model, spot: np.ndarray) ->
     assert liveliest[16, 48, 0] > 200 > liveliest[48, 16, 0]
     both = Image.open(BytesIO(explanation.overlaid(spot, explanation.grad_cam(spotter, spot[None], [1])[0])))
     assert both.size == (64, 32)
+
+
+def test_a_network_within_the_network_is_looked_into(spotter: keras.Model, spot: np.ndarray) -> None:
+    body = keras.Model(spotter.input, spotter.layers[-3].output, name="body")
+    nested = keras.Sequential([body, *spotter.layers[-2:]])
+    assert isinstance(nested.layers[0], keras.Model)
+    assert explanation.filters(nested).png == explanation.filters(spotter).png
+    assert explanation.filters(nested).title == "body.first: 4 of 4 kernels"
+    assert explanation.feature_maps(nested, spot)[0].png == explanation.feature_maps(spotter, spot)[0].png
+    heats = [explanation.grad_cam(model, spot[None], [1]) for model in (nested, spotter)]
+    assert heats[0] == pytest.approx(heats[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_grad_cam_is_the_same_on_every_backend(
+    backend: str, spotter: keras.Model, spot: np.ndarray, tmp_path: Path
+) -> None:
+    pytest.importorskip(backend)
+    spotter.save(tmp_path / "model.h5")
+    np.save(tmp_path / "spot.npy", spot)
+    code = (
+        "import keras, numpy as np, sys; from training import explanation; "
+        "model = keras.models.load_model('model.h5', compile=False); "
+        f"assert keras.backend.backend() == '{backend}'; "
+        "np.save('heat.npy', explanation.grad_cam(model, np.load('spot.npy')[None], [1])); "
+        "explanation.feature_maps(model, np.load('spot.npy'))"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True, timeout=120)
+    here = explanation.grad_cam(spotter, spot[None], [1])
+    assert np.load(tmp_path / "heat.npy") == pytest.approx(here, abs=1e-4)
 
 
 def test_dense_networks_have_nothing_to_show() -> None:

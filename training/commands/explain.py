@@ -7,6 +7,9 @@ import typer
 
 from training.commands.terminal import hushed
 
+_SHOWN = 448
+"""Pixels of a photo's side in the picture of what decided, about."""
+
 
 def explain(
     photo: Annotated[Path, typer.Argument(help="The photo.")],
@@ -37,10 +40,13 @@ def explain(
     meant = bundle.labels.index(label) if label else int(np.argmax(probabilities))
     heat = explanation.grad_cam(engine.model, pixels[None], [meant])[0]
 
+    larger = max(1, _SHOWN // max(bundle.spec.height, bundle.spec.width))
+    shown = bundle.spec._replace(height=bundle.spec.height * larger, width=bundle.spec.width * larger)
+
     out.mkdir(parents=True, exist_ok=True)
     for name, probability in rank(probabilities, bundle.labels, 3):
         typer.echo(f"{name:<20} {probability:6.1%}")
-    replace(out / "decided.png", explanation.overlaid(pixels, heat))
+    replace(out / "decided.png", explanation.overlaid(read(photo, shown), heat))
     typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
     kernels = explanation.filters(engine.model)
     for name, grid in [

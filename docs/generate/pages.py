@@ -9,8 +9,12 @@ from docs.generate import commands, recipes, rest, service
 
 ROOT = Path(__file__).parents[2]
 
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-"""Everything that is written for people."""
+PAGES = [
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if not page.name.endswith(".notes.md")),
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+]
+"""Everything that is written for people; `.notes.md` is a part of another page."""
 
 PARTS: dict[str, Callable[[], str]] = {
     "settings": service.settings,

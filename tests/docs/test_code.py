@@ -1,0 +1,61 @@
+"""The documentation's Python runs; its recipes, cards and spaces are what they say they are."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from docs.generate.rest import BUNDLE, HOST
+from models.bundle import SHIPPED
+from models.card import Card
+from tests.docs.blocks import Block, blocks
+from training import recipe, space
+
+
+def _id(block: Block) -> str:
+    return block.page.name
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in blocks("python") if block.page.name != "CONTRIBUTING.md"], ids=_id
+)
+def test_python(block: Block, sandbox: Path, request: pytest.FixtureRequest) -> None:
+    for part in ("model.h5", "labels.txt"):
+        shutil.copy(SHIPPED / BUNDLE / part, sandbox / part)
+    address = request.getfixturevalue("url") if HOST in block.text else HOST
+    done = subprocess.run(
+        [sys.executable, "-c", block.text.replace(HOST, address)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=sandbox,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("toml") if block.page.name != "sweep.md"], ids=_id)
+def test_recipes(block: Block, tmp_path: Path) -> None:
+    """They are recipes, or parts of one that others fill up."""
+    text = block.text if "extends" in block.text else f'extends = "food/basic"\n{block.text}'
+    path = tmp_path / "theirs.toml"
+    path.write_text(text if "title" in tomllib.loads(text) else f'title = "Theirs"\n{text}')
+    assert recipe.load(path).name == "theirs"
+
+
+def test_space(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks("toml") if block.page.name == "sweep.md"]
+    (tmp_path / "space.toml").write_text(block.text)
+    assert space.read(tmp_path / "space.toml").space
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("json") if block.page.name == "bundles.md"], ids=_id)
+def test_cards(block: Block) -> None:
+    said = json.loads(block.text)
+    card = Card.model_validate(said)
+    assert card.model_dump(include=set(said), exclude_unset=True) == said

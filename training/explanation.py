@@ -104,7 +104,7 @@ def _call(model: keras.Model, photos: NDArray[np.uint8]) -> list[NDArray[np.floa
 
 def _gradient(head: keras.Model, maps: NDArray[np.float32], labels: Sequence[int]) -> NDArray[np.float32]:
     """Of each photo's logit of its label by its feature maps. Keras leaves gradients to the backend that it runs on."""
-    mask = np.eye(head.output.shape[-1], dtype=np.float32)[list(labels)]
+    mask = keras.ops.convert_to_tensor(np.eye(head.output.shape[-1], dtype=np.float32)[list(labels)])
 
     def score(values: Any) -> Any:
         return keras.ops.sum(head(values, training=False) * mask)

@@ -90,7 +90,7 @@ def test_grad_cam_is_the_same_on_every_backend(
         "np.save('heat.npy', explanation.grad_cam(model, np.load('spot.npy')[None], [1])); "
         "explanation.feature_maps(model, np.load('spot.npy'))"
     )
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True, timeout=120)
     here = explanation.grad_cam(spotter, spot[None], [1])
     assert np.load(tmp_path / "heat.npy") == pytest.approx(here, abs=1e-4)

@@ -1,10 +1,8 @@
-"""The run log: every run folder is a record. Lists them, compares two of them, takes in records of the old kind."""
+"""The run log: every run folder is a record. Lists them, and compares two of them."""
 
-import json
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,7 +111,7 @@ def compare(first: Run, second: Run) -> Comparison:
 
     from training import evaluation, measures  # which a listing of a thousand runs does not wait for
 
-    settings = _differing(_flat(first.record.get("recipe", {})), _flat(second.record.get("recipe", {})))
+    settings = _differing(flat(first.record.get("recipe", {})), flat(second.record.get("recipe", {})))
     settings = {key: pair for key, pair in settings.items() if key not in ("name", "title", "about", "reported")}
     settings |= _differing({"data": fact(first, "data")}, {"data": fact(second, "data")})
     figures = {
@@ -141,73 +139,6 @@ def compare(first: Run, second: Run) -> Comparison:
     return Comparison(settings, figures, len(pairs), int((right & ~also).sum()), int((also & ~right).sum()), chance)
 
 
-def take_in(path: Path, root: Path) -> Run:
-    """Make a run of an old record: one JSON file with the history and figures of a Keras training.
-
-    Keys are understood in their usual spellings (`acc`, `accuracy`, `val_acc`, `test_acc`, `test_accuracy` …); whatever
-    else the file says is kept under `imported`. Raises `RunError` where it is no such record.
-    """
-    try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read as JSON: {error}") from None
-    curves = old.get("history") if isinstance(old, dict) else None
-    if not isinstance(curves, dict) or not all(isinstance(values, list) for values in curves.values()):
-        raise RunError(f"{path} has no history: {{'loss': [...], ...}}, which makes a record of a training.")
-    named = {_today(name): values for name, values in curves.items()}
-    rows = [
-        {"epoch": index + 1, "phase": "train", **{name: values[index] for name, values in named.items()}}
-        for index in range(min(map(len, named.values()), default=0))
-    ]
-    best = min(rows, key=lambda row: row.get("val_loss", row.get("loss", 0)), default={})
-    test = {_today(key.removeprefix("test_")): old[key] for key in old if key.startswith("test_")}
-    made = run.create(
-        root / run.folder_name(path.stem, datetime.fromtimestamp(path.stat().st_mtime)),
-        {
-            "status": "finished",
-            "recipe": {"name": f"imported/{path.stem}", **_old_settings(old)},
-            "started": str(old.get("timestamp") or old.get("time") or datetime.fromtimestamp(path.stat().st_mtime)),
-            "epochs": len(rows),
-            "best": {key: best[key] for key in ("epoch", "val_loss", "val_top1") if key in best},
-            "test": {key: value for key, value in test.items() if isinstance(value, int | float)},
-            "imported": {key: value for key, value in old.items() if key != "history"},
-        },
-    )
-    made.save_history(rows)
-    return made
-
-
-def mirror(runs: Sequence[Run], address: str, experiment: str = "foodscene") -> int:
-    """Copy runs into an MLflow server or folder at `address`, those left out that are there already; how many were new.
-
-    Raises `RunError` where MLflow is not installed.
-    """
-    try:
-        import mlflow
-    except ImportError:
-        raise RunError("MLflow is not installed: pip install 'foodscene[mlflow]'.") from None
-    try:
-        client = mlflow.MlflowClient(address)
-        known = client.get_experiment_by_name(experiment)
-    except mlflow.MlflowException as error:
-        raise RunError(f"MLflow cannot be used at {address}: {str(error).splitlines()[0]}") from None
-    place = known.experiment_id if known else client.create_experiment(experiment)
-    there = {one.info.run_name for one in client.search_runs([place], max_results=50_000)}
-    new = [one for one in runs if one.name not in there]
-    for one in new:
-        copy = client.create_run(place, run_name=one.name).info.run_id
-        for key, value in _flat(one.record.get("recipe", {})).items():
-            client.log_param(copy, key, str(value)[:500])
-        for row in history(one):
-            for key, value in row.items():
-                if isinstance(value, float):
-                    client.log_metric(copy, key, value, step=int(row["epoch"]))
-        for key, value in one.record.get("test", {}).items():
-            client.log_metric(copy, f"test_{key}", float(value))
-        client.set_terminated(copy, "FINISHED" if one.finished else "FAILED")
-    return len(new)
-
-
 def _parse(condition: str) -> tuple[str, str, str]:
     found = re.fullmatch(r"([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.+)", condition.strip())
     if not found:
@@ -229,7 +160,8 @@ def _holds(value: Any, comparison: str, wanted: str) -> bool:
     return (value is not None and fnmatchcase(str(value), wanted)) == (comparison == "=")
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested tables by their dotted keys."""
     return dict(_leaves(table, prefix))
 
 
@@ -244,13 +176,3 @@ def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     keys = dict.fromkeys([*first, *second])
     return {key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}
-
-
-def _today(name: str) -> str:
-    """The name that a figure has in our histories."""
-    return re.sub(r"(categorical_|sparse_categorical_)?acc(uracy)?$", "top1", name)
-
-
-def _old_settings(old: Mapping[str, Any]) -> dict[str, Any]:
-    training = {key: old[key] for key in ("batch_size", "epochs", "loss") if key in old}
-    return {"training": training, **({"optimizer": {"name": old["optimizer"]}} if "optimizer" in old else {})}

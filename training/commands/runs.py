@@ -137,10 +137,10 @@ def take_in(
     files: Annotated[list[Path], typer.Argument(help="Old records: a JSON file per training.")],
 ) -> None:
     """Take in records of the old kind, one JSON file per training."""
-    from training import runs as log
+    from training import old_records
 
     for path in files:
-        typer.echo(f"{path} -> {log.take_in(path, context.obj).folder}")
+        typer.echo(f"{path} -> {old_records.take_in(path, context.obj).folder}")
 
 
 @runs.command()
@@ -148,10 +148,11 @@ def mirror(
     context: typer.Context,
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
 ) -> None:
-    """Copy the runs into MLflow; those that are there already stay as they are."""
+    """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
+    from training import mirror as mirrors
     from training import runs as log
 
-    typer.echo(f"{log.mirror(log.find(context.obj), to)} runs copied to {to}")
+    typer.echo(f"{mirrors.mirror(log.find(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training import devices
 from training.batches import Batches
 from training.data import Data
 from training.recipe import Recipe, Transfer
@@ -53,7 +54,9 @@ class Feed:
 
 def cacheable(recipe: Recipe) -> bool:
     """Whether every epoch before fine-tuning computes the same features: a frozen backbone sees unaltered photos."""
-    return isinstance(recipe.model, Transfer) and not (recipe.augmentation.alters or recipe.training.mixup)
+    return isinstance(recipe.model, Transfer) and not (
+        recipe.augmentation.alters or recipe.training.mixup or recipe.training.outliers
+    )
 
 
 def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model, Feed]:
@@ -77,5 +80,5 @@ def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model
             shuffle=False,
         )
         targets = np.eye(len(data.classes), dtype=np.float32)[data.labels[indices]]
-        parts.append(Part(np.asarray(backbone.predict(photos, verbose=0), dtype=np.float32), targets))
+        parts.append(Part(devices.predict(backbone, photos, len(indices)), targets))
     return keras.Model(features, x), Feed(parts[0], parts[1], batch_size, recipe.seed)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import calibration, certainty, features, networks, optimization, standardization
+from training import calibration, certainty, devices, features, networks, optimization, standardization
 from training.augmentation import Augmentation
 from training.batches import Batches
 from training.data import Data
@@ -81,12 +81,18 @@ def train(
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one.
-    Raises `TrainingError` when the loss is no number any more or the memory is used up, and `transfer.WeightsError`.
+    Several GPUs share each batch, where the backend can do that.
+    Raises `TrainingError` when the loss is no number any more or the memory is used up, `transfer.WeightsError` and
+    `devices.DevicesError`.
     """
+    with devices.shared(recipe.training.batch_size):
+        return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads), weights)
+
+
+def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: "Photos", weights: str | None) -> Result:
     keras.config.set_dtype_policy(recipe.training.precision)
     model = _network(recipe, data, weights)
     run.update(parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights))
-    photos = Photos(recipe, data, engine, threads)
 
     for phase in phases(recipe):
         _train_phase(phase, model, recipe, data, photos, run, watch)
@@ -123,7 +129,7 @@ def _train_phase(
         transfer.unfreeze(model, phase.unfreeze)
     elif features.cacheable(recipe):
         network, feed = features.prepare(model, recipe, data)  # type: ignore[assignment]
-    validation = feed.validation()
+    validation = devices.even(feed.validation())
     steps = math.ceil(len(data.train) / settings.batch_size)
     optimizer = optimization.optimizer(
         phase.optimizer, phase.schedule, epochs=phase.epochs, steps=steps, accumulate=settings.accumulate
@@ -146,7 +152,7 @@ def _train_phase(
         pulse = _Pulse(watch, settings.batch_size, len(data.train))
         with _memory_watched(settings.batch_size):
             logs = network.fit(
-                feed.training(epoch - 1),
+                devices.even(feed.training(epoch - 1)),
                 class_weight=_class_weights(recipe, data),
                 shuffle=False,  # the feed does that
                 verbose=0,
@@ -206,10 +212,7 @@ class Photos:
 
     def training(self, epoch: int) -> Batches:
         """Shuffled and augmented as befits epoch number `epoch`, counted from 0."""
-        recipe = self._recipe
-        return self._batches(
-            self._data.train, recipe.augmentation, shuffle=True, epoch=epoch, mixup=recipe.training.mixup
-        )
+        return self._batches(self._data.train, augmentation=self._recipe.augmentation, epoch=epoch, training=True)
 
     def validation(self) -> Batches:
         """As they are, in their order."""
@@ -219,30 +222,31 @@ class Photos:
         """The probabilities that a model gives the photos `indices`, shape (n, classes)."""
         if not len(indices):
             return np.empty((0, len(self._data.classes)), np.float32)
-        return np.asarray(model.predict(self._batches(indices), verbose=0), dtype=np.float32)
+        return devices.predict(model, self._batches(indices), len(indices))
 
     def _batches(
         self,
         indices: NDArray[np.int64],
-        augmentation: Augmentation | None = None,
         *,
-        shuffle: bool = False,
+        augmentation: Augmentation | None = None,
         epoch: int = 0,
-        mixup: float = 0.0,
+        training: bool = False,
     ) -> Batches:
+        settings = self._recipe.training
         return Batches(
             self._data.pixels,
             self._data.labels,
             indices,
             classes=len(self._data.classes),
-            batch_size=self._recipe.training.batch_size,
+            batch_size=settings.batch_size,
             augmentation=augmentation,
             engine=self._engine,
             seed=self._recipe.seed,
-            shuffle=shuffle,
+            shuffle=training,
             threads=self._threads,
             epoch=epoch,
-            mixup=mixup,
+            mixup=settings.mixup if training else 0,
+            outliers=settings.outliers if training else 0,
         )
 
 

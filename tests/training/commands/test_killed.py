@@ -1,0 +1,146 @@
+"""`kill -9` at random moments of whole runs, from the first photo read to the report and the bundle being written.
+
+The runs are forked from a process that has imported all that training needs, which takes longer than training here.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from models import bundle
+from training import run
+from training.run import Run
+
+TRAINER = """
+import json, os, sys
+import keras, tensorboard.summary
+from foodscene import cli
+from training import data, export, loop, report
+for line in sys.stdin:
+    if not (child := os.fork()):
+        sys.argv[1:] = json.loads(line)
+        os.dup2(2, 1)
+        cli()
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+KILLS, EPOCHS = 20, 5
+RECIPE = f"""extends = "food/basic"
+title = "Own"
+[input]
+size = 16
+[training]
+epochs = {EPOCHS}
+batch_size = 4
+"""
+
+
+def epochs(place: Path) -> int:
+    """How many epochs a run has kept."""
+    return len(Run(place).load_checkpoint()[1])
+
+
+# A run is killed some time after it has come so far.
+STAGES: list[Callable[[Path], bool]] = [
+    lambda place: True,
+    lambda place: (place / "run.json").exists(),
+    lambda place: (place / "checkpoint.npz").exists(),
+    lambda place: epochs(place) == EPOCHS,
+    lambda place: any((place / "models").glob(".*")),  # the bundle is being written
+    lambda place: any((place / "models").glob("[!.]*")),
+]
+
+
+class Trainer:
+    """Runs `foodscene` commands, one after another."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin
+        assert process.stdout
+        self._say, self._hear = process.stdin, process.stdout
+
+    def start(self, *arguments: object) -> int:
+        """Begin a command; the number of its process."""
+        print(json.dumps(list(map(str, arguments))), file=self._say, flush=True)
+        return int(self._hear.readline())
+
+    def kill(self, process: int) -> int:
+        """End it; the exit code, which is its own where it ended before."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        return self.wait()
+
+    def wait(self) -> int:
+        """The exit code of a command that comes to its end."""
+        return int(self._hear.readline())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def trainer(log: Path) -> Iterator[Trainer]:
+    command = [sys.executable, "-W", "ignore", "-c", TRAINER]
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[3],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+        with process:
+            yield Trainer(process)
+
+
+def look(place: Path) -> int:
+    """What a killed run leaves is whole: its record, its checkpoint, and its bundle, of which it counts how many."""
+    assert run.read(place).record["recipe"]["name"] == "own"
+    state, rows = Run(place).load_checkpoint()
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    assert bool(state) == bool(rows)
+    found = list((place / "models").glob("[!.]*"))
+    assert all(bundle.read(folder).labels == ("a", "b") for folder in found)
+    return len(found)
+
+
+def test_a_run_goes_on_wherever_it_was_killed(
+    tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes], trainer: Trainer, log: Path
+) -> None:
+    (tmp_path / "own.toml").write_text(RECIPE)
+    begin = ["train", tmp_path / "own.toml", "--data", folder(two_classes), "--run"]
+    place, kept, killed, written = tmp_path / "run", 0, 0, 0
+    rng = random.Random(0)
+    while killed < KILLS:
+        begun = (place / "run.json").exists()
+        process = trainer.start(*(["train", "--resume", "--run"] if begun else begin), place)
+        reached = STAGES[killed % len(STAGES)]
+        while not reached(place) and Path(f"/proc/{process}").exists():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        code = trainer.kill(process)
+        assert code in (0, -signal.SIGKILL), log.read_text()
+        killed += code != 0
+        if (place / "run.json").exists():
+            written += look(place)
+            assert epochs(place) >= kept
+            kept = epochs(place)
+            if run.read(place).finished:
+                place, kept = tmp_path / f"run-{killed}", 0
+    assert written
+    if (place / "run.json").exists():
+        trainer.start("train", "--resume", "--run", place)
+        assert trainer.wait() == 0, log.read_text()
+        assert look(place) == 1

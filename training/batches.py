@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from training.augmentation import Augmentation, fast, reference
 from training.augmentation.draws import Draws, draw
 from training.mixup import mix
+from training.outliers import add
 
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
@@ -56,11 +57,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         threads: int | None = None,
         epoch: int = 0,
         mixup: float = 0.0,
+        outliers: float = 0.0,
     ) -> None:
         """Batches of `pixels[indices]`; `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
 
         `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are. `threads`
-        work ahead: as many as there are cores where it is None. `mixup` is the alpha of `training.mixup`, 0 for none.
+        work ahead: as many as there are cores where it is None. `mixup` is the alpha of `training.mixup`, `outliers`
+        the share of `training.outliers` that a batch has beside its photos; 0 for none.
         """
         super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
         self.epoch = epoch
@@ -70,7 +73,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._augmentation = augmentation if augmentation and augmentation.alters else None
         self._engine = _ENGINES[engine]
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
-        self._mixup = mixup
+        self._mixup, self._outliers = mixup, outliers
         self._running: _Ahead | None = None
 
     def __len__(self) -> int:
@@ -120,9 +123,11 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         classes = self._labels[which[part]]
         labels = np.zeros((len(classes), self._classes), np.float32)
         labels[np.arange(len(classes)), classes] = 1
-        if not self._mixup:
-            return photos(part), labels
-        return mix(photos(part), labels, self._mixup, np.random.default_rng((self._seed, self.epoch, index)))
+        batch = photos(part), labels
+        rng = np.random.default_rng((self._seed, self.epoch, index))
+        if self._mixup:
+            batch = mix(*batch, self._mixup, rng)
+        return add(*batch, self._outliers, rng) if self._outliers else batch
 
 
 class _Ahead:

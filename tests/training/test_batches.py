@@ -81,6 +81,14 @@ def test_mixup_is_the_same_whatever_the_number_of_threads_and_another_in_each_ep
     assert ((labels > 0).sum(1) == 2).any()
 
 
+def test_outliers_come_beside_the_photos() -> None:
+    photos, labels = collected(make(outliers=0.25, threads=1))
+    again = collected(make(outliers=0.25, threads=4))
+    assert len(photos) == 22 + 2 + 2 + 2 + 1
+    assert (again[0] == photos).all()
+    assert (labels == 0.25).all(axis=1).sum() == 7
+
+
 def test_no_batch_beyond_the_last() -> None:
     with pytest.raises(IndexError):
         make()[4]

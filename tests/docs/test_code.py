@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from models.bundle import SHIPPED
 from models.card import Card
 from tests.docs.blocks import Block, blocks
 from training import recipe, space
+from training.datasets import LAYOUTS, open_dataset
 
 
 def _id(block: Block) -> str:
@@ -37,6 +40,24 @@ def test_python(block: Block, sandbox: Path, request: pytest.FixtureRequest) -> 
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_contributing_adds_a_layout(
+    tmp_path: Path, photo: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter in CONTRIBUTING reads what the test in CONTRIBUTING writes."""
+    adapter, its_test = (block.text for block in blocks("python") if block.page.name == "CONTRIBUTING.md")
+    made: dict[str, Any] = {"open_dataset": open_dataset}
+    exec(adapter, made)
+    exec(its_test, made)
+    monkeypatch.setitem(LAYOUTS, "labels", (made["read"], made["NEEDS"]))
+
+    def folder(tree: dict[str, bytes]) -> Path:
+        for name, content in tree.items():
+            (tmp_path / name).write_bytes(content)
+        return tmp_path
+
+    made["test_labels_come_from_the_table"](folder, photo)
 
 
 @pytest.mark.parametrize("block", [block for block in blocks("toml") if block.page.name != "sweep.md"], ids=_id)

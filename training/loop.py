@@ -269,7 +269,8 @@ class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Keras' names
-        self.weights = [_array(variable) for variable in self.model.trainable_variables]
+        # Copies: what a backend shows of a variable may change with it.
+        self.weights = [_array(variable).copy() for variable in self.model.trainable_variables]
 
 
 @contextlib.contextmanager
@@ -330,7 +331,7 @@ def _assign(variables: Sequence[keras.Variable], values: Sequence[NDArray[Any]])
 
 
 def _array(variable: keras.Variable) -> NDArray[Any]:
-    return np.array(keras.ops.convert_to_numpy(variable.value))
+    return np.asarray(keras.ops.convert_to_numpy(variable.value))
 
 
 def _diverged(epoch: int, phase: Phase) -> str:

@@ -1,6 +1,7 @@
 """The command `train`: from a recipe and photos to a bundle."""
 
 import os
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -54,7 +55,8 @@ def train(  # noqa: PLR0917 - typer passes by name
 
     console = Console(soft_wrap=True)
     if listing:
-        console.print(_listing())
+        # Where nobody's window is to be filled, lines may be as long as they are.
+        Console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
         return
     if engine not in ("fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
@@ -265,32 +267,26 @@ def _failed(work: "Run", error: Exception) -> None:
 
 
 def _listing() -> Any:
-    """The shipped recipes: name, what they show, the row and figures of their report."""
+    """The shipped recipes, a line each: name, the row of their report, its figures, as much of the title as fits."""
     from rich.table import Column, Table
 
     from training import recipe as recipes
 
+    loaded = sorted((recipes.load(name) for name in recipes.shipped()), key=_by_row)
     table = Table(
-        Column("recipe", no_wrap=True),
-        "row",
-        "what it shows",
-        "top-1",
-        "top-5",
-        "parameters",
+        # People type the names: these and the figures stay whole in 80 columns.
+        Column("recipe", min_width=max(len(recipe.name) for recipe in loaded)),
+        Column("row", min_width=3),
+        Column("top-1", min_width=6),
+        Column("top-5", min_width=6),
+        Column("what it shows", no_wrap=True, overflow="ellipsis"),
         box=None,
         header_style="bold",
     )
-    loaded = [recipes.load(name) for name in recipes.shipped()]
-    for recipe in sorted(loaded, key=_by_row):
-        said = recipe.reported
-        table.add_row(
-            recipe.name,
-            said.row if said else "",
-            recipe.title,
-            f"{said.top1:.4f}" if said and said.top1 is not None else "",
-            f"{said.top5:.4f}" if said and said.top5 is not None else "",
-            f"{said.parameters:,}" if said and said.parameters else "",
-        )
+    for recipe in loaded:
+        row, *figures = (recipe.reported.row, recipe.reported.top1, recipe.reported.top5) if recipe.reported else [""]
+        shares = [f"{figure:.4f}" if figure is not None else "" for figure in figures] or ["", ""]
+        table.add_row(recipe.name, row, *shares, recipe.title)
     return table
 
 

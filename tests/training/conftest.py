@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models import bundle
+from models.bundle import Bundle
+from training.data import Data
+from training.datasets import open_dataset
+
 Tree = dict[str, bytes]
 
 
@@ -79,3 +84,30 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
                 Image.fromarray(picture).save(folder / f"{index}.png")
     return tmp_path / "colours"
+
+
+@pytest.fixture(scope="session")
+def scenes_cnn() -> Bundle:
+    """The trained model of the Intel archive that ships."""
+    return bundle.read(bundle.SHIPPED / "scenes-cnn")
+
+
+@pytest.fixture(scope="session")
+def scenes(data: Path, scenes_cnn: Bundle) -> Data:
+    """The test photos of the Intel archive, 1,047 of six classes, at the size of `scenes_cnn`."""
+    dataset = open_dataset(data / "intel-image-classification.zip")
+    samples = [sample for sample in dataset.samples if sample.split == "test"]
+    nothing = np.empty(0, np.int64)
+    return Data(
+        name=dataset.name,
+        layout=dataset.layout,
+        classes=dataset.classes,
+        fingerprint=dataset.fingerprint,
+        names=[sample.name for sample in samples],
+        pixels=np.stack([sample.pixels(scenes_cnn.spec) for sample in samples]),
+        labels=np.array([sample.label for sample in samples]),
+        train=nothing,
+        validation=nothing,
+        test=np.arange(len(samples)),
+        dropped=0,
+    )

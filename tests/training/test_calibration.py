@@ -1,5 +1,6 @@
 """The temperature: found, built into the model, kept by the saved file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import calibration, measures
+from models.bundle import Bundle
+from models.engine import open_engine
+from training import calibration, measurement, measures
+from training.data import Data
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -72,27 +76,16 @@ def test_the_saved_model_carries_it(end: str, tmp_path: Path) -> None:
     assert np.asarray(again(photos)) == pytest.approx(calibration.temper(before, 0.85), abs=1e-5)
 
 
-def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_without(data: Path) -> None:
-    from models import bundle
-    from models.engine import open_engine
-    from training.datasets import open_dataset
-
-    found = bundle.read(bundle.SHIPPED / "scenes-cnn")
-    kept = calibration.read(keras.models.load_model(found.model, compile=False))
+def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_without(
+    scenes_cnn: Bundle, scenes: Data
+) -> None:
+    kept = calibration.read(keras.models.load_model(scenes_cnn.model, compile=False))
     assert kept != 1.0, "the saved .h5 carries a temperature"
-    samples = open_dataset(data / "intel-image-classification.zip").samples
-    samples = [sample for sample in samples if sample.split == "test"]
-    pixels = np.stack([sample.pixels(found.spec) for sample in samples])
-    truths = np.array([sample.label for sample in samples])
-    engine = open_engine(found)
-    calm = np.concatenate([engine.predict(pixels[start : start + 64]) for start in range(0, len(pixels), 64)])
-
-    def error(probabilities: NDArray[np.float32]) -> float:
-        return measures.calibration_error(measures.reliability(probabilities, probabilities.argmax(axis=1) == truths))
-
-    raw = calibration.temper(calm, 1 / kept)
-    assert error(calm) < error(raw)
-    assert measures.log_loss(calm, truths) < measures.log_loss(raw, truths)
+    calm = measurement.evaluate(open_engine(scenes_cnn, threads=1), scenes_cnn.labels, scenes, scenes.test)
+    raw = replace(calm, probabilities=calibration.temper(calm.probabilities, 1 / kept))
+    assert calm.calibration_error < raw.calibration_error
+    assert calm.loss < raw.loss
+    assert (calm.told == raw.told).all()
 
 
 def test_a_model_without_softmax_is_refused() -> None:

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import sensitivity
+from models.bundle import Bundle
+from models.engine import open_engine
+from training import measurement, sensitivity
+from training.data import Data
 
 
 class Exact:
@@ -31,6 +34,19 @@ def test_every_way_alters_every_photo(channels: int) -> None:
     for row in altered:
         # A photo drawn not to move at all would be right: with two flips of 1/2 each that needs the rest to be still.
         assert row.top1.value < 0.1, row.name
+
+
+def test_a_trained_model_gets_worse_with_what_is_done_to_photos(
+    scenes_cnn: Bundle, scenes: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensitivity, "MOST", 60)
+    truths = measurement.match(scenes.classes, scenes_cnn.labels)[scenes.labels]
+    engine = open_engine(scenes_cnn, threads=1)
+    untouched, *altered = sensitivity.measure(engine, scenes.pixels, scenes.test, truths)
+    reported = [row.top1.value for row in altered[:3]]
+    assert untouched.top1.value > reported[0] >= reported[1] > reported[2], "the report's rows all read the same"
+    for kind, points in sensitivity.curves([untouched, *altered]).items():
+        assert min(top1 for _, top1 in points) < untouched.top1.value - 0.03, kind
 
 
 def test_the_reports_three_rows_come_first() -> None:

@@ -112,7 +112,8 @@ def histories(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
                 marker = "o" if len(rows) < 3 else None
                 label = what if len(runs) == 1 else f"{run}" if style is dash else None
                 axes.plot(epochs, values, color=colour, linestyle=style, linewidth=1.8, marker=marker, label=label)
-        axes.set_title(title, loc="left", fontsize=10, color=_INK.drawn)
+        said = title if len(runs) == 1 else f"{title} on validation photos; dotted, on training photos"
+        axes.set_title(said, loc="left", fontsize=10, color=_INK.drawn)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         _plain(axes)

@@ -47,7 +47,9 @@ def train(
     try:
         result = loop.train(settings, loaded, current, watch, threads=threads, weights=weights)
     except optuna.TrialPruned:
-        current.update(status="pruned")
+        history = current.load_checkpoint()[1]
+        best = min(history, key=lambda row: row["val_loss"])
+        current.update(status="pruned", epochs=len(history), best=_figures(best))
         raise
     except Exception as error:
         current.update(status="failed", error=f"{type(error).__name__}: {error}")
@@ -56,10 +58,12 @@ def train(
         watch.close()
     if measured := measure(result, loaded):
         measured.save(place / "predictions.npz")
-    top1 = float(result.best["val_top1"])
-    kept = {key: result.best[key] for key in ("epoch", "val_loss", "val_top1")}
-    current.update(status="finished", epochs=len(result.history), best=kept)
-    return top1
+    current.update(status="finished", epochs=len(result.history), best=_figures(result.best))
+    return float(result.best["val_top1"])
+
+
+def _figures(row: Row) -> Row:
+    return {key: row[key] for key in ("epoch", "val_loss", "val_top1")}
 
 
 class _Pruning:

@@ -45,7 +45,8 @@ def test_the_others_name_their_axes(measured: Evaluation) -> None:
     assert "calibration error 0.123" in texts(pictures.reliability(measured.bins, 0.123))
     rows = [{"epoch": n, "loss": 1 / n, "val_loss": 2 / n, "top1": 0.5, "val_top1": 0.4} for n in (1, 2, 3)]
     assert {"loss", "top-1", "epoch", "training", "validation"} <= set(texts(pictures.histories({"run": rows})))
-    assert {"first", "second"} <= set(texts(pictures.histories({"first": rows, "second": rows})))
+    both = set(texts(pictures.histories({"first": rows, "second": rows})))
+    assert {"first", "second", "loss on validation photos; dotted, on training photos"} <= both
     kinds = {kind: [(0.0, 0.9), (1.0, 0.4)] for _, kind, amount, *_ in sensitivity.ways() if amount is not None}
     units = {kind: unit for _, kind, _, unit, _ in sensitivity.ways()}
     said = set(texts(pictures.curves(kinds, 0.9, units)))

@@ -1,10 +1,20 @@
+import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from app.main import create_app
+from app.settings import Settings
+from foodscene import program
+from models import pixels
+from models.pixels import InputSpec
 from training import networks
 from training import recipe as recipes
 from training.networks import transfer
@@ -141,3 +151,54 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_size(monkeypatch
     monkeypatch.setattr(keras.applications, "VGG16", offline)
     with pytest.raises(WeightsError, match=r"https://example\.org/vgg16_notop\.h5 \(about 59 MB\).*\.keras/models"):
         networks.build(tiny("VGG16"), 10)
+
+
+def test_vgg16_from_its_official_file_trains_fine_tunes_and_serves(
+    tmp_path: Path, official: Path, vgg16: keras.Model, photo: Callable[..., bytes]
+) -> None:
+    """The whole way of a user without a network connection: weights file, photos, training, `.h5`, HTTP."""
+    for number in range(24):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo(number))
+    small = [
+        "input.size=32",
+        "model.dense=[8]",
+        "training.batch_size=8",
+        "training.epochs=1",
+        "finetune.epochs=1",
+        "training.keep=last",
+    ]
+    arguments = [
+        "food/vgg16-finetuned",
+        "--data",
+        tmp_path / "photos",
+        "--weights",
+        official,
+        "--run",
+        tmp_path / "run",
+    ]
+    done = CliRunner().invoke(
+        program, ["train", *map(str, arguments), *(word for one in small for word in ("--set", one))]
+    )
+    assert done.exit_code == 0, (done.output, done.exception)
+    folder = tmp_path / "run" / "models" / "food-vgg16-finetuned"
+
+    saved = keras.models.load_model(folder / "model.h5", compile=False)
+    for name, kept in (("block4_conv1", True), ("block5_conv1", False)):
+        before, after = (model.get_layer(name).get_weights()[0] for model in (vgg16, saved))
+        assert (before == after).all() == kept  # the last block alone was trained
+
+    (tmp_path / "served" / "mine").mkdir(parents=True)
+    for name in ("model.h5", "labels.txt"):  # without the compiled model: Keras reads the .h5
+        shutil.copy(folder / name, tmp_path / "served" / "mine")
+    settings = Settings(models=tmp_path / "served", threads=1, scheduling="parallel", reload_seconds=0)
+    with TestClient(create_app(settings)) as client:
+        until = time.monotonic() + 60
+        while client.get("/readyz").status_code != 200 and time.monotonic() < until:
+            time.sleep(0.05)
+        answer = client.post("/api/v1/predict", files={"file": ("0.jpg", photo(0), "image/jpeg")}).json()
+    told = saved.predict(pixels.read(photo(0), InputSpec(32, 32))[None].astype("float32"), verbose=0)[0]
+    assert {one["label"]: one["probability"] for one in answer["predictions"]} == {
+        label: pytest.approx(float(value), abs=1e-3) for label, value in zip("ab", told, strict=True)
+    }

@@ -28,6 +28,7 @@ from training.data import Data
 from training.evaluation import Evaluation
 from training.run import replace
 from training.strangers import Strangers
+from training.watching import duration
 
 if TYPE_CHECKING:
     import keras
@@ -93,7 +94,9 @@ def write(folder: Path) -> Path:
         drawn.mkdir(exist_ok=True)
         replace(drawn / "history.svg", pictures.histories({folder.name: history}).encode())
     environment = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(spell=lambda label: str(label).replace("_", " "), percent=lambda share: f"{share:.1%}")
+    environment.filters.update(
+        spell=lambda label: str(label).replace("_", " "), percent=lambda share: f"{share:.1%}", duration=duration
+    )
     page = environment.get_template("report.html").render(
         name=folder.name,
         record=record,

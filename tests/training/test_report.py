@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from foodscene import program
-from training import report, run
+from training import old_records, report, run
 
 
 class Page(HTMLParser):
@@ -83,3 +83,12 @@ def test_of_a_run_that_has_not_been_measured(tmp_path: Path) -> None:
     assert "interrupted" in page
     assert re.search(r'id="history"', page)
     assert 'id="confusions"' not in page
+
+
+def test_of_an_old_record(tmp_path: Path) -> None:
+    old = tmp_path / "cnn3.json"
+    old.write_text(json.dumps({"optimizer": "adam", "history": {"loss": [0.9, 0.5]}, "test_acc": 0.9185, "info": "<3"}))
+    page = report.write(old_records.take_in(old, tmp_path / "runs").folder).read_text()
+    assert "91.8%" in page or "91.9%" in page
+    assert re.search(r'id="history"', page)
+    assert "<3" not in page

@@ -48,16 +48,12 @@ class Cache:
     """The photos that were left out."""
 
 
-def build(
-    dataset: Dataset, spec: InputSpec, *, root: Path | None = None, crop_boxes: bool = False, workers: int | None = None
-) -> Cache:
+def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, workers: int | None = None) -> Cache:
     """The cache of a data set at a size, built where it does not exist yet.
 
     `root` is by default `storage.default_root()`, `workers` the number of cores. Raises `StorageError` where the disk
     is full and `DatasetError` where no photo can be decoded.
     """
-    if crop_boxes:
-        dataset = dataset.crops()
     shape = "x".join(str(side) for side in spec.shape)
     key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-{storage.version(decoder.__file__)}"
     folder = (root or storage.default_root()) / key

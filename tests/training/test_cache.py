@@ -71,7 +71,7 @@ def test_boxes_are_cropped_when_asked(zipped, photo, tmp_path):
     tree = {"category.txt": b"1 rice\n", "1/bb_info.txt": b"6 0 0 30 30\n6 30 30 60 60\n", "1/6.jpg": photo(6)}
     dataset = open_dataset(zipped(tree))
     assert len(cache.build(dataset, SPEC, root=tmp_path / "cache").names) == 1
-    crops = cache.build(dataset, SPEC, root=tmp_path / "cache", crop_boxes=True)
+    crops = cache.build(dataset.crops(), SPEC, root=tmp_path / "cache")
     assert crops.names == ["1/6.jpg#1", "1/6.jpg#2"]
     np.testing.assert_array_equal(crops.pixels[1], dataset.crops().samples[1].pixels(SPEC))
 

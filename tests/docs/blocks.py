@@ -7,7 +7,7 @@ from typing import NamedTuple
 from docs.generate.pages import PAGES, ROOT
 
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`(foodscene [^`\n]+)`")
+_INLINE = re.compile(r"`((?:foodscene|python -m) [^`\n]+)`")
 
 
 class Block(NamedTuple):
@@ -36,7 +36,7 @@ def commands(page: Path) -> list[str]:
 
 
 def inline() -> list[tuple[Path, str]]:
-    """The `foodscene` commands within the text."""
+    """The commands within the text: those of `foodscene`, and modules that are run."""
     return [
         (page, said) for page in PAGES for said in _INLINE.findall(_BLOCK.sub("", page.read_text(encoding="utf-8")))
     ]

@@ -39,7 +39,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     reads batches to learn their shapes and gives a data set no sure sign that it trains on them.
 
     Photos are uint8 from the `fast` engine (a quarter of the copying; a Keras model casts them to its input's float32)
-    and unrounded float32 from the `keras` engine. Every batch is fresh memory, as backends may keep or alias it.
+    and unrounded float32 from the `keras` engine. Backends may keep or alias a batch: its memory is used again only
+    when nobody holds any part of it.
     """
 
     def __init__(  # noqa: PLR0913
@@ -69,7 +70,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.epoch = epoch
         self._pixels = np.asarray(pixels)  # rows of a plain array are much cheaper to take than those of a memmap
         self._labels, self._indices = labels, indices
-        self._classes, self._batch_size = classes, batch_size
+        self._one_hot, self._batch_size = np.eye(classes, dtype=np.float32), batch_size
         self._augmentation = augmentation if augmentation and augmentation.alters else None
         self._engine = _ENGINES[engine]
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
@@ -120,9 +121,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def _make(self, which: NDArray[np.int64], photos: Photos, index: int) -> Batch:
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        classes = self._labels[which[part]]
-        labels = np.zeros((len(classes), self._classes), np.float32)
-        labels[np.arange(len(classes)), classes] = 1
+        labels = self._one_hot[self._labels[which[part]]]
         batch = photos(part), labels
         rng = np.random.default_rng((self._seed, self.epoch, index))
         if self._mixup:

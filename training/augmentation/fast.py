@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.augmentation.draws import Draws, matrices
+from training.augmentation.memory import Memory
 from training.augmentation.settings import Augmentation
 
 # Photos are small and the callers bring threads of their own.
@@ -30,11 +31,12 @@ def prepare(
     # For all photos at once: NumPy on a batch's few numbers keeps the interpreter's lock, and threads line up for it.
     maps = matrices(draws, height, width)
     still = (maps == np.eye(2, 3)).all((1, 2))
+    memory = Memory()
     recolours = bool(augmentation.channel_shift_range or augmentation.brightness_range)
 
     def alter(part: slice) -> NDArray[np.uint8]:
         indices = which[part].tolist()
-        batch = np.empty((len(indices), *pixels.shape[1:]), np.uint8)
+        batch = memory.empty((len(indices), *pixels.shape[1:]))
         for photo, index, affine, stays in zip(batch, indices, maps[part], still[part].tolist(), strict=True):
             if stays:
                 photo[:] = pixels[index]

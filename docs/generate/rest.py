@@ -106,7 +106,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while True:
         try:
             urllib.request.urlopen(f"{url}/readyz", timeout=5).close()  # noqa: S310 - our own

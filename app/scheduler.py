@@ -1,13 +1,15 @@
-"""The scheduler: a bounded queue, and the threads that decode photos and run the models.
+"""The scheduler: a bounded queue, threads that decode photos, and threads that run the models.
 
-Two ways, chosen for each model by measuring (`lanes.py`): a small network runs fastest when every thread decodes a
-photo and runs it through a single-threaded engine; a large one when one thread at a time gives the engine, which uses
-all cores, whatever has been decoded since the last run. Nothing ever waits for company: an idle engine runs one photo.
+Two ways, chosen for each model by measuring (`lanes.py`): a small network runs fastest when every thread runs single
+photos through a single-threaded engine; a large one when one thread at a time gives the engine, which uses all cores,
+whatever has been decoded since the last run. Nothing ever waits for company: an idle engine runs one photo.
+
+Decoding goes on a few photos ahead, on threads of its own: it asks for Python's global lock many times, an engine
+twice. So the cores stay busy with engines while the decoders wait for the lock; a thread that does one after the other
+leaves its core idle meanwhile.
 """
 
 import asyncio
-import os
-import sys
 import threading
 import time
 from collections import deque
@@ -23,9 +25,8 @@ from app.lanes import Lanes
 from app.problems import Problem
 from models.pixels import InputSpec, read
 
-_NICENESS = 10
-
 Pixels = NDArray[np.uint8]
+Prepared = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 
 
@@ -55,30 +56,37 @@ class Job:
     queued: float
     taken: float = 0
     decoded: float = 0
+    prepared: Prepared | None = None
 
 
 class Scheduler:
-    """Runs jobs on `threads` threads. At most `length` photos wait or are worked on; beyond, `submit` refuses."""
+    """Runs jobs, `threads` at once. At most `length` photos wait or are worked on; beyond, `submit` refuses."""
 
     def __init__(self, threads: int, length: int, max_batch: int, max_pixels: int) -> None:
         self.threads, self.length, self.max_batch, self.max_pixels = threads, length, max_batch, max_pixels
         self.depth = 0
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
-        self._workers = [threading.Thread(target=self._work, name=f"photos-{n}", daemon=True) for n in range(threads)]
+        self._turns: SimpleQueue[Runner | None] = SimpleQueue()
+        self._ahead = threading.Semaphore(threads + max_batch)
+        self._decoders = [
+            threading.Thread(target=self._decode, name=f"decode-{n}", daemon=True) for n in range(threads)
+        ]
+        self._lanes = [threading.Thread(target=self._run, name=f"lane-{n}", daemon=True) for n in range(threads)]
         self._pace = 0.0
 
     def start(self) -> None:
         """Start the threads. Call it in the event loop that submits jobs."""
         self._loop = asyncio.get_running_loop()
-        for worker in self._workers:
-            worker.start()
+        for thread in self._decoders + self._lanes:
+            thread.start()
 
     def stop(self) -> None:
         """End the threads, after the jobs that were accepted."""
-        for _ in self._workers:
-            self._queue.put(None)
-        for worker in self._workers:
-            worker.join()
+        for queue, threads in ((self._queue, self._decoders), (self._turns, self._lanes)):
+            for _ in threads:
+                queue.put(None)
+            for thread in threads:
+                thread.join()
 
     def submit(self, runner: Runner, photos: Sequence[bytes | Pixels]) -> list[Job]:
         """Queue photos, all or none. Raises `Problem` `overloaded` where there is no room for all of them.
@@ -107,33 +115,36 @@ class Scheduler:
         self.depth -= 1
         metrics.QUEUE_PHOTOS.dec()
 
-    def _work(self) -> None:
-        _yield_to_the_event_loop()
+    def _decode(self) -> None:
+        """Take photos from the queue and make them ready for their engine, no further ahead than `_ahead` allows."""
         while (job := self._queue.get()) is not None:
+            self._ahead.acquire()
             if job.answer.cancelled():
-                job.photo = b""
+                self._ahead.release()
                 continue
             job.taken = time.perf_counter()
             try:
                 if isinstance(job.photo, bytes):
                     job.photo = read(job.photo, job.runner.spec, max_pixels=self.max_pixels)[None]
+                job.prepared = job.runner.lanes.engine.prepare(job.photo)
             except Exception as error:  # noqa: BLE001 - whoever waits for the answer deals with it
-                self._loop.call_soon_threadsafe(_fail, job, error)
+                self._ahead.release()
+                self._loop.call_soon_threadsafe(_fail, [job], error)
                 continue
             job.decoded = time.perf_counter()
             job.runner.decoded.append(job)
-            self._run(job.runner)
+            self._turns.put(job.runner)
             del job  # or this thread would hold the photo until the next one comes
 
-    def _run(self, runner: Runner) -> None:
+    def _run(self) -> None:
         """Run what is decoded as long as there is some and a lane is free; else whoever holds the lane will run it."""
-        while runner.decoded and runner.free.acquire(blocking=False):
-            try:
-                batch = self._batch(runner)
-                if batch:
-                    self._predict(runner, batch)
-            finally:
-                runner.free.release()
+        while (runner := self._turns.get()) is not None:
+            while runner.decoded and runner.free.acquire(blocking=False):
+                try:
+                    if batch := self._batch(runner):
+                        self._predict(runner, batch)
+                finally:
+                    runner.free.release()
 
     def _batch(self, runner: Runner) -> list[Job]:
         """The next decoded jobs, as many photos as the engine is given at once."""
@@ -145,6 +156,7 @@ class Scheduler:
                 job = runner.decoded.popleft()
             except IndexError:
                 break
+            self._ahead.release()
             if not job.answer.cancelled():
                 batch.append(job)
                 photos += len(job.photo)
@@ -152,41 +164,33 @@ class Scheduler:
 
     def _predict(self, runner: Runner, batch: list[Job]) -> None:
         started = time.perf_counter()
-        pixels = [job.photo for job in batch if not isinstance(job.photo, bytes)]
+        prepared = [job.prepared for job in batch if job.prepared is not None]
         try:
-            answers = runner.lanes.engine.predict(pixels[0] if len(pixels) == 1 else np.concatenate(pixels))
+            answers = runner.lanes.engine.run(prepared[0] if len(prepared) == 1 else np.concatenate(prepared))
         except Exception as error:  # noqa: BLE001 - whoever waits for the answers deals with it
-            for job in batch:
-                self._loop.call_soon_threadsafe(_fail, job, error)
+            self._loop.call_soon_threadsafe(_fail, batch, error)
             return
         done = time.perf_counter()
         self._pace += 0.05 * ((done - batch[0].taken) / len(batch) - self._pace)
-        metrics.BATCH_PHOTOS.observe(len(answers))
-        metrics.ENGINE.observe(done - started)
-        first = 0
-        for job, photos in zip(batch, pixels, strict=True):
-            metrics.QUEUE.observe(job.taken - job.queued)
-            metrics.DECODE.observe(job.decoded - job.taken)
-            metrics.WAIT.observe(started - job.decoded)
-            self._loop.call_soon_threadsafe(_answer, job, answers[first : first + len(photos)])
-            first += len(photos)
+        self._loop.call_soon_threadsafe(_answer, batch, answers, started, done)
 
 
-def _answer(job: Job, probabilities: Probabilities) -> None:
-    if not job.answer.done():
-        job.answer.set_result(probabilities)
+def _answer(batch: list[Job], answers: Probabilities, started: float, done: float) -> None:
+    """Hand out the answers of a run. In the event loop, so that no threads wait for each other at the metrics."""
+    metrics.BATCH_PHOTOS.observe(len(answers))
+    metrics.ENGINE.observe(done - started)
+    first = 0
+    for job in batch:
+        metrics.QUEUE.observe(job.taken - job.queued)
+        metrics.DECODE.observe(job.decoded - job.taken)
+        metrics.WAIT.observe(started - job.decoded)
+        job.prepared = None
+        if not job.answer.done():
+            job.answer.set_result(answers[first : first + len(job.photo)])
+        first += len(job.photo)
 
 
-def _fail(job: Job, error: Exception) -> None:
-    if not job.answer.done():
-        job.answer.set_exception(error)
-
-
-def _yield_to_the_event_loop() -> None:
-    """Lower this thread's priority below that of the event loop's thread, which needs a core too.
-
-    Where there are as many threads as cores, the event loop may lose its core while it holds Python's global lock, and
-    then no thread goes on. Under twice the load that can be taken, refusals leave several times sooner with this.
-    """
-    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+def _fail(batch: list[Job], error: Exception) -> None:
+    for job in batch:
+        if not job.answer.done():
+            job.answer.set_exception(error)

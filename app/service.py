@@ -15,7 +15,7 @@ from app.problems import Problem, of_photo
 from app.scheduler import Job, Probabilities, Scheduler
 from app.settings import Settings
 from app.uploads import Uploads
-from models.pixels import PhotoError
+from models.pixels import DECODING, PhotoError
 from models.ranking import Prediction, rank
 
 
@@ -45,6 +45,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        DECODING.whole = settings.max_decoding_pixels
         self.library = Library(settings)
         self.scheduler = Scheduler(settings.threads_used, settings.queue, settings.max_batch, settings.max_pixels)
         self.uploads = Uploads(

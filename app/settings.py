@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     engine: EngineKind = Field("auto", description="What runs the models: `onnx`, `keras`, or whichever fits (`auto`).")
     workers: PositiveInt = Field(1, description="Server processes. Each holds all models; the cores are shared out.")
     threads: int = Field(
-        0, ge=0, description="Threads that decode and predict, per process; 0: its share of the cores."
+        0, ge=0, description="Photos decoded, and photos predicted, at once, per process; 0: its share of the cores."
     )
     scheduling: Literal["auto", "parallel", "batch"] = Field(
         "auto",
@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     )
     max_pixels: PositiveInt = Field(
         MAX_PIXELS, description="Width times height of a photo; above: 413, from its header."
+    )
+    max_decoding_pixels: PositiveInt = Field(
+        MAX_PIXELS,
+        description="Pixels decoded at once, per process, in photos of more than a megapixel (JPEGs count as they are "
+        "decoded, at reduced scale); further ones wait. A pixel takes up to 16 bytes.",
     )
     max_files: PositiveInt = Field(32, description="Photos in one batch request; above: 422.")
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import logging
+import shutil
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleError
+from models.bundle import Bundle, BundleError, hash_file
+from models.layers import UnsafeModel, inspect
 
 if TYPE_CHECKING:
     import keras
@@ -30,9 +33,20 @@ class Engine(Protocol):
 
     kind: str
 
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What `run` takes, for photos of shape (n, height, width, channels), values 0-255.
+
+        A step of its own, so that another thread can do it ahead.
+        """
+        ...
+
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of shape (n, classes)."""
+        ...
+
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
-        ...
+        return self.run(self.prepare(pixels))
 
 
 def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> Engine:
@@ -56,7 +70,7 @@ def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> 
     return engine
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """ONNX Runtime on `model.onnx`."""
 
     kind = "onnx"
@@ -82,12 +96,14 @@ class OnnxEngine:
         self._input = self._session.get_inputs()[0].name
         self._rescale = np.float32(bundle.card.input.rescale if bundle.card.input else 1)
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        outputs = self._session.run(None, {self._input: pixels * self._rescale})
-        return np.asarray(outputs[0], dtype=np.float32)
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return pixels * self._rescale
+
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
 
 
-class KerasEngine:
+class KerasEngine(Engine):
     """Keras on `model.h5`, on whichever backend Keras is set to."""
 
     kind = "keras"
@@ -97,18 +113,29 @@ class KerasEngine:
         self._rescale = np.float32(bundle.card.input.rescale if bundle.card.input else 1)
         self._lock = threading.Lock()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return pixels * self._rescale
+
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock:
-            return np.asarray(self.model.predict_on_batch(pixels * self._rescale), dtype=np.float32)
+            return np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32)
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
+    """Load a private copy of `model.h5`, so that what has been checked is what is loaded, whoever writes meanwhile."""
     import keras  # takes seconds, and is not there where foodscene only serves
 
-    try:
-        return keras.models.load_model(bundle.model, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever an older version's file leads it to
-        raise BundleError(f"{bundle.name}: Keras {keras.__version__} cannot load model.h5: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="foodscene-") as folder:
+        copy = shutil.copyfile(bundle.model, Path(folder) / "model.h5")
+        if hash_file(copy) != bundle.sha256:
+            raise BundleError(f"{bundle.name}: model.h5 has changed since it was checked. Try again.")
+        try:
+            inspect(copy)
+            return keras.models.load_model(copy, compile=False, safe_mode=True)
+        except UnsafeModel as error:
+            raise BundleError(f"{bundle.name}: {error}") from error
+        except Exception as error:  # Keras raises whatever an older version's file leads it to
+            raise BundleError(f"{bundle.name}: Keras {keras.__version__} cannot load model.h5: {error}") from error
 
 
 def _providers(onnxruntime: object) -> list[str]:

@@ -1,6 +1,8 @@
 """How the bytes of a photo become the input of a network: the one such code, which training and serving share."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -9,6 +11,8 @@ import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from models.budget import Budget
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # `decode` refuses large images itself, from the header and by a limit of its own.
@@ -21,6 +25,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
 
 MAX_PIXELS = 50_000_000
 """Width times height of the largest photo that is decoded unless the caller says otherwise: a 48-megapixel phone's."""
+
+DECODING = Budget(MAX_PIXELS)
+"""Pixels that this process decodes at once; one takes up to 16 bytes. Photos of less than a megapixel do not count."""
 
 Fit = Literal["squash", "crop", "pad"]
 """How a photo takes the network's shape: stretched to it, cut to it around the centre, or whole with black borders."""
@@ -40,6 +47,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {5, 6, 7, 8}
+_SMALL = 1_000_000
 # A JPEG decoded at 1/2, 1/4 or 1/8 scale gives the same fitted pixels (within one grey level on average)
 # as long as it still is this many times larger than the network's input.
 _OVERSAMPLING = 3
@@ -84,8 +92,8 @@ def read(
     Raises a `PhotoError`: `UnsupportedPhoto`, `BrokenPhoto` or `PhotoTooLarge`.
     """
     side = max(spec.height, spec.width) * _OVERSAMPLING
-    image, scale = _decode(source, (side, side), box, max_pixels)
-    return fit(image, spec, tuple(edge * scale for edge in box) if box else None)  # type: ignore[arg-type]
+    with _decoded(source, (side, side), box, max_pixels) as (image, scale):
+        return fit(image, spec, tuple(edge * scale for edge in box) if box else None)  # type: ignore[arg-type]
 
 
 def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -94,8 +102,8 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     Transparent parts lie over white, deep and CMYK pixels become 8-bit RGB, of an animation the first frame counts.
     Raises a `PhotoError`, as `read` does.
     """
-    image, _ = _decode(source, None, None, max_pixels)
-    return _upright(_flatten(image), _orientation(image))
+    with _decoded(source, None, None, max_pixels) as (image, _):
+        return _upright(_flatten(image), _orientation(image))
 
 
 def shrink(source: bytes | Path, longest: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -103,10 +111,10 @@ def shrink(source: bytes | Path, longest: int, *, max_pixels: int = MAX_PIXELS) 
 
     Raises a `PhotoError`, as `read` does.
     """
-    image, _ = _decode(source, (longest, longest), None, max_pixels)
-    upright = _upright(_flatten(image), _orientation(image))
-    upright.thumbnail((longest, longest), Image.Resampling.BILINEAR)
-    return upright
+    with _decoded(source, (longest, longest), None, max_pixels) as (image, _):
+        upright = _upright(_flatten(image), _orientation(image))
+        upright.thumbnail((longest, longest), Image.Resampling.BILINEAR)
+        return upright
 
 
 def fit(image: Image.Image, spec: InputSpec, box: Box | None = None) -> NDArray[np.uint8]:
@@ -132,31 +140,46 @@ def fit(image: Image.Image, spec: InputSpec, box: Box | None = None) -> NDArray[
         fitted.paste(scaled, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     else:
         fitted = flat.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, right, bottom))
-    fitted = _upright(fitted, orientation).convert("RGB" if spec.channels == 3 else "L")
+    fitted = _upright(fitted, orientation)
+    mode = "RGB" if spec.channels == 3 else "L"
+    if fitted.mode != mode:
+        fitted = fitted.convert(mode)
     return np.asarray(fitted, dtype=np.uint8).reshape(spec.shape)
 
 
-def _decode(
+@contextmanager
+def _decoded(
     source: bytes | Path, at_least: tuple[int, int] | None, box: Box | None, max_pixels: int
-) -> tuple[Image.Image, float]:
+) -> Iterator[tuple[Image.Image, float]]:
     """The loaded image, and its scale against the stored size: below 1 for a large JPEG decoded at reduced scale."""
     if not source:
         raise BrokenPhoto("The upload is empty: no bytes arrived.")
-    try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise PhotoTooLarge(
-                    f"The photo has {width} x {height} pixels; at most {max_pixels / 1e6:g} million are read. "
-                    "Send a smaller copy."
-                )
+    with _named_errors(max_pixels):
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    with image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise PhotoTooLarge(
+                f"The photo has {width} x {height} pixels; at most {max_pixels / 1e6:g} million are read. "
+                "Send a smaller copy."
+            )
+        with _named_errors(max_pixels):
             if at_least:
                 part = max(width / (box[2] - box[0]), height / (box[3] - box[1])) if box else 1
                 image.draft(None, (int(at_least[0] * part), int(at_least[1] * part)))
-            image.load()
-            return image, image.width / width
-    except PhotoError:
-        raise
+            # The decoder of progressive JPEGs holds the whole photo, whatever the scale.
+            size = (width, height) if "progressive" in image.info else image.size
+        with DECODING.hold(size[0] * size[1]) if size[0] * size[1] > _SMALL else nullcontext():
+            with _named_errors(max_pixels):
+                image.load()
+            yield image, image.width / width
+
+
+@contextmanager
+def _named_errors(max_pixels: int) -> Iterator[None]:
+    """Turn whatever Pillow raises into a `PhotoError`."""
+    try:
+        yield
     except UnidentifiedImageError:
         raise UnsupportedPhoto(
             "This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."

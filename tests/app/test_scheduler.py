@@ -26,7 +26,10 @@ class Gate:
         self.calls: list[int] = []
         self.entered = threading.Semaphore(0)
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return pixels.astype(np.float32)
+
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         self.calls.append(len(pixels))
         self.entered.release()
         assert self.open.wait(10)
@@ -135,7 +138,7 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
         gate.open.set()
 
         class Broken(Gate):
-            def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
                 raise RuntimeError("out of order")
 
         broken = scheduler.submit(Runner(Lanes(Broken(), 1, 4), SPEC), [gray(1), gray(2)])

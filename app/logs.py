@@ -1,15 +1,23 @@
-"""Logs: a JSON object a line, on standard error."""
+"""Logs: a JSON object a line, on standard error, written by a thread of its own so that no request waits for a pipe."""
 
+import atexit
 import json
 import logging
 import logging.config
+import os
+import threading
+import time
 from datetime import UTC, datetime
+from queue import Empty, Full, Queue
 
 # What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
 logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 _EXTRAS = ("request", "method", "path", "status", "milliseconds", "client", "model")
+_MOST_WAITING = 10_000
+_PAUSE = 0.05  # lines that come within so many seconds are written together
+_LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
 
 
 class JsonLines(logging.Formatter):
@@ -28,13 +36,67 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class Background(logging.Handler):
+    """Writes lines to a file descriptor from a thread of its own.
+
+    While nobody empties the pipe, the newest lines are dropped, and counted; the service goes on.
+    """
+
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.dropped = 0
+        self._records: Queue[logging.LogRecord] = Queue(_MOST_WAITING)
+        self._idle = threading.Event()
+        threading.Thread(target=self._work, name="log", daemon=True).start()
+        atexit.register(self.finish)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            self._records.put_nowait(record)
+        except Full:
+            self.dropped += 1
+        return True
+
+    def finish(self) -> None:
+        """Wait until what was logged is written, but not for ever."""
+        until = time.monotonic() + _LAST_WORDS
+        while self._records.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def _work(self) -> None:
+        while True:
+            records = [self._records.get()]
+            time.sleep(_PAUSE)
+            try:
+                while True:
+                    records.append(self._records.get_nowait())
+            except Empty:
+                pass
+            taken = len(records)
+            dropped, self.dropped = self.dropped, 0
+            if dropped:
+                message = f"{dropped} lines were dropped: nobody read them."
+                records.append(logging.LogRecord(__name__, logging.WARNING, "", 0, message, None, None))
+            self._write("".join(f"{self.format(record)}\n" for record in records).encode(errors="replace"))
+            for _ in range(taken):
+                self._records.task_done()
+
+    def _write(self, lines: bytes) -> None:
+        try:
+            while lines:
+                lines = lines[os.write(self.descriptor, lines) :]
+        except OSError:
+            self.dropped += 1  # whoever read them is gone
+
+
 def config(level: str) -> dict[str, object]:
     """For `logging.config.dictConfig`: everything as JSON lines, uvicorn's own access lines left out."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "app.logs.JsonLines"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {"stderr": {"()": "app.logs.Background", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         # What is wrong with a form is told to whoever sent it; it is not worth a line that anyone can cause.
         "loggers": {"python_multipart": {"level": "ERROR"}},

@@ -44,15 +44,25 @@ def when_ready(client: TestClient) -> TestClient:
     return client
 
 
+def when_looked(client: TestClient) -> TestClient:
+    """For a service whose bundles are all refused, so that it never gets ready."""
+    until = time.monotonic() + 20
+    while not client.app.state.service.library.complete:  # type: ignore[attr-defined]
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return client
+
+
 @pytest.fixture
 def start(toy_bundle: Path) -> Iterator[Callable[..., TestClient]]:
     """Starts a service inside this process with settings: `start(queue=2)`."""
     with ExitStack() as stack:
 
-        def start_one(**settings: Any) -> TestClient:
+        def start_one(*, wait: bool = True, **settings: Any) -> TestClient:
             given = {"models": toy_bundle, "threads": 2, "scheduling": "parallel", "reload_seconds": 0, **settings}
             app = create_app(Settings(**given))
-            return when_ready(stack.enter_context(TestClient(app, raise_server_exceptions=False)))
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return when_ready(client) if wait else when_looked(client)
 
         yield start_one
 
@@ -82,16 +92,17 @@ def serve(toy_bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts `foodscene serve` as a person would: `serve("--workers", "2", FOODSCENE_QUEUE="3")`."""
     servers: list[Server] = []
 
-    def start_one(*options: str, **environment: str) -> Server:
+    def start_one(*options: str, stderr: int | None = None, **environment: str) -> Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [sys.executable, "-c", "import typer; from app.commands import serve; typer.run(serve)"]
         command += ["--port", str(port), "--models", str(toy_bundle), *options]
         settings = {"FOODSCENE_SCHEDULING": "parallel", "FOODSCENE_THREADS": "2", "FOODSCENE_DRAIN_SECONDS": "0.3"}
-        log = tmp_path / f"{port}.log"  # a pipe that nobody reads would fill up and stop the service
+        log = tmp_path / f"{port}.log"
         with log.open("w") as lines:
-            process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **settings, **environment}, stderr=lines)
+            environment = {**os.environ, **settings, **environment}
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=stderr or lines)
         servers.append(Server(f"http://127.0.0.1:{port}", process))
         until = time.monotonic() + 30
         while True:

@@ -87,3 +87,13 @@ def test_output_must_fit_the_labels_and_be_probabilities(colours: Path) -> None:
     keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs))).save(colours / "model.h5")
     with pytest.raises(BundleError, match="softmax"):
         open_engine(read(colours), "keras")
+
+
+def test_a_model_that_is_swapped_after_the_check_is_not_loaded(colours: Path) -> None:
+    bundle = read(colours)
+    inputs = keras.Input((16, 16, 3))
+    outputs = keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalMaxPooling2D()(inputs))
+    keras.Model(inputs, outputs).save(colours / "model.h5")
+    with pytest.raises(BundleError, match="has changed since"):
+        open_engine(bundle, "keras")
+    assert open_engine(bundle).kind == "onnx"  # compiled from what was checked

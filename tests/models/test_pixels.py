@@ -2,11 +2,14 @@
 
 import io
 import random
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from models import pixels
+from models.budget import Budget
 from models.pixels import BrokenPhoto, InputSpec, PhotoError, PhotoTooLarge, UnsupportedPhoto, decode, fit, read
 
 SPEC = InputSpec(32, 32)
@@ -185,3 +188,28 @@ def test_damaged_bytes_raise_nothing_but_photo_errors() -> None:
         except PhotoError:
             refused += 1
     assert 0 < refused < 400
+
+
+def test_large_photos_wait_for_each_other_and_small_ones_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def encoded(width: int, form: str, **options: object) -> bytes:
+        target = io.BytesIO()
+        Image.new("RGB", (width, 1000)).save(target, form, **options)
+        return target.getvalue()
+
+    asked: list[int] = []
+
+    class Watched(Budget):
+        def hold(self, part: int) -> AbstractContextManager[None]:
+            asked.append(part)
+            return super().hold(part)
+
+    monkeypatch.setattr(pixels, "DECODING", Watched(5_000_000))
+    spec = InputSpec(32, 32)
+    for photo in (encoded(4000, "PNG"), encoded(4000, "JPEG"), encoded(4000, "JPEG", progressive=True)):
+        read(photo, spec)
+    read(encoded(900, "PNG"), spec)
+    assert asked == [4_000_000, 4_000_000]  # the PNG, and the progressive JPEG, which is held whole
+    with pytest.raises(BrokenPhoto):
+        read(encoded(4000, "PNG")[:-200], spec)
+    with pixels.DECODING.hold(5_000_000):
+        pass

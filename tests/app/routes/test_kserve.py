@@ -1,9 +1,12 @@
 import base64
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 
 def infer(client: TestClient, tensor: object) -> object:
@@ -81,3 +84,20 @@ def test_a_wrong_header_length_is_named(client: TestClient) -> None:
             "/v2/models/colours/infer", content=b"{}", headers={"inference-header-content-length": length}
         )
         assert answer.status_code == 400
+
+
+def test_the_client_of_triton_works_as_it_is(serve: Callable[..., Any], red: bytes) -> None:
+    client = InferenceServerClient(serve().url.removeprefix("http://"))
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("colours")
+    assert client.get_model_metadata("colours")["outputs"][0]["name"] == "probabilities"
+    photos = InferInput("photo", [2], "BYTES")
+    photos.set_data_from_numpy(np.array([red, red], dtype=object))
+    pixels = InferInput("pixels", [1, 16, 16, 3], "UINT8")
+    pixels.set_data_from_numpy(np.full((1, 16, 16, 3), (0, 0, 255), np.uint8))
+    for tensor, label in ((photos, 0), (pixels, 2)):
+        for outputs in (None, [InferRequestedOutput("probabilities", binary_data=False)]):
+            probabilities = client.infer("colours", [tensor], outputs=outputs).as_numpy("probabilities")
+            assert (probabilities.argmax(axis=1) == label).all()
+    client.close()

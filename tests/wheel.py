@@ -82,7 +82,8 @@ def main() -> None:
         imports = _seconds([str(programs / "python"), "-c", "import app.main"], empty)
         helps = _seconds([str(programs / "foodscene"), "--help"], empty)
         with served(programs, empty) as (url, ready):
-            labels = _ask(url)
+            assert _ask(url), "the default model does not answer"
+            labels = _ask(url, "scenes-cnn")
             assert labels[0]["label"] == "forest", labels
             assert "<title>" in _get(url), "the page is missing"
             assert _get(f"{url}/static/css/base.css"), "the page's style is missing"
@@ -92,15 +93,16 @@ def main() -> None:
     print(f"foodscene --help {helps:.2f} s, import app.main {imports:.2f} s, serve to ready {ready:.2f} s")
 
 
-def _ask(url: str) -> list[dict[str, object]]:
-    """What the default model sees on a painted forest."""
+def _ask(url: str, model: str = "") -> list[dict[str, object]]:
+    """What a model, or else the default one, sees on a painted forest."""
     with tempfile.TemporaryFile() as file:
         scenes.forest().save(file, "JPEG")
         file.seek(0)
         photo = file.read()
     boundary = uuid4().hex
+    field = f'--{boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\n{model}\r\n' if model else ""
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n\r\n'
-    body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+    body = f"{field}{head}".encode() + photo + f"\r\n--{boundary}--\r\n".encode()
     request = urllib.request.Request(
         f"{url}/api/v1/predict", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     )

@@ -37,9 +37,14 @@ def filters(model: keras.Model, most: int = 64) -> Grid:
 
 
 def feature_maps(model: keras.Model, photo: NDArray[np.uint8], layers: int = 5, maps: int = 16) -> list[Grid]:
-    """What convolutions along the network make of a photo of shape (height, width, channels): the liveliest maps."""
+    """What convolutions along the network make of a photo of shape (height, width, channels): the liveliest maps.
+
+    None where every convolution's output is a single pixel.
+    """
     model = flat(model)
     convolutions = [layer for layer in _convolutions(model) if min(layer.output.shape[1:3]) > 1]
+    if not convolutions:
+        return []
     chosen = np.unique(np.linspace(0, len(convolutions) - 1, layers).round().astype(int))
     shown = [convolutions[index] for index in chosen]
     outputs = _call(keras.Model(model.inputs[0], [layer.output for layer in shown]), photo[None])

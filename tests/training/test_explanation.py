@@ -96,6 +96,13 @@ def test_grad_cam_is_the_same_on_every_backend(
     assert np.load(tmp_path / "heat.npy") == pytest.approx(here, abs=1e-4)
 
 
+def test_maps_of_a_single_pixel_are_not_shown() -> None:
+    inputs = keras.Input((3, 3, 1))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2, "softmax")(x))
+    assert explanation.feature_maps(model, np.zeros((3, 3, 1), np.uint8)) == []
+
+
 def test_dense_networks_have_nothing_to_show() -> None:
     inputs = keras.Input((4, 4, 1))
     dense = keras.Model(inputs, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(inputs)))

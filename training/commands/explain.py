@@ -39,6 +39,8 @@ def explain(
         raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")
     meant = bundle.labels.index(label) if label else int(np.argmax(probabilities))
     heat = explanation.grad_cam(engine.model, pixels[None], [meant])[0]
+    maps = explanation.feature_maps(engine.model, pixels)
+    grids = {"filters": explanation.filters(engine.model), **{f"maps-{n}": grid for n, grid in enumerate(maps)}}
 
     larger = max(1, _SHOWN // max(bundle.spec.height, bundle.spec.width))
     shown = bundle.spec._replace(height=bundle.spec.height * larger, width=bundle.spec.width * larger)
@@ -48,10 +50,6 @@ def explain(
         typer.echo(f"{name:<20} {probability:6.1%}")
     replace(out / "decided.png", explanation.overlaid(read(photo, shown), heat))
     typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
-    kernels = explanation.filters(engine.model)
-    for name, grid in [
-        ("filters", kernels),
-        *((f"maps-{number}", grid) for number, grid in enumerate(explanation.feature_maps(engine.model, pixels))),
-    ]:
+    for name, grid in grids.items():
         replace(out / f"{name}.png", grid.png)
         typer.echo(f"{out / name}.png: {grid.title}")

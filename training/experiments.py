@@ -124,9 +124,9 @@ def read(path: Path) -> list[Entry]:
 def merge(ledger: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
     """Both, in the reports' order; a run that is in both once, as it is in `new`."""
     merged = {(entry.recipe, entry.started, entry.data): entry for entry in (*ledger, *new)}
-    run = {entry.row for entry in merged.values() if entry.started}
+    run = {entry.recipe for entry in merged.values() if entry.started}
     order = {recipe.name: number for number, (recipe, _) in enumerate(experiments())}
-    kept = [entry for entry in merged.values() if entry.started or entry.row not in run]
+    kept = [entry for entry in merged.values() if entry.started or entry.recipe not in run]
     return sorted(kept, key=lambda entry: (order.get(entry.recipe, len(order)), entry.started))
 
 

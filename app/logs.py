@@ -7,8 +7,9 @@ import logging.config
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 
 # What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
 logging._srcfile = None
@@ -46,41 +47,40 @@ class Background(logging.Handler):
         super().__init__()
         self.descriptor = descriptor
         self.dropped = 0
-        self._records: Queue[logging.LogRecord] = Queue(_MOST_WAITING)
-        self._idle = threading.Event()
+        # Python's one queue that a signal's handler may put into while it interrupts another put.
+        self._waiting: SimpleQueue[logging.LogRecord | threading.Event] = SimpleQueue()
         threading.Thread(target=self._work, name="log", daemon=True).start()
         atexit.register(self.finish)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        try:
-            self._records.put_nowait(record)
-        except Full:
+        if self._waiting.qsize() < _MOST_WAITING:
+            self._waiting.put(record)
+        else:
             self.dropped += 1
         return True
 
     def finish(self) -> None:
         """Wait until what was logged is written, but not for ever."""
-        until = time.monotonic() + _LAST_WORDS
-        while self._records.unfinished_tasks and time.monotonic() < until:
-            time.sleep(0.01)
+        written = threading.Event()
+        self._waiting.put(written)
+        written.wait(_LAST_WORDS)
 
     def _work(self) -> None:
         while True:
-            records = [self._records.get()]
+            taken = [self._waiting.get()]
             time.sleep(_PAUSE)
-            try:
+            with suppress(Empty):
                 while True:
-                    records.append(self._records.get_nowait())
-            except Empty:
-                pass
-            taken = len(records)
+                    taken.append(self._waiting.get_nowait())
+            records = [record for record in taken if isinstance(record, logging.LogRecord)]
             dropped, self.dropped = self.dropped, 0
             if dropped:
                 message = f"{dropped} lines were dropped: nobody read them."
                 records.append(logging.LogRecord(__name__, logging.WARNING, "", 0, message, None, None))
             self._write("".join(f"{self.format(record)}\n" for record in records).encode(errors="replace"))
-            for _ in range(taken):
-                self._records.task_done()
+            for event in taken:
+                if isinstance(event, threading.Event):
+                    event.set()
 
     def _write(self, lines: bytes) -> None:
         try:

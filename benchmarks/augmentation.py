@@ -6,9 +6,13 @@ own that is bound to as many cores as it has threads; the best of several rounds
 - to the real ImageDataGenerator on one thread, which is how it runs unless told otherwise,
 - to tf.data with Keras' preprocessing layers, and to Albumentations, on equal threads,
 - to the limit: bare calls of `cv2.warpAffine` on bytes, with matrices made before, on equal threads.
+
+At the end stands the memory of a process that has made two epochs of batches, and that it has after many more.
 """
 
 import os
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,19 +31,24 @@ Pixels = NDArray[np.uint8]
 SETTINGS = Augmentation(
     rotation_range=90, width_shift_range=0.2, height_shift_range=0.2, horizontal_flip=True, vertical_flip=True
 )
-PHOTOS, BATCH, ROUNDS = 512, 64, 3
+PHOTOS, BATCH, ROUNDS, EPOCHS = 512, 64, 3, 20
 
 
 def fast(pixels: Pixels, threads: int) -> Iterator[int]:
     """Foodscene's pipeline, batches and labels and all."""
+    while True:
+        yield from epoch(pixels, threads)
+
+
+def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
+    """The batches of one epoch of the pipeline, in which every photo comes twenty times."""
     from training.batches import Batches
 
     labels, many = np.zeros(len(pixels), np.int64), np.tile(np.arange(len(pixels)), 20)
     batches = Batches(
         pixels, labels, many, classes=10, batch_size=BATCH, augmentation=SETTINGS, shuffle=True, threads=threads
     )
-    while True:
-        yield from (len(photos) for photos, _ in batches)
+    yield from (len(photos) for photos, _ in batches)
 
 
 def keras(pixels: Pixels, threads: int) -> Iterator[int]:
@@ -141,7 +150,7 @@ def measure(engine: str, size: int, threads: int, seconds: float) -> float:
     """Photos per second. To be called in a fresh process."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:threads]))
-    pixels = np.random.default_rng(0).integers(0, 256, (PHOTOS, size, size, 3), dtype=np.uint8)
+    pixels = _photos(size)
     steps = ENGINES[engine](pixels, threads)
     warm_up = time.perf_counter() + 0.5 * seconds
     while time.perf_counter() < warm_up:
@@ -153,6 +162,23 @@ def measure(engine: str, size: int, threads: int, seconds: float) -> float:
             photos += next(steps)
         speeds.append(photos / passed)
     return max(speeds)
+
+
+def memory(size: int, threads: int) -> tuple[float, float]:
+    """The most megabytes in use up to the second epoch's end and up to the last one's. To be called likewise."""
+    pixels, peaks = _photos(size), []
+    for number in range(EPOCHS):
+        for _ in epoch(pixels, threads):
+            pass
+        if number in {1, EPOCHS - 1}:
+            peaks.append(
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+            )
+    return peaks[0], peaks[1]
+
+
+def _photos(size: int) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (PHOTOS, size, size, 3), dtype=np.uint8)
 
 
 def main(
@@ -174,6 +200,9 @@ def main(
             against = [one_thread, speed["tf.data"], speed["albumentations"], speed["bare"]]
             figures = [f"{one:,.0f}" for one in speed.values()] + [f"{speed['fast'] / one:.2f}x" for one in against]
             print(f"{size:<3}{count:7}" + "".join(f"{figure:>15}" for figure in figures), flush=True)
+        with get_context("spawn").Pool(1) as process:
+            before, after = process.apply(memory, (size, counts[-1]))
+        print(f"memory of `fast`, at most: {before:.0f} MB in 2 epochs, {after:.0f} MB in {EPOCHS}", flush=True)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,18 @@ def test_outliers_come_beside_the_photos() -> None:
     assert (labels == 0.25).all(axis=1).sum() == 7
 
 
+def test_an_epoch_goes_through_the_memory_of_a_few_batches() -> None:
+    batches = make(batch_size=1)
+    places = {photos.ctypes.data for photos, _ in batches}
+    assert len(batches) == 22
+    assert len(places) <= 2 + 2 + 2  # in the threads' hands, waiting, and on the way
+
+
+def test_batches_that_are_kept_stay_as_they_are() -> None:
+    kept = list(make(batch_size=1, epoch=5))
+    assert (np.concatenate([photos for photos, _ in kept]) == collected(make(epoch=5))[0]).all()
+
+
 def test_no_batch_beyond_the_last() -> None:
     with pytest.raises(IndexError):
         make()[4]

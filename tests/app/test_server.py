@@ -125,6 +125,10 @@ def test_clients_that_go_away_free_their_places(serve: Serve, red: bytes) -> Non
 
 def test_two_workers_answer_and_count_together(serve: Serve, red: bytes) -> None:
     server = serve("--workers", "2", FOODSCENE_THREADS="1")
+    ready, until = 0, time.monotonic() + 30
+    while ready < 20:  # each worker says so for itself, and any of them may be asked
+        assert time.monotonic() < until
+        ready = ready + 1 if httpx.get(f"{server.url}/readyz").status_code == 200 else 0
     for _ in range(20):
         assert httpx.post(f"{server.url}/models/colours", content=red).status_code == 200
     assert 'foodscene_photos_total{model="colours"} 20.0' in httpx.get(f"{server.url}/metrics").text

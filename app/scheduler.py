@@ -6,7 +6,8 @@ whatever has been decoded since the last run. Nothing ever waits for company: an
 
 Decoding goes on a few photos ahead, on threads of its own: it asks for Python's global lock many times, an engine
 twice. So the cores stay busy with engines while the decoders wait for the lock; a thread that does one after the other
-leaves its core idle meanwhile.
+leaves its core idle meanwhile. Small photos have half as many decoders as there are engine threads, as each one more is
+one more that waits for the lock; large ones, which take long, have as many.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -27,7 +28,9 @@ from app.lanes import Lanes
 from app.problems import Problem
 from models.pixels import InputSpec, read
 
-_NICENESS = 10
+_NICENESS_OF_DECODERS, _NICENESS_OF_LANES = 10, 15
+_LARGE = 250_000
+"""Bytes of a photo whose decoding takes much longer than waiting for a lock."""
 
 Pixels = NDArray[np.uint8]
 Prepared = NDArray[np.float32]
@@ -69,24 +72,28 @@ class Scheduler:
     def __init__(self, threads: int, length: int, max_batch: int, max_pixels: int) -> None:
         self.threads, self.length, self.max_batch, self.max_pixels = threads, length, max_batch, max_pixels
         self.depth = 0
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._small: SimpleQueue[Job | None] = SimpleQueue()
+        self._large: SimpleQueue[Job | None] = SimpleQueue()
         self._turns: SimpleQueue[Runner | None] = SimpleQueue()
         self._ahead = threading.Semaphore(threads + max_batch)
-        self._decoders = [
-            threading.Thread(target=self._decode, name=f"decode-{n}", daemon=True) for n in range(threads)
-        ]
-        self._lanes = [threading.Thread(target=self._run, name=f"lane-{n}", daemon=True) for n in range(threads)]
+        self._small_decoders = self._threads("decode-small", max(1, threads // 2), self._decode, self._small)
+        self._large_decoders = self._threads("decode-large", threads, self._decode, self._large)
+        self._lanes = self._threads("lane", threads, self._run)
         self._pace = 0.0
 
     def start(self) -> None:
         """Start the threads. Call it in the event loop that submits jobs."""
         self._loop = asyncio.get_running_loop()
-        for thread in self._decoders + self._lanes:
+        for thread in self._small_decoders + self._large_decoders + self._lanes:
             thread.start()
 
     def stop(self) -> None:
         """End the threads, after the jobs that were accepted."""
-        for queue, threads in ((self._queue, self._decoders), (self._turns, self._lanes)):
+        for queue, threads in (
+            (self._small, self._small_decoders),
+            (self._large, self._large_decoders),
+            (self._turns, self._lanes),
+        ):
             for _ in threads:
                 queue.put(None)
             for thread in threads:
@@ -105,7 +112,8 @@ class Scheduler:
             job = Job(runner, photo, self._loop.create_future(), now)
             job.answer.add_done_callback(self._leave)
             jobs.append(job)
-            self._queue.put(job)
+            large = isinstance(photo, bytes) and len(photo) > _LARGE
+            (self._large if large else self._small).put(job)
         metrics.QUEUE_PHOTOS.inc(len(jobs))
         return jobs
 
@@ -119,10 +127,14 @@ class Scheduler:
         self.depth -= 1
         metrics.QUEUE_PHOTOS.dec()
 
-    def _decode(self) -> None:
-        """Take photos from the queue and make them ready for their engine, no further ahead than `_ahead` allows."""
-        _yield_to_the_event_loop()
-        while (job := self._queue.get()) is not None:
+    @staticmethod
+    def _threads(name: str, count: int, target: Callable[..., None], *arguments: object) -> list[threading.Thread]:
+        return [threading.Thread(target=target, args=arguments, name=f"{name}-{n}", daemon=True) for n in range(count)]
+
+    def _decode(self, queue: "SimpleQueue[Job | None]") -> None:
+        """Take photos from a queue and make them ready for their engine, no further ahead than `_ahead` allows."""
+        _yield_to_the_event_loop(_NICENESS_OF_DECODERS)
+        while (job := queue.get()) is not None:
             self._ahead.acquire()
             if job.answer.cancelled():
                 self._ahead.release()
@@ -143,7 +155,7 @@ class Scheduler:
 
     def _run(self) -> None:
         """Run what is decoded as long as there is some and a lane is free; else whoever holds the lane will run it."""
-        _yield_to_the_event_loop()
+        _yield_to_the_event_loop(_NICENESS_OF_LANES)
         while (runner := self._turns.get()) is not None:
             while runner.decoded and runner.free.acquire(blocking=False):
                 try:
@@ -202,11 +214,12 @@ def _fail(batch: list[Job], error: Exception) -> None:
             job.answer.set_exception(error)
 
 
-def _yield_to_the_event_loop() -> None:
+def _yield_to_the_event_loop(niceness: int) -> None:
     """Lower this thread's priority below that of the event loop's thread, which needs a core too.
 
     Where there are as many threads as cores, the event loop may lose its core while it holds Python's global lock, and
     then no thread goes on. Without this, under twice the load that can be taken, refusals leave many times later.
+    Decoders ask for the lock more often than engine threads do, so they come next.
     """
     if sys.platform == "linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

@@ -25,7 +25,7 @@ from typing import Any
 from models.bundle import SHIPPED
 from tests.browser import scenes
 
-BUNDLE = "scenes-cnn"
+BUNDLE = "everyday"
 HOST = "http://127.0.0.1:8000"
 
 EXAMPLES = {

@@ -28,6 +28,9 @@ ELSEWHERE = {
     "python -m tests.browser.screenshots docs/images": "run before a release; tests/browser drives the same page",
     "python -m benchmarks.augmentation": "takes minutes; its figures are in docs/benchmarks.md",
     "python -m benchmarks.whitening --data food-101-10.tar.gz": "takes minutes; its figures are in docs/benchmarks.md",
+    "python -m benchmarks.training --only vgg16 --photos 20000 --batch-size 128 --precision mixed_bfloat16": (
+        "by hand, on a machine with a GPU"
+    ),
     "sh examples/train.sh": "tests/docs/test_examples.py",
     "foodscene compile my-bundles/my-model": "tests/models/test_compiler.py",
     "foodscene calibrate my-bundle --data my-photos/": "tests/training/test_calibration.py",
@@ -142,7 +145,7 @@ def _run(command: str, folder: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=180,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout

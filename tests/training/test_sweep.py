@@ -151,7 +151,9 @@ def test_killed_and_resumed_to_a_bundle_that_serves(
     assert record["recipe"]["training"]["epochs"] == 2
     written_bundle = bundle.read(Path(record["bundle"]))
     assert open_engine(written_bundle, "onnx").kind == "onnx"
-    assert list((place / "runs" / "trial-0000" / "tensorboard").iterdir())
+    # A trial that is killed between its last epoch and TensorBoard's log of it has none.
+    for name in done:
+        assert list((place / "runs" / name / "tensorboard").iterdir())
     first, second = (run.read(place / "runs" / name) for name in ("trial-0000", "trial-0001"))
     compared = runs.compare(first, second)
     assert compared.photos > 0

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.card import Card, CardInput
+from models.halves import halve_h5
 from models.layers import UnsafeModel, inspect
 from models.pixels import InputSpec
-from models.storage import halve_h5
 
 if TYPE_CHECKING:
     import keras

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle, BundleError
 from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
-from models.storage import halve_onnx
+from models.halves import halve_onnx
 
 if TYPE_CHECKING:
     import keras

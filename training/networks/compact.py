@@ -1,7 +1,7 @@
 """A trained network made to fit half the space: batch norm folded away, kernels rounded to half precision.
 
 Folding changes nothing in the answers; rounding to 11 significant bits moves a probability in its third digit at most.
-`models.storage` then keeps these kernels in two bytes a value. For networks that are done: without batch norm, training
+`models.halves` then keeps these kernels in two bytes a value. For networks that are done: without batch norm, training
 on from here goes another way.
 """
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from models.pixels import InputSpec
 from training import cache, splits
 from training.datasets import Dataset, DatasetError, open_dataset, union
+from training.recipe import Recipe
 from training.splits import Fractions
 from training.survey import Survey, survey
 
@@ -85,6 +86,19 @@ def load(
         console.print(f"[yellow]Dropped[/] {dropped} photos of which a copy stands in the validation or the test split")
     _look_for_gaps(data, console)
     return data
+
+
+def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
+    """The photos as a recipe takes them: read, sized and divided as it says. Tells and raises what `load` does."""
+    read = recipe.data
+    return load(
+        source,
+        recipe.input.spec,
+        layout=read.layout,
+        crop_boxes=read.crop_boxes,
+        fractions=read.fractions,
+        seed=recipe.seed,
+    )
 
 
 def divide(

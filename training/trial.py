@@ -31,15 +31,7 @@ def train(
         now = datetime.now(UTC).isoformat(timespec="seconds")
         facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": now}
         current = run.create(place, {"status": "running", **facts, "sweep": folder.name})
-    read = settings.data
-    loaded = photos.load(
-        data,
-        settings.input.spec,
-        layout=read.layout,
-        crop_boxes=read.crop_boxes,
-        fractions=read.fractions,
-        seed=settings.seed,
-    )
+    loaded = photos.load_for(settings, data)
     current.update(dataset={"name": loaded.name, "fingerprint": loaded.fingerprint, "classes": list(loaded.classes)})
     for row in current.load_checkpoint()[1]:  # of a trial that goes on; Optuna has not seen this one's epochs
         trial.report(row["val_top1"], row["epoch"])

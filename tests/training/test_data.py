@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from models.pixels import InputSpec
-from training.data import load
+from training import recipe as recipes
+from training.data import load, load_for
 from training.datasets import DatasetError, open_dataset
 
 SPEC = InputSpec(16, 16)
@@ -114,6 +115,20 @@ def test_boxes_of_one_photo_are_on_one_side(zipped, photo):
         by_photo.setdefault(name.partition("#")[0], []).append(split)
     assert len(by_photo) == 60
     assert all(len(both) == 2 and len(set(both)) == 1 for both in by_photo.values())
+
+
+def test_a_recipe_says_how_they_are_read(zipped, photo):
+    tree = {
+        "category.txt": b"1 rice\n",
+        "1/bb_info.txt": "\n".join(f"{number} 0 0 30 60" for number in range(60)).encode(),
+        **{f"1/{number}.jpg": photo(number) for number in range(60)},
+    }
+    settings = ["input.size=16", "data.crop_boxes=true", "data.fractions=[0.5, 0.3, 0.2]", "seed=3"]
+    told = load_for(recipes.load("food/basic", settings), zipped(tree))
+    same = load(zipped(tree), SPEC, crop_boxes=True, fractions=(0.5, 0.3, 0.2), seed=3)
+    assert told.names == same.names
+    assert np.array_equal(told.pixels, same.pixels)
+    assert sides(told) == sides(same) != sides(load(zipped(tree), SPEC, crop_boxes=True))
 
 
 def test_bad_input_is_told(folder, photo):

@@ -33,20 +33,12 @@ def augment(
     from PIL import Image
 
     from training import recipe as recipes
-    from training.data import load
+    from training.data import load_for
 
     if output.suffix.lower() not in Image.registered_extensions():
         raise typer.BadParameter(f"{output.name} has no ending of a picture, such as .png", param_hint="--output")
     checked = recipes.load(recipe, settings or [])
-    read = checked.data
-    photographs = load(
-        data,
-        checked.input.spec,
-        layout=read.layout,
-        crop_boxes=read.crop_boxes,
-        fractions=read.fractions,
-        seed=checked.seed,
-    )
+    photographs = load_for(checked, data)
     from training.augmentation.picture import grid
 
     picture = grid(

@@ -147,15 +147,7 @@ def _work(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: 
 
     recipe = recipes.parse(work.record["recipe"])
     began, before = time.perf_counter(), work.record["seconds"]
-    read = recipe.data
-    loaded = photos.load(
-        [Path(path) for path in work.record["data"]],
-        recipe.input.spec,
-        layout=read.layout,
-        crop_boxes=read.crop_boxes,
-        fractions=read.fractions,
-        seed=recipe.seed,
-    )
+    loaded = photos.load_for(recipe, [Path(path) for path in work.record["data"]])
     _check(work, loaded)
 
     with hushed():

@@ -11,7 +11,7 @@ from app.metrics import MODELS
 from app.problems import Problem
 from app.scheduler import Runner
 from app.settings import Settings
-from models.bundle import Bundle, BundleError, default_name, read
+from models.bundle import Bundle, BundleError, default_name, folders, read
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Library:
         just being copied is left alone. A changed bundle that cannot be used is refused, and its former self goes on.
         """
         with self._loading:
-            now = {folder.name: stamp(folder) for folder in _folders(self.settings.models)}
+            now = {folder.name: stamp(folder) for folder in folders(self.settings.models)}
             for name in [name for name in self._stamps if name not in now]:
                 del self._stamps[name]
                 self.refused.pop(name, None)
@@ -136,11 +136,3 @@ def stamp(folder: Path) -> Stamp:
             continue
         parts.append((part, status.st_ino, status.st_size, status.st_mtime_ns))
     return tuple(parts)
-
-
-def _folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    return sorted(
-        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists()
-    )

@@ -1,7 +1,6 @@
 """The application: routes, errors and middleware around one `Service`."""
 
 import importlib.metadata
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from app import problems
+from app import page, problems
 from app.envelope import Envelope
 from app.express import Express
 from app.limits import Limits
@@ -43,8 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for routes in (predict, explain, models, feedback, huggingface, kserve, health, docs):
         app.include_router(routes.router)
     app.include_router(kserve.lean)
-    if importlib.util.find_spec("app.page"):
-        app.include_router(importlib.import_module("app.page").router)
+    app.include_router(page.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Express, path="/api/v1/predict", endpoint=predict.predict)  # added first, so it is the innermost

@@ -134,7 +134,7 @@ class Clock(Both):
         self.ended = time.perf_counter()
 
 
-def train(recipe: Recipe, data: Data, watch: loop.Watch) -> list[Row]:
+def train(recipe: Recipe, data: Data, watch: Both) -> list[Row]:
     """The epochs of a training."""
     keras.utils.clear_session()
     with tempfile.TemporaryDirectory() as folder:

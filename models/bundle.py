@@ -98,15 +98,23 @@ def find(root: Path) -> dict[str, Bundle | BundleError]:
     if not root.is_dir():
         raise BundleError(f"{root} is not a folder. Give the folder that holds the bundles, one sub-folder each.")
     found: dict[str, Bundle | BundleError] = {}
-    for folder in sorted(root.iterdir()):
-        if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists():
-            try:
-                found[folder.name] = read(folder)
-            except BundleError as error:
-                found[folder.name] = error
-            except OSError as error:
-                found[folder.name] = BundleError(f"{folder.name} cannot be read: {error}")
+    for folder in folders(root):
+        try:
+            found[folder.name] = read(folder)
+        except BundleError as error:
+            found[folder.name] = error
+        except OSError as error:
+            found[folder.name] = BundleError(f"{folder.name} cannot be read: {error}")
     return found
+
+
+def folders(root: Path) -> list[Path]:
+    """The folders below `root` that hold a model, sorted by name; none where `root` is no folder."""
+    if not root.is_dir():
+        return []
+    return sorted(
+        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists()
+    )
 
 
 def default_name(bundles: Iterable[str]) -> str | None:

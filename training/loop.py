@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -17,31 +17,21 @@ from training import calibration, certainty, devices, features, networks, optimi
 from training.augmentation import Augmentation
 from training.batches import Batches
 from training.data import Data
+from training.measures import TOP
 from training.networks import transfer
 from training.networks.compact import compact
 from training.recipe import EarlyStopping, Optimizer, Recipe, Schedule
 from training.run import Row, Run
-
-TOP = 5
-"""Top-5 counts where there are more classes than that."""
+from training.watching import Watch
 
 Engine = Literal["fast", "keras"]
 """Who augments: see `training.augmentation`."""
-
 
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
 
 
 class TrainingError(ValueError):
     """A training that cannot go on. Its text says what to change."""
-
-
-class Watch(Protocol):
-    """Who looks on: told of every epoch, and of every batch as it ends."""
-
-    def begin(self, epoch: int, epochs: int, photos: int) -> None: ...
-    def advance(self, photos: int) -> None: ...
-    def end(self, row: Row, epochs: int) -> None: ...
 
 
 class Phase(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from training.run import Run, RunError
-from training.runs import flat, history
+from training.runs import flat
 
 _GOING_ON = ("begun", "running")
 _MOST_PARAMETERS, _MOST_METRICS = 100, 1000  # that MLflow takes at once
@@ -47,7 +47,7 @@ def _figures(one: Run) -> list[tuple[str, float, int]]:
     """Names, values and steps of all figures of a run."""
     epochs = [
         (key, value, int(row["epoch"]))
-        for row in history(one)
+        for row in one.load_history()
         for key, value in row.items()
         if isinstance(value, float)
     ]

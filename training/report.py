@@ -9,7 +9,6 @@ sensitivity.json   figures on altered photos
 pictures/          the figures drawn, the surest mistakes, what the network sees
 """
 
-import csv
 import json
 from base64 import b64encode
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from training import certainty, measurement, pictures, sensitivity
 from training import strangers as strange
 from training.data import Data
 from training.evaluation import Evaluation
-from training.run import replace
+from training.run import Run, replace
 from training.strangers import Strangers
 from training.watching import duration
 
@@ -89,7 +88,7 @@ def write(folder: Path) -> Path:
     figures = _json(folder / "evaluation.json")
     altered = _json(folder / "sensitivity.json") or []
     drawn = folder / "pictures"
-    history = read_history(folder / "history.csv")
+    history = Run(folder).load_history()
     if history:
         drawn.mkdir(exist_ok=True)
         replace(drawn / "history.svg", pictures.histories({folder.name: history}).encode())
@@ -166,23 +165,6 @@ def _confusions(figures: dict[str, Any], most: int = 12) -> list[dict[str, Any]]
         if count and told != true
     ]
     return sorted(found, key=lambda one: -one["count"])[:most]
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of `history.csv`, numbers as such; none where there is no epoch yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
-
-
-def _number(text: str) -> float | int | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _json(path: Path) -> Any:

@@ -68,6 +68,14 @@ class Run:
         """Write the epochs as a table."""
         replace(self.folder / "history.csv", _csv(history).encode())
 
+    def load_history(self) -> list[Row]:
+        """The epochs of the table, without the checkpoint's weights; none where none is over yet."""
+        path = self.folder / "history.csv"
+        if not path.exists():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
     def load_checkpoint(self) -> tuple[list[NDArray[Any]], list[Row]]:
         """The state and history of the last epoch that was kept; both empty before the first.
 
@@ -175,3 +183,12 @@ def _csv(history: list[Row]) -> str:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

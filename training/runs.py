@@ -98,13 +98,6 @@ def choose(runs: Sequence[Run], name: str) -> Run:
     return found[0]
 
 
-def history(one: Run) -> list[dict[str, Any]]:
-    """The epochs of a run; none where none is over yet."""
-    from training.report import read_history
-
-    return read_history(one.folder / "history.csv")
-
-
 def compare(first: Run, second: Run) -> Comparison:
     """What differs between two runs in settings and in figures, and whether chance could be the reason."""
     import numpy as np

@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from tensorboard.summary import Writer
 
 
+class Watch(Protocol):
+    """Who looks on: told of every epoch, and of every batch as it ends."""
+
+    def begin(self, epoch: int, epochs: int, photos: int) -> None: ...
+    def advance(self, photos: int) -> None: ...
+    def end(self, row: Row, epochs: int) -> None: ...
+
+
+class ClosingWatch(Watch, Protocol):
+    """Who holds something open while looking on."""
+
+    def close(self) -> None: ...
+
+
 class Terminal:
     """Prints to a terminal; where the output goes to a file, the lines alone, without a bar."""
 
@@ -86,19 +100,10 @@ class TensorBoard:
             self._writer.close()
 
 
-class Watch(Protocol):
-    """What each of several must be able to do; `training.loop` needs all but the last."""
-
-    def begin(self, epoch: int, epochs: int, photos: int) -> None: ...
-    def advance(self, photos: int) -> None: ...
-    def end(self, row: Row, epochs: int) -> None: ...
-    def close(self) -> None: ...
-
-
 class Both:
     """Several who look on, as one."""
 
-    def __init__(self, *watches: "Watch") -> None:
+    def __init__(self, *watches: ClosingWatch) -> None:
         self._watches = watches
 
     def begin(self, epoch: int, epochs: int, photos: int) -> None:

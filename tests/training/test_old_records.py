@@ -27,7 +27,7 @@ def test_old_records_are_taken_in(tmp_path: Path) -> None:
     assert runs.fact(found, "top1") == 0.77
     assert runs.fact(found, "best") == {"epoch": 2, "val_loss": 0.7, "val_top1": 0.75}
     assert runs.fact(found, "imported.info") == "three convolutions"
-    assert [row["top1"] for row in runs.history(found)] == [0.6, 0.8]
+    assert [row["top1"] for row in found.load_history()] == [0.6, 0.8]
     path.write_text("[1]")
     with pytest.raises(RunError, match="has no history"):
         old_records.take_in(path, tmp_path / "runs")

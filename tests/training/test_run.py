@@ -31,6 +31,13 @@ def test_a_checkpoint_comes_back_as_it_went(tmp_path: Path) -> None:
     assert (tmp_path / "one/history.csv").read_text() == "epoch,phase,val_loss,new\n1,train,0.5,\n2,train,0.4,1.0\n"
 
 
+def test_the_epochs_are_read_from_the_table(tmp_path: Path) -> None:
+    work = run.create(tmp_path, {"status": "begun"})
+    assert work.load_history() == []
+    work.save_history(HISTORY)
+    assert work.load_history() == [HISTORY[0] | {"new": ""}, HISTORY[1]]
+
+
 def test_the_record_grows_and_stays_readable(tmp_path: Path) -> None:
     work = run.create(tmp_path, {"status": "begun"})
     work.update(status="finished", top1=0.5)

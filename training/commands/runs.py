@@ -78,9 +78,9 @@ def show(
     one = _choose(context, which)
     record = {"name": one.name, **one.record}
     if part is None:
-        typer.echo(json.dumps({**record, "history": log.history(one)}, indent=2))
+        typer.echo(json.dumps({**record, "history": one.load_history()}, indent=2))
         return
-    value = log.history(one) if part == "history" else log.fact(one, part)
+    value = one.load_history() if part == "history" else log.fact(one, part)
     if value is None:
         raise RunError(f"{one.name} has no {part}. It has {', '.join([*one.record, 'history'])}.")
     typer.echo(json.dumps(value, indent=2))
@@ -94,10 +94,9 @@ def plot(
 ) -> None:
     """Draw the histories of runs over each other."""
     from training import pictures
-    from training import runs as log
     from training.run import RunError
 
-    chosen = {one.name: log.history(one) for one in (_choose(context, name) for name in which)}
+    chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
     out.write_text(pictures.histories(chosen), encoding="utf-8")

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from training import recipe as recipes
-from training.recipe import Recipe, Reported
+from training.recipe import Recipe
 from training.run import Run, RunError, replace
+from training.sections import Reported
 from training.watching import duration
 
 _REPORTS = {

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from training import devices
 from training.batches import Batches
 from training.data import Data
-from training.recipe import Recipe, Transfer
+from training.recipe import Recipe
+from training.sections import Transfer
 
 
 class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]

@@ -20,8 +20,9 @@ from training.data import Data
 from training.measures import TOP
 from training.networks import transfer
 from training.networks.compact import compact
-from training.recipe import EarlyStopping, Optimizer, Recipe, Schedule
+from training.recipe import Recipe
 from training.run import Row, Run
+from training.sections import EarlyStopping, Optimizer, Schedule
 from training.watching import Watch
 
 Engine = Literal["fast", "keras"]

@@ -2,7 +2,7 @@
 
 import keras
 
-from training.recipe import Optimizer, Schedule
+from training.sections import Optimizer, Schedule
 
 
 def optimizer(

@@ -4,23 +4,23 @@ from pydantic import BaseModel
 
 from docs.generate.tables import default, table, values
 from training import recipe as recipes
+from training import sections
 from training.augmentation import Augmentation
 
-_NETWORK: type[BaseModel] = recipes.Dense.__mro__[1]  # what every kind of network has
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "input": recipes.Input,
-    "data": recipes.DataSettings,
-    'model` with `kind = "convolutional"': recipes.Convolutional,
-    'model` with `kind = "transfer"': recipes.Transfer,
-    'model` with `kind = "dense"': recipes.Dense,
-    "model` of every kind": _NETWORK,
+    "input": sections.Input,
+    "data": sections.DataSettings,
+    'model` with `kind = "convolutional"': sections.Convolutional,
+    'model` with `kind = "transfer"': sections.Transfer,
+    'model` with `kind = "dense"': sections.Dense,
+    "model` of every kind": sections.Network,
     "augmentation": Augmentation,
-    "optimizer": recipes.Optimizer,
-    "schedule": recipes.Schedule,
-    "training": recipes.Training,
-    "early_stopping": recipes.EarlyStopping,
-    "finetune": recipes.Finetune,
-    "reported": recipes.Reported,
+    "optimizer": sections.Optimizer,
+    "schedule": sections.Schedule,
+    "training": sections.Training,
+    "early_stopping": sections.EarlyStopping,
+    "finetune": sections.Finetune,
+    "reported": sections.Reported,
 }
 
 
@@ -54,7 +54,7 @@ def shipped() -> str:
 
 def _about(section: type[BaseModel]) -> str:
     """What a section is for: its docstring without its own name."""
-    said = " ".join((section.__doc__ or "What all three kinds have.").split())
+    said = " ".join((section.__doc__ or "").split())
     head, colon, rest = said.partition(": ")
     said = rest if colon and head.startswith("`[") else said.removeprefix("`[schedule]` ")
     return said[:1].upper() + said[1:]
@@ -65,6 +65,6 @@ def _table(section: type[BaseModel]) -> str:
     rows = [
         [f"`{name}`", field.description or "", values(field), default(field)]
         for name, field in section.model_fields.items()
-        if section is _NETWORK or name not in _NETWORK.model_fields
+        if section is sections.Network or name not in sections.Network.model_fields
     ]
     return table(["key", "meaning", "values", "default"], rows)

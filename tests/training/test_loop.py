@@ -9,8 +9,9 @@ from training import loop, run
 from training import recipe as recipes
 from training.data import Data
 from training.loop import Phase, Result, TrainingError
-from training.recipe import EarlyStopping, Optimizer, Recipe, Schedule
+from training.recipe import Recipe
 from training.run import Row, Run
+from training.sections import EarlyStopping, Optimizer, Schedule
 
 TINY = [
     "input.size=12",

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 from training import optimization
-from training.recipe import Optimizer, Schedule
+from training.sections import Optimizer, Schedule
 
 
 def rates(schedule: Schedule, epochs: int = 8, steps: int = 10) -> list[float]:

@@ -6,7 +6,8 @@ import keras
 
 from training.networks import convolutional, dense, transfer
 from training.networks.layers import inputs, outputs
-from training.recipe import Convolutional, Dense, Recipe
+from training.recipe import Recipe
+from training.sections import Convolutional, Dense
 
 
 def build(

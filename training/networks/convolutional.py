@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from training.networks.layers import initializer
-from training.recipe import Convolutional
+from training.sections import Convolutional
 
 
 def features(x: Any, settings: Convolutional) -> Any:

@@ -31,6 +31,7 @@ from training import features, loop, networks, run, standardization
 from training import recipe as recipes
 from training.batches import Batch, Batches
 from training.data import Data
+from training.photos import Photos
 from training.recipe import Recipe
 from training.run import Row
 from training.watching import Both, Terminal
@@ -102,8 +103,8 @@ def waiting(photos: int, batch_size: int, precision: str) -> None:
     data = noise(photos, 128)
     rows = train(recipe, data, Both())
     fed = {row["phase"]: row["photos_per_second"] for row in rows}  # of the last epoch of each: the first one compiles
-    feed = loop.Photos.training
-    with mock.patch.object(loop.Photos, "training", lambda self, epoch: Resident(feed(self, epoch))):
+    feed = Photos.training
+    with mock.patch.object(Photos, "training", lambda self, epoch: Resident(feed(self, epoch))):
         there = {row["phase"]: row["photos_per_second"] for row in train(recipe, data, Both())}
     for phase, title in (("train", "frozen"), ("finetune", "fine-tuned")):
         name = f"VGG16 at 128 px, {title}, {precision}, photos per second"

@@ -7,43 +7,29 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from training import calibration, certainty, devices, features, networks, optimization, standardization
-from training.augmentation import Augmentation
-from training.batches import Batches
+from training.augmentation import Engine
 from training.data import Data
 from training.measures import TOP
 from training.networks import transfer
 from training.networks.compact import compact
+from training.phases import Phase, over, phases
+from training.photos import Photos
 from training.recipe import Recipe
 from training.run import Row, Run
-from training.sections import EarlyStopping, Optimizer, Schedule
 from training.watching import Watch
-
-Engine = Literal["fast", "keras"]
-"""Who augments: see `training.augmentation`."""
 
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
 
 
 class TrainingError(ValueError):
     """A training that cannot go on. Its text says what to change."""
-
-
-class Phase(NamedTuple):
-    """A stretch of epochs with one optimizer."""
-
-    name: Literal["train", "finetune"]
-    epochs: int
-    optimizer: Optimizer
-    schedule: Schedule
-    unfreeze: int | str | None
-    """Which layers of a backbone are trained from here on; None leaves them as they are."""
 
 
 class Result(NamedTuple):
@@ -80,7 +66,7 @@ def train(
         return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads), weights)
 
 
-def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: "Photos", weights: str | None) -> Result:
+def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, weights: str | None) -> Result:
     keras.config.set_dtype_policy(recipe.training.precision)
     model = _network(recipe, data, weights)
     run.update(parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights))
@@ -106,7 +92,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: "Photos",
 
 
 def _train_phase(
-    phase: Phase, model: keras.Model, recipe: Recipe, data: Data, photos: "Photos", run: Run, watch: Watch
+    phase: Phase, model: keras.Model, recipe: Recipe, data: Data, photos: Photos, run: Run, watch: Watch
 ) -> None:
     """The epochs of a phase that are not done yet, each kept in the run before the next begins."""
     settings = recipe.training
@@ -115,11 +101,12 @@ def _train_phase(
     if over(rows, phase, recipe.early_stopping):
         return
 
-    network, feed = model, photos
+    network = model
+    feed: Photos | features.Feed = photos
     if phase.unfreeze is not None:
         transfer.unfreeze(model, phase.unfreeze)
     elif features.cacheable(recipe):
-        network, feed = features.prepare(model, recipe, data)  # type: ignore[assignment]
+        network, feed = features.prepare(model, recipe, data)
     validation = devices.even(feed.validation())
     steps = math.ceil(len(data.train) / settings.batch_size)
     optimizer = optimization.optimizer(
@@ -171,74 +158,6 @@ def _train_phase(
         _assign(network.trainable_variables, pulse.weights)
         run.save_checkpoint([_array(variable) for variable in (*model.variables, *optimizer.variables)], history)
         watch.end(row, recipe.epochs)
-
-
-def phases(recipe: Recipe) -> Iterator[Phase]:
-    """The stretches of a run: the recipe's own, then the fine-tuning of a backbone."""
-    yield Phase("train", recipe.training.epochs, recipe.optimizer, recipe.schedule, None)
-    if tune := recipe.finetune:
-        yield Phase("finetune", tune.epochs, tune.optimizer, tune.schedule, tune.unfreeze)
-
-
-def over(rows: Sequence[Row], phase: Phase, early_stopping: EarlyStopping | None) -> bool:
-    """Whether a phase has come to its end after these epochs: all of them done, or too many without progress."""
-    if len(rows) >= phase.epochs:
-        return True
-    if early_stopping is None:
-        return False
-    best, waited = math.inf, 0
-    for row in rows:
-        if row["val_loss"] < best * (1 - early_stopping.min_delta):
-            best, waited = row["val_loss"], 0
-        else:
-            waited += 1
-    return waited >= early_stopping.patience
-
-
-class Photos:
-    """The photos of a data set as batches of raw pixels 0-255 and one-hot labels."""
-
-    def __init__(self, recipe: Recipe, data: Data, engine: Engine, threads: int | None) -> None:
-        self._recipe, self._data, self._engine, self._threads = recipe, data, engine, threads
-
-    def training(self, epoch: int) -> Batches:
-        """Shuffled and augmented as befits epoch number `epoch`, counted from 0."""
-        return self._batches(self._data.train, augmentation=self._recipe.augmentation, epoch=epoch, training=True)
-
-    def validation(self) -> Batches:
-        """As they are, in their order."""
-        return self._batches(self._data.validation)
-
-    def predict(self, model: keras.Model, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The probabilities that a model gives the photos `indices`, shape (n, classes)."""
-        if not len(indices):
-            return np.empty((0, len(self._data.classes)), np.float32)
-        return devices.predict(model, self._batches(indices), len(indices))
-
-    def _batches(
-        self,
-        indices: NDArray[np.int64],
-        *,
-        augmentation: Augmentation | None = None,
-        epoch: int = 0,
-        training: bool = False,
-    ) -> Batches:
-        settings = self._recipe.training
-        return Batches(
-            self._data.pixels,
-            self._data.labels,
-            indices,
-            classes=len(self._data.classes),
-            batch_size=settings.batch_size,
-            augmentation=augmentation,
-            engine=self._engine,
-            seed=self._recipe.seed,
-            shuffle=training,
-            threads=self._threads,
-            epoch=epoch,
-            mixup=settings.mixup if training else 0,
-            outliers=settings.outliers if training else 0,
-        )
 
 
 class _Pulse(keras.callbacks.Callback):  # type: ignore[misc]

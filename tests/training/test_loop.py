@@ -8,10 +8,9 @@ import pytest
 from training import loop, run
 from training import recipe as recipes
 from training.data import Data
-from training.loop import Phase, Result, TrainingError
+from training.loop import Result, TrainingError
 from training.recipe import Recipe
 from training.run import Row, Run
-from training.sections import EarlyStopping, Optimizer, Schedule
 
 TINY = [
     "input.size=12",
@@ -146,26 +145,6 @@ def test_memory_that_is_used_up_brings_a_smaller_batch(tmp_path: Path, monkeypat
     monkeypatch.setattr(keras.Model, "fit", exhausted)
     with pytest.raises(TrainingError, match=r"training\.batch_size=8 --set training\.accumulate=2"):
         fit(tmp_path, tiny())
-
-
-def rows(*losses: float) -> list[Row]:
-    return [{"val_loss": loss} for loss in losses]
-
-
-@pytest.mark.parametrize(
-    ("losses", "over"),
-    [
-        ([], False),
-        ([1.0, 0.9, 0.8], False),
-        ([1.0, 0.999, 0.998], True),  # within half a percent of the best: no progress
-        ([1.0, 1.1, 0.9, 1.1], False),
-        ([1.0, 1.1, 1.2], True),
-        ([1.0, 0.9, 0.8, 0.7, 0.6], True),  # all epochs
-    ],
-)
-def test_a_phase_is_over_when_nothing_is_gained(losses: list[float], over: bool) -> None:
-    phase = Phase("train", 5, Optimizer(), Schedule(), None)
-    assert loop.over(rows(*losses), phase, EarlyStopping(patience=2, min_delta=0.005)) is over
 
 
 def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 """Random alterations of training photos: ImageDataGenerator's arguments and meaning, in two engines."""
 
+from typing import Literal
+
 from training.augmentation.settings import Augmentation
 
-__all__ = ["Augmentation"]
+Engine = Literal["fast", "keras"]
+"""Who alters them: `fast`, or the real ImageDataGenerator."""
+
+__all__ = ["Augmentation", "Engine"]

@@ -1,13 +1,11 @@
 """A picture of what an `[augmentation]` section does: photos, altered copies beside them, and both standardized."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from training import standardization
-from training.augmentation import fast, reference
+from training.augmentation import Engine, fast, reference
 from training.augmentation.draws import draw
 from training.augmentation.settings import Augmentation
 
@@ -21,7 +19,7 @@ def grid(
     *,
     photos: int = 6,
     copies: int = 5,
-    engine: Literal["fast", "keras"] = "fast",
+    engine: Engine = "fast",
     seed: int = 0,
 ) -> Image.Image:
     """A row for each of `photos` photos of `pixels[indices]`: the original, then `copies` altered ones.

@@ -16,7 +16,7 @@ import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,11 @@ def newest_unfinished(root: Path, recipe: str | None) -> Run:
 def folder_name(recipe: str, now: datetime) -> str:
     """`20261121-093005-scenes-custom-cnn`: sorts by time, and is a file name everywhere."""
     return f"{now:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._]+', '-', recipe)}"
+
+
+def now() -> str:
+    """The present moment as a record has it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def replace(path: Path, content: bytes) -> None:

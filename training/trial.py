@@ -1,7 +1,6 @@
 """A trial of a search: one training of the recipe, in a run folder of its own."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import optuna
@@ -28,8 +27,7 @@ def train(
     if (place / "run.json").exists():
         current = run.read(place)
     else:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": now}
+        facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": run.now()}
         current = run.create(place, {"status": "running", **facts, "sweep": folder.name})
     loaded = photos.load_for(settings, data)
     current.update(dataset={"name": loaded.name, "fingerprint": loaded.fingerprint, "classes": list(loaded.classes)})

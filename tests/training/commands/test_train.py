@@ -3,17 +3,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from foodscene import program
 from models import bundle
-from training import recipe as recipes
-from training.commands.train import _listing
 
 TINY = """extends = "food/standardized"
 title = "Tiny"
@@ -98,15 +94,6 @@ def test_the_list_shows_the_reported_figures() -> None:
     assert code == 0
     assert "scenes/custom-cnn" in output
     assert "0.8600" in output
-
-
-def test_the_list_has_a_line_for_each_recipe_in_80_columns() -> None:
-    target = StringIO()
-    Console(file=target, width=80).print(_listing())
-    lines = target.getvalue().splitlines()
-    assert len(lines) == 1 + len(list(recipes.shipped()))
-    [line] = [line for line in lines if line.split()[0] == "food/standardized-5x128-dropout"]
-    assert line.split()[1:4] == ["A16", "0.1819", "0.3863"]
 
 
 def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recipe: Path, photos: Path) -> None:

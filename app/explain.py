@@ -4,13 +4,10 @@ Occlusion sensitivity (Zeiler and Fergus, "Visualizing and Understanding Convolu
 it needs nothing but the engine's answers, so it works alike for every network and engine.
 """
 
-from io import BytesIO
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from models.pixels import InputSpec
+from models.pixels import InputSpec, upright_size
 
 GRID = 10
 """Rows and columns of the heat map."""
@@ -52,12 +49,9 @@ def area(photo: bytes, spec: InputSpec) -> tuple[float, float, float, float]:
 
     Left, top, right, bottom; beyond 0 and 1 where the photo is padded.
     """
-    with Image.open(BytesIO(photo)) as image:
-        width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # lies on its side
-            width, height = height, width
     if spec.fit == "squash":
         return 0.0, 0.0, 1.0, 1.0
+    width, height = upright_size(photo)
     pick = min if spec.fit == "crop" else max
     scale = pick(width / spec.width, height / spec.height)
     across, down = scale * spec.width / width, scale * spec.height / height

@@ -106,6 +106,16 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         return _upright(_flatten(image), _orientation(image))
 
 
+def upright_size(source: bytes) -> tuple[int, int]:
+    """Width and height of a photo at its full size, upright, in pixels; read from its header alone.
+
+    Raises a `PhotoError`, as `read` does.
+    """
+    with _named_errors(MAX_PIXELS), Image.open(BytesIO(source), formats=FORMATS) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+
+
 def shrink(source: bytes | Path, longest: int, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode a photo, upright, mode RGB or L, and scale it down to at most `longest` pixels in width and height.
 

@@ -53,3 +53,9 @@ def test_the_area_follows_the_orientation_tag() -> None:
     exif[0x0112] = 6
     image.save(target, "JPEG", exif=exif)
     assert area(target.getvalue(), InputSpec(50, 50, 3, "crop")) == pytest.approx((0, 0.25, 1, 0.75))
+
+
+def test_damaged_metadata_is_no_reason_against_the_area() -> None:
+    target = BytesIO()
+    Image.new("RGB", (200, 100)).save(target, "PNG", exif=b"nonsense")
+    assert area(target.getvalue(), InputSpec(50, 50, 3, "crop")) == pytest.approx((0.25, 0, 0.75, 1))

@@ -10,7 +10,17 @@ from PIL import Image, ImageDraw
 
 from models import pixels
 from models.budget import Budget
-from models.pixels import BrokenPhoto, InputSpec, PhotoError, PhotoTooLarge, UnsupportedPhoto, decode, fit, read
+from models.pixels import (
+    BrokenPhoto,
+    InputSpec,
+    PhotoError,
+    PhotoTooLarge,
+    UnsupportedPhoto,
+    decode,
+    fit,
+    read,
+    upright_size,
+)
 
 SPEC = InputSpec(32, 32)
 
@@ -67,6 +77,16 @@ def test_orientation_tag_is_followed(orientation: int, kind: str) -> None:
     upright = decode(encoded(stored, exif=exif))
     assert upright.size == scene().size
     assert difference(np.asarray(upright), np.asarray(scene())) == 0
+
+
+def test_the_size_of_an_upright_photo_comes_from_its_header() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    target = io.BytesIO()
+    Image.new("RGB", (40, 30)).save(target, "JPEG", exif=exif)
+    assert upright_size(target.getvalue()) == (30, 40)
+    with pytest.raises(UnsupportedPhoto):
+        upright_size(b"no image")
 
 
 def test_fits() -> None:

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augmentation import Augmentation, fast, reference
+from training.augmentation import Augmentation, Engine, fast, reference
 from training.augmentation.draws import Draws, draw
 from training.mixup import mix
 from training.outliers import add
@@ -52,7 +52,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         classes: int,
         batch_size: int,
         augmentation: Augmentation | None = None,
-        engine: Literal["fast", "keras"] = "fast",
+        engine: Engine = "fast",
         seed: int = 0,
         shuffle: bool = False,
         threads: int | None = None,
@@ -123,6 +123,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)
         labels = self._one_hot[self._labels[which[part]]]
         batch = photos(part), labels
+        if not (self._mixup or self._outliers):
+            return batch
         rng = np.random.default_rng((self._seed, self.epoch, index))
         if self._mixup:
             batch = mix(*batch, self._mixup, rng)

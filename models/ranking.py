@@ -17,4 +17,5 @@ class Prediction(NamedTuple):
 def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int = 5) -> list[Prediction]:
     """The `top_k` most probable labels, most probable first, for one photo's probabilities of shape (classes,)."""
     best = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [Prediction(labels[index], float(probabilities[index])) for index in best]
+    found = zip(best.tolist(), probabilities[best].tolist(), strict=True)
+    return [Prediction(labels[index], probability) for index, probability in found]

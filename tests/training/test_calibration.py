@@ -35,6 +35,13 @@ def test_finds_the_temperature_that_logits_were_sharpened_by() -> None:
     assert error(calibration.temper(too_sure, calibration.fit(too_sure, truths))) < 0.02
 
 
+def test_few_photos_all_told_rightly_do_not_make_a_network_as_sure_as_can_be() -> None:
+    probabilities = np.tile(np.array([[0.8, 0.1, 0.1]], np.float32), (20, 1))
+    temperature = calibration.fit(probabilities, np.zeros(20, np.int64))
+    assert 0.3 < temperature < 1
+    assert calibration.fit(np.tile(probabilities, (100, 1)), np.zeros(2000, np.int64)) < temperature
+
+
 def test_nothing_to_fit_on_is_refused() -> None:
     with pytest.raises(calibration.CalibrationError, match="no validation photos"):
         calibration.fit(np.empty((0, 3), np.float32), np.empty(0, np.int64))

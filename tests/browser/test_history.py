@@ -19,6 +19,7 @@ def test_answers_are_there_after_a_reload(page: Page, photos: dict[str, Path]) -
     expect(page.locator("#history")).to_be_hidden()
     ask(page, photos["red"])
     ask(page, photos["blue"])
+    expect(entries(page)).to_have_count(2)  # `ask` may have seen the first photo's card
     page.reload()
     expect(entries(page)).to_contain_text(["blue", "red"])
     thumbnail = entries(page).first.locator("img")

@@ -53,7 +53,11 @@ def sweep(
     console.print(f"{count} trials{said}, {jobs} at a time. Table: {folder / 'trials.csv'}")
     console.print(f"Curves: tensorboard --logdir {folder / 'runs'}")
     stop_cleanly()
-    _run(folder, settings, study, jobs, _starter(folder, data, weights, jobs), console)
+    start = _starter(folder, data, weights, jobs)
+    _run(folder, settings, study, jobs, start, console)
+    # A process of a killed sweep may have outlived it for a moment, and have held a trial when this one began.
+    while search.recover(folder, settings):
+        _run(folder, settings, study, jobs, start, console)
     _train_best(folder, settings, study, data, weights, console)
 
 

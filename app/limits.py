@@ -28,7 +28,7 @@ class Limits:
             await self.app(scope, receive, send)
             return
         try:
-            self._admit(Request(scope))
+            self._admit(scope)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
@@ -38,13 +38,13 @@ class Limits:
         finally:
             self.under_way -= 1
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, scope: Scope) -> None:
         """Raise a `Problem` for a request that is not to be worked on."""
         if self.under_way >= self.settings.max_requests:
             raise Problem("overloaded", f"{self.under_way} requests are under way already.", retry_after=1)
-        client = request.client.host if request.client else ""
+        client, _ = scope.get("client") or ("", 0)
         if self.settings.api_keys:
-            client = known_key(request, self.settings.api_keys)
+            client = known_key(Request(scope), self.settings.api_keys)
         if self.settings.rate_limit:
             self.rates.count(client, time.monotonic())
 

@@ -21,6 +21,9 @@ _PAUSE = 0.05  # lines that come within so many seconds are written together
 _LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes one for each line
+
+
 class JsonLines(logging.Formatter):
     """Formats a record as one JSON object: time, level, what wrote it, message, and what was said of the request."""
 
@@ -34,7 +37,7 @@ class JsonLines(logging.Formatter):
         line.update({name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__})
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _encode(line)
 
 
 class Background(logging.Handler):
@@ -98,6 +101,4 @@ def config(level: str) -> dict[str, object]:
         "formatters": {"json": {"()": "app.logs.JsonLines"}},
         "handlers": {"stderr": {"()": "app.logs.Background", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
-        # What is wrong with a form is told to whoever sent it; it is not worth a line that anyone can cause.
-        "loggers": {"python_multipart": {"level": "ERROR"}},
     }

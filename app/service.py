@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from app.drain import drained_on_sigterm
 from app.library import Library, Model
 from app.metrics import PHOTOS
+from app.patience import Patience
 from app.problems import Problem, of_photo
 from app.scheduler import Job, Probabilities, Scheduler
 from app.settings import Settings
@@ -91,38 +92,15 @@ class Service:
 
         Raises as `predict` does.
         """
-        reasons: list[Exception] = []
-
-        def give_up(reason: Exception) -> None:
-            reasons.append(reason)
-            for job in jobs:
-                job.answer.cancel()
-
-        late = Problem("deadline-exceeded", f"No answer within {self.settings.deadline_seconds:g} seconds.")
-        timer = asyncio.get_running_loop().call_later(self.settings.deadline_seconds, give_up, late)
-        leaving = asyncio.ensure_future(_client_leaves(request, give_up)) if request else None
+        patience = Patience(jobs, request, self.settings.deadline_seconds)
         try:
             return [await _outcome(job) for job in jobs]
         except asyncio.CancelledError:
-            if reasons:
-                raise reasons[0] from None
+            if patience.reason:
+                raise patience.reason from None
             raise
         finally:
-            for job in jobs:
-                job.answer.cancel()  # nothing to an answer that is there
-            timer.cancel()
-            if leaving:
-                leaving.cancel()
-
-
-class ClientGone(Exception):
-    """The client closed the connection: nobody waits for the answer."""
-
-
-async def _client_leaves(request: Request, give_up: Callable[[Exception], None]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    give_up(ClientGone())
+            patience.end()
 
 
 async def _outcome(job: Job) -> Probabilities | Problem:

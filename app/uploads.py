@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from starlette.requests import Request
 
 from app.problems import Problem
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 _MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096
 # A form of this size takes about a millisecond to take apart; above, other requests would notice.
 _PARSED_AT_ONCE = 1_000_000
+
+
+class ClientGone(Exception):
+    """The client closed the connection: nobody waits for the answer."""
 
 
 @dataclass(slots=True)
@@ -43,16 +42,21 @@ class Uploads:
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """The body of a request, counted as held until the block ends.
 
-        Raises a `Problem`: `too-large` (at once if its header says so), `upload-too-slow`, `overloaded`, `bad-request`.
+        Raises `ClientGone` or a `Problem`: `too-large`, at once if its header says so, `upload-too-slow`, `overloaded`.
         """
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self.most_bytes:
             raise self._too_large()
         held = 0
-        chunks = []
+        chunks: list[bytes] = []
         try:
             async with asyncio.timeout(self.seconds):
-                async for chunk in request.stream():
+                more = True
+                while more:
+                    message = await request.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    chunk = message.get("body", b"")
                     if held + len(chunk) > self.most_bytes:
                         raise self._too_large()
                     if self.held + len(chunk) > self.most_held:
@@ -60,6 +64,7 @@ class Uploads:
                     held += len(chunk)
                     self.held += len(chunk)
                     chunks.append(chunk)
+                    more = message.get("more_body", False)
             yield b"".join(chunks)
         except TimeoutError:
             raise Problem("upload-too-slow", f"The body did not arrive within {self.seconds:g} seconds.") from None
@@ -68,14 +73,14 @@ class Uploads:
 
     @asynccontextmanager
     async def form(self, request: Request) -> AsyncIterator[Form]:
-        """The multipart form that a request carries, counted as held until the block ends."""
-        kind, options = parse_options_header(request.headers.get("content-type"))
+        """The multipart form that a request carries, counted as held until the block ends. Raises as `body` does."""
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
         async with self.body(request) as body:
             if not kind and not body:
                 yield Form()
                 return
-            boundary = options.get(b"boundary")
-            if kind != b"multipart/form-data" or not boundary:
+            boundary = options.get("boundary", "").encode("latin-1")
+            if kind != "multipart/form-data" or not boundary:
                 raise Problem(
                     "unsupported-media-type", "Send a form: multipart/form-data with a boundary, as curl -F does."
                 )
@@ -90,68 +95,27 @@ class Uploads:
 
 def parse(body: bytes, boundary: bytes) -> Form:
     """Take a multipart form apart. Raises a `Problem`: `bad-request` for what is no form, `bad-parameter`."""
-    reader = _FormReader()
+    form = Form()
     try:
-        parser = MultipartParser(boundary, reader.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
+        # Latin-1 reads any byte: nobody needs the names of files, and some clients do not send them as UTF-8.
+        with PushMultipartParser(boundary, max_segment_count=_MOST_PARTS, header_charset="latin-1") as parser:
+            for event in parser.parse(body):
+                if isinstance(event, MultipartSegment):
+                    part, content = event, b""
+                elif event is not None:
+                    content = event  # the whole of it, as the parser was given the whole body
+                else:
+                    _add(form, part, content)
+    except MultipartError as error:
         raise Problem("bad-request", f"The form cannot be read: {error}.") from error
-    if not reader.complete:
-        raise Problem("bad-request", "The form is cut short: its last boundary is missing.")
-    return reader.form
+    return form
 
 
-class _FormReader:
-    """Puts a form together from what the parser finds."""
-
-    def __init__(self) -> None:
-        self.form = Form()
-        self.complete = False
-        self._parts = 0
-        self._header = self._disposition = b""
-        self._content: list[bytes] = []
-
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._part_begins,
-            "on_header_field": self._header_named,
-            "on_header_value": self._header_valued,
-            "on_header_end": self._header_ends,
-            "on_part_data": self._part_continues,
-            "on_part_end": self._part_ends,
-            "on_end": self._ends,
-        }
-
-    def _part_begins(self) -> None:
-        self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise Problem("bad-request", f"The form has more than {_MOST_PARTS} parts.")
-        self._disposition, self._content = b"", []
-
-    def _header_named(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _header_valued(self, data: bytes, start: int, end: int) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition += data[start:end]
-
-    def _header_ends(self) -> None:
-        self._header = b""
-
-    def _part_continues(self, data: bytes, start: int, end: int) -> None:
-        self._content.append(data[start:end])
-
-    def _part_ends(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        value = b"".join(self._content)
-        if b"filename" in options or name in ("file", "files"):
-            self.form.files.append(value)
-        elif len(value) > _MOST_FIELD_BYTES:
-            raise Problem("bad-parameter", f"{name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
-        else:
-            self.form.fields[name] = value.decode("utf-8", "replace")
-
-    def _ends(self) -> None:
-        self.complete = True
+def _add(form: Form, part: MultipartSegment, content: bytes) -> None:
+    name = part.name or ""
+    if part.filename is not None or name in ("file", "files"):
+        form.files.append(content)
+    elif len(content) > _MOST_FIELD_BYTES:
+        raise Problem("bad-parameter", f"{name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
+    else:
+        form.fields[name] = content.decode("utf-8", "replace")

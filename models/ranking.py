@@ -16,6 +16,6 @@ class Prediction(NamedTuple):
 
 def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int = 5) -> list[Prediction]:
     """The `top_k` most probable labels, most probable first, for one photo's probabilities of shape (classes,)."""
-    best = np.argsort(-probabilities, kind="stable")[:top_k]
-    found = zip(best.tolist(), probabilities[best].tolist(), strict=True)
-    return [Prediction(labels[index], probability) for index, probability in found]
+    best: list[int] = (-probabilities).argsort(kind="stable")[:top_k].tolist()
+    values = probabilities.tolist()
+    return [Prediction(labels[index], values[index]) for index in best]

@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import metrics
+from app.cores import Cores, keep
 from app.lanes import Lanes
 from app.problems import Problem
 from models.pixels import InputSpec, read
@@ -93,10 +95,15 @@ class Scheduler:
         self._large_decoders = self._threads("decode-large", threads, self._decode, self._large)
         self._lanes = self._threads("lane", threads, self._run)
         self._pace = 0.0
+        self._cores = Cores(threads)
+        self._places = self._cores.all
 
     def start(self) -> None:
         """Start the threads. Call it in the event loop that submits jobs."""
         self._loop = asyncio.get_running_loop()
+        # Its threads would inherit the event loop's cores.
+        self._loop.set_default_executor(ThreadPoolExecutor(initializer=keep, initargs=(0, self._cores.all)))
+        self._loop_thread = threading.get_native_id()
         for thread in self._small_decoders + self._large_decoders + self._lanes:
             thread.start()
 
@@ -111,6 +118,7 @@ class Scheduler:
                 queue.put(None)
             for thread in threads:
                 thread.join()
+        keep(self._loop_thread, self._cores.all)
 
     def submit(self, runner: Runner, photos: Sequence[bytes | Pixels]) -> list[Job]:
         """Queue photos, all or none. Raises `Problem` `overloaded` where there is no room for all of them.
@@ -118,6 +126,8 @@ class Scheduler:
         A job whose `answer` is cancelled frees its place at once and is not worked on any more.
         """
         self.refuse_if_full(len(photos))
+        if (places := self._cores.beside(runner.lanes)) != self._places:
+            self._make_room(places)
         self.depth += len(photos)
         now = time.perf_counter()
         jobs = []
@@ -135,6 +145,12 @@ class Scheduler:
         if self.depth + photos > self.length:
             wait = max(1, round(self.depth * self._pace / self.threads))
             raise Problem("overloaded", f"{self.depth} photos are waiting already. Try again.", retry_after=wait)
+
+    def _make_room(self, places: list[int]) -> None:
+        """Keep the event loop and the decoders of small photos on these cores; large photos may need all of them."""
+        self._places = places
+        for thread in (self._loop_thread, *(decoder.native_id for decoder in self._small_decoders)):
+            keep(thread or 0, places)
 
     def _leave(self, _: asyncio.Future[Probabilities]) -> None:
         self.depth -= 1
@@ -170,7 +186,10 @@ class Scheduler:
     def _run(self) -> None:
         """Run what is decoded as long as there is some and a lane is free; else whoever holds a lane will run it."""
         _yield_to_the_event_loop(_NICENESS_OF_LANES)
+        cores = self._cores.all
         while (runner := self._turns.get()) is not None:
+            if cores != (cores := self._cores.of(runner.lanes)):
+                keep(0, cores)
             while runner.decoded and runner.take_lane():
                 try:
                     if batch := self._batch(runner):

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -163,3 +165,40 @@ def test_accepted_photos_are_answered_before_the_threads_end() -> None:
         assert len(answers) == 30
 
     asyncio.run(main())
+
+
+class Place(Gate):
+    """A gate that notes the cores it was run on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open.set()
+        self.cores: set[int] = set()
+
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.cores = os.sched_getaffinity(0)
+        return super().run(pixels)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and a core beside the lane's"
+)
+def test_lanes_that_leave_cores_free_and_everything_else_keep_off_each_other() -> None:
+    usable = os.sched_getaffinity(0)
+
+    async def test(scheduler: Scheduler, _: Gate) -> None:
+        few, all_cores = Place(), Place()
+        (job,) = scheduler.submit(Runner(Lanes(few, 1, 1), SPEC), [gray(1)])
+        await job.answer
+        assert len(few.cores) == 1
+        assert os.sched_getaffinity(0) == usable - few.cores
+        assert await asyncio.to_thread(os.sched_getaffinity, 0) == usable
+        (job,) = scheduler.submit(Runner(Lanes(all_cores, 1, 8), SPEC), [gray(1)])
+        await job.answer
+        assert all_cores.cores == os.sched_getaffinity(0) == usable
+        (job,) = scheduler.submit(Runner(Lanes(few, 1, 1), SPEC), [gray(1)])
+        await job.answer
+        assert os.sched_getaffinity(0) == usable - few.cores
+
+    run(test, threads=len(usable))
+    assert os.sched_getaffinity(0) == usable

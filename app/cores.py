@@ -8,6 +8,7 @@ kept apart, the service reaches 0.95 of what decoding and the engine alone can d
 import os
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 
 from app.lanes import Lanes
 
@@ -34,4 +35,5 @@ class Cores:
 def keep(thread: int, cores: Collection[int]) -> None:
     """Let a thread, by its native id (0 is the caller's), run on these cores alone. No cores: leave it where it is."""
     if cores and sys.platform == "linux":
-        os.sched_setaffinity(thread, cores)
+        with suppress(OSError):  # a container may forbid it, or have lost the cores since
+            os.sched_setaffinity(thread, cores)

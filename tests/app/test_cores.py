@@ -58,3 +58,10 @@ def test_a_thread_is_kept_on_its_cores_and_let_go() -> None:
     thread.join()
     assert seen == [{min(usable)}, {min(usable)}, usable]
     assert os.sched_getaffinity(0) == usable
+
+
+@needs_linux
+def test_cores_that_are_not_to_be_had_are_no_error() -> None:
+    usable = os.sched_getaffinity(0)
+    keep(0, [100_000])
+    assert os.sched_getaffinity(0) == usable

@@ -3,7 +3,8 @@
     python -m benchmarks.serving --bundle models/everyday --photos FOLDER [--rivals]
 
 The limit is decode and engine on all cores without HTTP. Every side is driven by the same load generator, in a process
-of its own on the same cores, and each turn has the limit measured beside it; medians over the rounds count.
+of its own on the same cores. They take turns, as what else the machine does changes, each turn with the limit measured
+beside it; medians over the rounds count.
 `--rivals` adds LitServe, BentoML (installed into an environment of their own, as their pins and ours need not agree)
 and FastAPI with `model.predict`. Prints Markdown.
 """
@@ -21,7 +22,7 @@ import urllib.error
 import urllib.request
 import venv
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -144,12 +145,13 @@ def compare(
 ) -> str:
     """A Markdown table: throughput, latencies, and the ratio to the limit."""
     limits: list[dict[str, float]] = []
-    found: dict[str, list[tuple[dict[str, Any], float]]] = {}
+    found: dict[str, list[tuple[dict[str, Any], float]]] = {side.name: [] for side in compared}
     drive = ["--clients", str(clients), "--seconds", str(seconds), *photos]
-    for side in compared:
-        found[side.name] = []
-        with side.running():
-            for _ in range(rounds):  # the limit anew beside each, as what else the machine does changes
+    with ExitStack() as all_of_them:
+        for side in compared:
+            all_of_them.enter_context(side.running())
+        for _ in range(rounds):
+            for side in compared:
                 limits.append(_run("benchmarks.servers.limit", str(bundle), str(seconds), *photos))
                 found[side.name].append((_run("benchmarks.load", side.url, *drive), limits[-1]["per_second"]))
     limit = statistics.median(one["per_second"] for one in limits)

@@ -67,6 +67,7 @@ class Side:
                 self._wait(process, log)
                 yield process.pid
             finally:
+                os.killpg(process.pid, signal.SIGCONT)
                 process.terminate()
                 process.wait(60)
                 with suppress(ProcessLookupError):
@@ -148,12 +149,14 @@ def compare(
     found: dict[str, list[tuple[dict[str, Any], float]]] = {side.name: [] for side in compared}
     drive = ["--clients", str(clients), "--seconds", str(seconds), *photos]
     with ExitStack() as all_of_them:
-        for side in compared:
-            all_of_them.enter_context(side.running())
-        for _ in range(rounds):
-            for side in compared:
-                limits.append(_run("benchmarks.servers.limit", str(bundle), str(seconds), *photos))
-                found[side.name].append((_run("benchmarks.load", side.url, *drive), limits[-1]["per_second"]))
+        groups = [all_of_them.enter_context(side.running()) for side in compared]
+        for group in groups:
+            os.killpg(group, signal.SIGSTOP)  # some look for work all the time
+        for side, group in list(zip(compared, groups, strict=True)) * rounds:
+            limits.append(_run("benchmarks.servers.limit", str(bundle), str(seconds), *photos))
+            os.killpg(group, signal.SIGCONT)
+            found[side.name].append((_run("benchmarks.load", side.url, *drive), limits[-1]["per_second"]))
+            os.killpg(group, signal.SIGSTOP)
     limit = statistics.median(one["per_second"] for one in limits)
     alone = statistics.median(one["p50"] for one in limits)
     many = "1 client" if clients == 1 else f"{clients} clients"

@@ -30,6 +30,7 @@ class Patience:
         self._timer.cancel()
         if self._client:
             self._client.cancel()
+            self._client = None  # its traceback leads back here, and would keep the photos until garbage is collected
 
     def _takes_long(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(max(0.0, self._seconds - _LONG), self._is_late)

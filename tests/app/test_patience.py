@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -67,3 +69,21 @@ def test_jobs_that_nobody_waits_for_any_more_are_cancelled() -> None:
         return waiting.answer.cancelled()
 
     assert asyncio.run(leave())
+
+
+def test_nothing_is_left_of_a_long_wait_before_garbage_is_collected() -> None:
+    async def wait() -> weakref.ref[Patience]:
+        waiting = job()
+        patience = Patience([waiting], request(), 30)
+        await asyncio.sleep(0.15)
+        patience.end()
+        left = weakref.ref(patience)
+        del patience
+        await asyncio.sleep(0.05)
+        return left
+
+    gc.disable()
+    try:
+        assert asyncio.run(wait())() is None
+    finally:
+        gc.enable()

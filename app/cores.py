@@ -2,7 +2,7 @@
 
 A lane goes through megabytes of weights for each photo, and so empties the caches of its core. Whatever is moved to
 that core next, and the lane when it is moved, starts on cold ones. Measured with `benchmarks.serving` on four cores:
-kept apart, the service reaches 0.95 of what decoding and the engine alone can do; wherever the kernel puts them, 0.82.
+kept apart, the service reaches 0.92 of what decoding and the engine alone can do; wherever the kernel puts them, 0.83.
 """
 
 import os

@@ -14,7 +14,10 @@ _LONG = 0.1
 
 
 class Patience:
-    """Gives jobs up, for a `reason`, at the deadline, or when the client of `request` has gone away."""
+    """Gives jobs up, for a `reason`, after so many seconds, or when the client of `request` has gone away.
+
+    The `reason` is the `Problem` `deadline-exceeded`, or `ClientGone`; None while, or if, the jobs are not given up.
+    """
 
     reason: Exception | None = None
 

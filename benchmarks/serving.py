@@ -67,7 +67,8 @@ class Side:
                 self._wait(process, log)
                 yield process.pid
             finally:
-                os.killpg(process.pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGCONT)  # a stopped one would not end
                 process.terminate()
                 process.wait(60)
                 with suppress(ProcessLookupError):

@@ -31,6 +31,17 @@ def test_a_grid_is_the_cartesian_product_in_the_recipes_own_terms(tmp_path: Path
     assert recipe.load(found.recipe, found.overrides(combinations[1], final=True)).training.epochs == 2
 
 
+def test_the_reports_search_has_64_short_trainings_and_a_long_one() -> None:
+    found = space.read(Path("examples/search.toml"))
+    combinations = list(found.combinations())
+    short = [recipe.load(found.recipe, found.overrides(one)) for one in combinations]
+    long = recipe.load(found.recipe, found.overrides(combinations[0], final=True))
+    assert len({one.model_dump_json() for one in short}) == 64
+    assert long.reported
+    assert long.reported.row == "B3"
+    assert long.training.epochs >= 5 * short[0].training.epochs
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

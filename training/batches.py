@@ -27,6 +27,7 @@ _ENGINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augme
     "fast": fast.prepare,
     "keras": reference.prepare,
 }
+_WHOLE = 2**26  # bytes of photos that an epoch may have to be handed over in one piece
 _AHEAD = 2  # batches that wait to be taken, beside those that the threads work on
 
 
@@ -94,6 +95,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         finally:
             self.on_epoch_end()
 
+    def whole(self) -> Batch | None:
+        """The epoch in one piece; None where photos are altered, which is done while others are trained on, or many.
+
+        Keras cuts arrays into batches in less time than it takes to ask a data set for one.
+        """
+        altered = self._augmentation or self._mixup or self._outliers
+        if altered or len(self._indices) * self._pixels[:1].nbytes > _WHOLE:
+            return None
+        which = self._indices[self._order(np.random.default_rng((self._seed, self.epoch)))]
+        return self._pixels[which], self._one_hot[self._labels[which]]
+
     def on_epoch_begin(self) -> None:
         """Start the threads. Keras calls this."""
         self.on_epoch_end()
@@ -112,12 +124,17 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """What makes the batch of a given number in this epoch."""
         rng = np.random.default_rng((self._seed, self.epoch))
         count, (height, width) = len(self._indices), self._pixels.shape[1:3]
-        order = rng.permutation(count) if self._shuffle else np.arange(count)
+        order = self._order(rng)
         which = self._indices[order]
         if not self._augmentation:
             return partial(self._make, which, lambda part: self._pixels[which[part]])
         draws = draw(self._augmentation, height, width, count, rng)[order]
         return partial(self._make, which, self._engine(self._pixels, which, draws, self._augmentation))
+
+    def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The places in `indices`, one after the other as this epoch takes them."""
+        count = len(self._indices)
+        return rng.permutation(count) if self._shuffle else np.arange(count)
 
     def _make(self, which: NDArray[np.int64], photos: Photos, index: int) -> Batch:
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)

@@ -47,6 +47,25 @@ def test_an_epoch_has_every_photo_once_with_its_label_and_the_next_another_order
     assert orders[0] != orders[1]
 
 
+def test_an_epoch_in_one_piece_is_its_batches() -> None:
+    batches = make(augmentation=None, epoch=2)
+    whole = batches.whole()
+    assert whole
+    for part, expected in zip(whole, collected(batches), strict=True):
+        assert part.dtype == expected.dtype
+        np.testing.assert_array_equal(part, expected)
+
+
+@pytest.mark.parametrize("altered", [{}, {"augmentation": None, "mixup": 0.2}, {"augmentation": None, "outliers": 0.2}])
+def test_altered_photos_come_in_batches_alone(altered: dict[str, Any]) -> None:
+    assert make(**altered).whole() is None
+
+
+def test_many_photos_come_in_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.batches._WHOLE", 21 * 12 * 16 * 3)
+    assert make(augmentation=None).whole() is None
+
+
 @pytest.mark.parametrize("engine", ["fast", "keras"])
 def test_the_same_whatever_the_number_of_threads_and_what_was_asked_for_before(engine: str) -> None:
     photos, labels = collected(make(engine=engine, threads=1, epoch=5))

@@ -131,6 +131,18 @@ def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, mon
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("base", ["mnist/two-layers", "food/basic"])
+def test_photos_in_one_piece_train_as_those_in_batches_do(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ["input.size=12", "input.channels=3", "training.epochs=2", "training.batch_size=8"]
+    _, whole = fit(tmp_path / "whole", recipes.load(base, small))
+    monkeypatch.setattr("training.batches._WHOLE", 0)
+    _, batches = fit(tmp_path / "batches", recipes.load(base, small))
+    for one, other in zip(whole.model.get_weights(), batches.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     recipe = tiny("optimizer.name=sgd", "optimizer.learning_rate=1e30")
     with pytest.raises(TrainingError, match=r"epoch 1.*--set optimizer.learning_rate=1e\+29"):

@@ -57,7 +57,7 @@ def main() -> None:
         loop_against_memory("A14", recipes.load("food/standardized-4x128", ["training.epochs=3"]), noise(photos, 128))
     if "dense" in only:
         small = recipes.load("mnist/softmax", ["input.size=16", "input.channels=3", "training.epochs=4"])
-        loop_against_memory("768-128-10", small, noise(photos * 50, 16))
+        loop_against_memory("768-128-10", small, noise(photos * 120, 16))
     if "vgg16" in only:
         waiting(photos, arguments.batch_size, arguments.precision)
 

@@ -96,8 +96,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             self.on_epoch_end()
 
     def whole(self) -> Batch | None:
-        """The epoch in one piece; None where photos are altered, which is done while others are trained on, or many.
+        """The epoch as one `Batch`, photos uint8, in the order of its batches; None where these are to be asked for.
 
+        That is where photos are altered, which is done while others are trained on, and where they take over 64 MiB.
         Keras cuts arrays into batches in less time than it takes to ask a data set for one.
         """
         altered = self._augmentation or self._mixup or self._outliers
@@ -123,12 +124,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def _epoch(self) -> Callable[[int], Batch]:
         """What makes the batch of a given number in this epoch."""
         rng = np.random.default_rng((self._seed, self.epoch))
-        count, (height, width) = len(self._indices), self._pixels.shape[1:3]
+        height, width = self._pixels.shape[1:3]
         order = self._order(rng)
         which = self._indices[order]
         if not self._augmentation:
             return partial(self._make, which, lambda part: self._pixels[which[part]])
-        draws = draw(self._augmentation, height, width, count, rng)[order]
+        draws = draw(self._augmentation, height, width, len(order), rng)[order]
         return partial(self._make, which, self._engine(self._pixels, which, draws, self._augmentation))
 
     def _order(self, rng: np.random.Generator) -> NDArray[np.int64]:

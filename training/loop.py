@@ -130,14 +130,18 @@ def _train_phase(
         epoch, began = len(history) + 1, time.perf_counter()
         watch.begin(epoch, recipe.epochs, len(data.train))
         pulse = _Pulse(watch, settings.batch_size, len(data.train))
+        batches = feed.training(epoch - 1)
         with _memory_watched(settings.batch_size):
-            logs = network.fit(
-                **_fed(feed.training(epoch - 1), settings.batch_size),
-                class_weight=_class_weights(recipe, data),
-                shuffle=False,  # the feed does that
-                verbose=0,
-                callbacks=[pulse],
-            ).history
+            try:
+                logs = network.fit(
+                    **_fed(batches, settings.batch_size),
+                    class_weight=_class_weights(recipe, data),
+                    shuffle=False,  # the feed does that
+                    verbose=0,
+                    callbacks=[pulse],
+                ).history
+            finally:
+                batches.on_epoch_end()  # Keras does not say so where an epoch is broken off
             seconds = time.perf_counter() - began
             # `fit` leaves the averaged weights in the network, where the optimizer keeps an average.
             measured = network.evaluate(**validation, verbose=0, return_dict=True)

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"epoch 1.*--set optimizer.learning_rate=1e\+29"):
         fit(tmp_path, recipe)
     assert not (tmp_path / "checkpoint.npz").exists()
+
+
+def test_no_thread_outlives_an_epoch_that_an_error_broke_off(tmp_path: Path) -> None:
+    class Breaking(Nobody):
+        def advance(self, photos: int) -> None:
+            raise OSError("no space left")
+
+    before = set(threading.enumerate())
+    recipe = tiny("training.batch_size=1", "training.epochs=1")
+    with pytest.raises(OSError, match="no space"):
+        fit(tmp_path, recipe, Breaking(), colours(3000))
+    left = [one for one in set(threading.enumerate()) - before if one.name.startswith("batches")]
+    for thread in left:
+        thread.join(timeout=5)
+    assert not any(thread.is_alive() for thread in left)
 
 
 def test_memory_that_is_used_up_brings_a_smaller_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,12 @@ def test_a_run_stands_beside_what_was_reported(tmp_path: Path) -> None:
     )
 
 
+def test_a_run_of_more_epochs_than_the_recipe_has_today_was_not_broken_off(tmp_path: Path) -> None:
+    [entry] = experiments.entries([finished(tmp_path, "1", epochs=150)])
+    [line] = lines(experiments.page([entry]), "D3")
+    assert line.endswith("| 150 | 62 s |")
+
+
 def test_only_finished_experiments_of_a_report_count(tmp_path: Path) -> None:
     runs = [
         finished(tmp_path, "1", status="interrupted"),

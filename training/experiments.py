@@ -160,9 +160,9 @@ def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
     reported = (_figures(said, said.top1, said.top5, said.loss) or "no figure") + minutes
     newest = {(entry.command, entry.data): entry for entry in found if entry.started}
     for entry in newest.values():
-        # More of them than the recipe has today: it had more when this was run.
-        ended = entry.epochs is not None and entry.epochs < recipe.epochs
-        epochs = f"{entry.epochs} of {recipe.epochs}" if ended else f"{entry.epochs}"
+        # A recipe may have had more epochs when this was run than it has today.
+        stopped_early = entry.epochs is not None and entry.epochs < recipe.epochs
+        epochs = f"{entry.epochs} of {recipe.epochs}" if stopped_early else f"{entry.epochs}"
         data = f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos"
         measured = _figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else "")
         time = duration(entry.seconds or 0)

@@ -61,6 +61,8 @@ class Entry(BaseModel):
     tested: int | None = None
     """Test photos."""
     epochs: int | None = None
+    planned: int | None = None
+    """As many epochs as the recipe had when it was run."""
     best: int | None = None
     """The epoch whose weights were kept."""
     seconds: float | None = None
@@ -98,6 +100,7 @@ def entries(runs: Iterable[Run]) -> Iterator[Entry]:
             photos=dataset["counts"]["train"],
             tested=figures.get("images"),
             epochs=record["epochs"],
+            planned=_planned(record["recipe"]),
             best=record["best"]["epoch"],
             seconds=record["seconds"],
             top1=round(figures["top1"], 5),
@@ -160,9 +163,7 @@ def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
     reported = (_figures(said, said.top1, said.top5, said.loss) or "no figure") + minutes
     newest = {(entry.command, entry.data): entry for entry in found if entry.started}
     for entry in newest.values():
-        # A recipe may have had more epochs when this was run than it has today.
-        stopped_early = entry.epochs is not None and entry.epochs < recipe.epochs
-        epochs = f"{entry.epochs} of {recipe.epochs}" if stopped_early else f"{entry.epochs}"
+        epochs = f"{entry.epochs}" if entry.epochs == entry.planned else f"{entry.epochs} of {entry.planned}"
         data = f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos"
         measured = _figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else "")
         time = duration(entry.seconds or 0)
@@ -184,6 +185,11 @@ def _figures(said: Reported, top1: float | None, top5: float | None, loss: float
     if loss is not None and said.loss is not None:
         parts.append(f"loss {loss:.4f}")
     return ", ".join(parts)
+
+
+def _planned(recipe: dict[str, Any]) -> int:
+    """The epochs of a run's own recipe, fine-tuning included. The record outlives the settings of its day."""
+    return sum(recipe.get(part, {}).get("epochs", 0) for part in ("training", "finetune"))
 
 
 def _note(run: Run) -> str:

@@ -14,7 +14,7 @@ ROWS += [f"D{n}" for n in range(1, 14)] + [f"E{n}" for n in range(1, 6)]
 def finished(root: Path, name: str, recipe: str = "mnist/softmax", **facts: Any) -> Run:
     record = {
         "status": "finished",
-        "recipe": {"name": recipe},
+        "recipe": {"name": recipe, "training": {"epochs": 30}, "finetune": {"epochs": 10}},
         "command": f"foodscene train {recipe} --data mnist",
         "started": f"2026-11-21T07:00:0{name}+00:00",
         "dataset": {"name": "mnist", "classes": list("0123456789"), "counts": {"train": 54_000}},
@@ -44,14 +44,14 @@ def test_a_run_stands_beside_what_was_reported(tmp_path: Path) -> None:
     [line] = lines(experiments.page([entry]), "D3")
     assert line == (
         "| D3 | `foodscene train mnist/softmax --data mnist` | error 3.10 % | error 2.88 % | "
-        "mnist: 10 classes, 54,000 photos | 7 of 100 | 62 s |"
+        "mnist: 10 classes, 54,000 photos | 7 of 40 | 62 s |"
     )
 
 
-def test_a_run_of_more_epochs_than_the_recipe_has_today_was_not_broken_off(tmp_path: Path) -> None:
-    [entry] = experiments.entries([finished(tmp_path, "1", epochs=150)])
+def test_a_run_that_did_all_epochs_of_its_recipe_went_to_its_end(tmp_path: Path) -> None:
+    [entry] = experiments.entries([finished(tmp_path, "1", epochs=40)])
     [line] = lines(experiments.page([entry]), "D3")
-    assert line.endswith("| 150 | 62 s |")
+    assert line.endswith("| 40 | 62 s |")
 
 
 def test_only_finished_experiments_of_a_report_count(tmp_path: Path) -> None:

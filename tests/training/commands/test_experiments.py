@@ -9,7 +9,7 @@ from training.run import RunError
 
 RECORD = {
     "status": "finished",
-    "recipe": {"name": "faces/plain"},
+    "recipe": {"name": "faces/plain", "training": {"epochs": 13}},
     "command": "foodscene train faces/plain --data faces",
     "started": "2026-11-21",
     "dataset": {"name": "faces", "classes": ["face", "background"], "counts": {"train": 20_000}},

@@ -164,8 +164,8 @@ def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
     newest = {(entry.command, entry.data): entry for entry in found if entry.started}
     for entry in newest.values():
         # A ledger written before it held the planned epochs tells how many there were, and no more.
-        broken_off = entry.planned not in (None, entry.epochs)
-        epochs = f"{entry.epochs} of {entry.planned}" if broken_off else f"{entry.epochs}"
+        stopped_early = entry.planned not in (None, entry.epochs)
+        epochs = f"{entry.epochs} of {entry.planned}" if stopped_early else f"{entry.epochs}"
         data = f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos"
         measured = _figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else "")
         time = duration(entry.seconds or 0)

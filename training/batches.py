@@ -16,6 +16,7 @@ from training.augmentation import Augmentation, Engine, fast, reference
 from training.augmentation.draws import Draws, draw
 from training.mixup import mix
 from training.outliers import add
+from training.teacher import Teacher
 
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
@@ -60,12 +61,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         epoch: int = 0,
         mixup: float = 0.0,
         outliers: float = 0.0,
+        teacher: Teacher | None = None,
     ) -> None:
         """Batches of `pixels[indices]`; `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
 
         `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are. `threads`
         work ahead: as many as there are cores where it is None. `mixup` is the alpha of `training.mixup`, `outliers`
-        the share of `training.outliers` that a batch has beside its photos; 0 for none.
+        the share of `training.outliers` that a batch has beside its photos; 0 for none. A `teacher` answers for the
+        photos, altered and mixed as they are, in place of their labels.
         """
         super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
         self.epoch = epoch
@@ -75,7 +78,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._augmentation = augmentation if augmentation and augmentation.alters else None
         self._engine = _ENGINES[engine]
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
-        self._mixup, self._outliers = mixup, outliers
+        self._mixup, self._outliers, self._teacher = mixup, outliers, teacher
         self._running: _Ahead | None = None
 
     def __len__(self) -> int:
@@ -98,11 +101,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def whole(self) -> Batch | None:
         """The epoch as one `Batch`, photos uint8, in the order of its batches; None where these are to be asked for.
 
-        That is where photos are altered, which is done while others are trained on, and where they take over 64 MiB.
+        That is where photos are altered or a teacher is asked, which is done while others are trained on, and where
+        they take over 64 MiB.
         Keras cuts arrays into batches in less time than it takes to ask a data set for one.
         """
-        altered = self._augmentation or self._mixup or self._outliers
-        if altered or len(self._indices) * self._pixels[:1].nbytes > _WHOLE:
+        made = self._augmentation or self._mixup or self._outliers or self._teacher
+        if made or len(self._indices) * self._pixels[:1].nbytes > _WHOLE:
             return None
         which = self._indices[self._order(np.random.default_rng((self._seed, self.epoch)))]
         return self._pixels[which], self._one_hot[self._labels[which]]
@@ -141,11 +145,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)
         labels = self._one_hot[self._labels[which[part]]]
         batch = photos(part), labels
-        if not (self._mixup or self._outliers):
+        if not (self._mixup or self._outliers or self._teacher):
             return batch
         rng = np.random.default_rng((self._seed, self.epoch, index))
         if self._mixup:
             batch = mix(*batch, self._mixup, rng)
+        if self._teacher:
+            batch = batch[0], self._teacher.answer(batch[0])
         return add(*batch, self._outliers, rng) if self._outliers else batch
 
 

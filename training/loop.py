@@ -24,6 +24,7 @@ from training.phases import Phase, over, phases
 from training.photos import Photos
 from training.recipe import Recipe
 from training.run import Row, Run
+from training.teacher import Teacher
 from training.watching import Watch
 
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
@@ -55,16 +56,18 @@ def train(
     engine: Engine = "fast",
     threads: int | None = None,
     weights: str | None = None,
+    teacher: Teacher | None = None,
 ) -> Result:
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
-    On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one.
+    On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the
+    network learns the answers to the training photos, in place of their labels.
     Several GPUs share each batch, where the backend can do that.
     Raises `TrainingError` when the loss is no number any more or the memory is used up, `transfer.WeightsError` and
     `devices.DevicesError`.
     """
     with devices.shared(recipe.training.batch_size):
-        return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads), weights)
+        return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads, teacher), weights)
 
 
 def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, weights: str | None) -> Result:
@@ -106,7 +109,7 @@ def _train_phase(
     feed: Photos | features.Feed = photos
     if phase.unfreeze is not None:
         transfer.unfreeze(model, phase.unfreeze)
-    elif features.cacheable(recipe):
+    elif features.cacheable(recipe) and not photos.teacher:
         network, feed = features.prepare(model, recipe, data)
     validation = _fed(feed.validation(), settings.batch_size)
     steps = math.ceil(len(data.train) / settings.batch_size)

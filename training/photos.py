@@ -9,16 +9,20 @@ from training.augmentation import Augmentation, Engine
 from training.batches import Batches
 from training.data import Data
 from training.recipe import Recipe
+from training.teacher import Teacher
 
 
 class Photos:
     """The photos of a data set as batches of raw pixels 0-255 and one-hot labels."""
 
-    def __init__(self, recipe: Recipe, data: Data, engine: Engine, threads: int | None) -> None:
+    def __init__(
+        self, recipe: Recipe, data: Data, engine: Engine, threads: int | None, teacher: Teacher | None = None
+    ) -> None:
         self._recipe, self._data, self._engine, self._threads = recipe, data, engine, threads
+        self.teacher = teacher
 
     def training(self, epoch: int) -> Batches:
-        """Shuffled and augmented as befits epoch number `epoch`, counted from 0."""
+        """Shuffled and augmented as befits epoch number `epoch`, counted from 0; with the teacher's answers, if any."""
         return self._batches(self._data.train, augmentation=self._recipe.augmentation, epoch=epoch, training=True)
 
     def validation(self) -> Batches:
@@ -54,4 +58,5 @@ class Photos:
             epoch=epoch,
             mixup=settings.mixup if training else 0,
             outliers=settings.outliers if training else 0,
+            teacher=self.teacher if training else None,
         )

@@ -1,10 +1,12 @@
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from training import loop, run
 from training import recipe as recipes
@@ -187,6 +189,32 @@ def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path) -> None
 def transfer(*settings: str) -> Recipe:
     small = ["input.size=32", "model.backbone=MobileNet", "model.dense=[8]", "training.epochs=2"]
     return recipes.load("food/vgg16-48", [*small, "training.batch_size=16", *settings])
+
+
+class Knowing:
+    """A teacher who sees which colour a picture has."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def answer(self, photos: NDArray[Any]) -> NDArray[np.float32]:
+        self.asked += len(photos)
+        return np.eye(3, dtype=np.float32)[photos.mean(axis=(1, 2)).argmax(axis=1)]
+
+
+def test_from_a_teacher_a_network_learns_what_its_labels_do_not_say(tmp_path: Path) -> None:
+    data = colours()
+    mislabelled = data.labels.copy()
+    mislabelled[data.train] = (data.labels[data.train] + 1) % 3
+    recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
+    _, result = fit(tmp_path, recipe, data=replace(data, labels=mislabelled), teacher=Knowing())
+    assert (result.probabilities.argmax(axis=1) == data.labels[data.test]).mean() > 0.8
+
+
+def test_a_teacher_is_asked_where_features_would_be_cached_too(tmp_path: Path) -> None:
+    data, teacher = colours(48, 32), Knowing()
+    fit(tmp_path, transfer(), data=data, weights="none", teacher=teacher)
+    assert teacher.asked >= 2 * len(data.train)
 
 
 def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def follow(work: "Run", bundle: Path | None, threads: int, quiet: bool, console: Any) -> None:
     """Train what a run's record says, measure it, and write its bundle.
 
-    Raises `RunError` where the photos are not those that the run began with, or are too few.
+    Raises `RunError` where the photos are not those that the run began with, or are too few, and `TeacherError`.
     """
+    from models import bundle as bundles
     from training import data as photos
     from training import recipe as recipes
     from training.run import now
@@ -36,6 +37,7 @@ def follow(work: "Run", bundle: Path | None, threads: int, quiet: bool, console:
         from training import card, report
         from training.export import counts, export, measure
         from training.loop import train as loop
+        from training.teacher import Teacher
 
         device = _device()
     from training.watching import Both, TensorBoard, Terminal
@@ -52,10 +54,14 @@ def follow(work: "Run", bundle: Path | None, threads: int, quiet: bool, console:
         console.print(
             f"{recipe.name}: {len(loaded.classes)} classes, {split} photos. Run: {work.folder}", highlight=False
         )
+    taught_by = work.record.get("teacher")
+    teacher = Teacher(bundles.read(Path(taught_by)), loaded.classes, recipe.input.spec) if taught_by else None
     watch = Both(Terminal(console, quiet=quiet), TensorBoard(work.folder / "tensorboard"))
     engine: Engine = work.record["engine"]
     try:
-        result = loop(recipe, loaded, work, watch, engine=engine, threads=threads, weights=work.record["weights"])
+        result = loop(
+            recipe, loaded, work, watch, engine=engine, threads=threads, weights=work.record["weights"], teacher=teacher
+        )
     finally:
         watch.close()
         work.update(seconds=round(before + time.perf_counter() - began, 1))

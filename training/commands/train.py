@@ -31,6 +31,9 @@ def train(  # noqa: PLR0917 - typer passes by name
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="A backbone's weights: a file, or 'imagenet', or 'none'.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A bundle whose answers to the photos are learned, in place of their labels.")
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(show_default="RUN/models/NAME", help="Where the bundle goes.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
     run: Annotated[Path | None, typer.Option(show_default="RUNS/TIME-RECIPE", help="This run's folder.")] = None,
@@ -64,7 +67,7 @@ def train(  # noqa: PLR0917 - typer passes by name
     if resume:
         work = _resumed(recipe, run, runs)
     else:
-        work = _begun(recipe, data or [], settings or [], weights, run, runs, engine, console)
+        work = _begun(recipe, data or [], settings or [], run, runs, engine, console, weights=weights, teacher=teacher)
     stop_cleanly()
     try:
         course.follow(work, bundle, threads, quiet, console)
@@ -80,13 +83,16 @@ def _begun(
     recipe: str | None,
     data: list[Path],
     settings: list[str],
-    weights: str | None,
     folder: Path | None,
     runs: Path,
     engine: str,
     console: Any,
+    *,
+    weights: str | None,
+    teacher: Path | None,
 ) -> "Run":
     """A new run, its recipe checked before anything is read or made."""
+    from models import bundle
     from training import recipe as recipes
     from training import run
     from training.datasets import labelled
@@ -110,10 +116,14 @@ def _begun(
         recipe = choice.recipe
         console.print(f"{choice.reason} Recipe: {recipe}", highlight=False)
     checked = recipes.load(recipe, settings)
+    if teacher:
+        bundle.read(teacher)
     named = [(f"{label}=" if label else "", path) for label, path in sources]
     options = [f"--data {label}{path.name}" for label, path in named] + [f"--set {setting}" for setting in settings]
     if weights:
         options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
+    if teacher:
+        options.append(f"--teacher {teacher.name}")
     return run.create(
         folder or runs / run.folder_name(checked.name, datetime.now()),
         {
@@ -122,6 +132,7 @@ def _begun(
             "command": " ".join(["foodscene train", recipe, *options]),
             "data": [f"{label}{path.resolve()}" for label, path in named],
             "weights": weights,
+            "teacher": str(teacher.resolve()) if teacher else None,
             "engine": engine,
             "started": run.now(),
             "seconds": 0.0,

@@ -62,6 +62,23 @@ def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photo
     assert "nothing to resume" in str(error)
 
 
+def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos: Path) -> None:
+    command = (recipe, "--data", photos, "--set", "training.epochs=1", "--run")
+    code, output, error = call(*command, tmp_path / "large")
+    assert code == 0, (output, error)
+    large = tmp_path / "large/models/tiny"
+    code, output, error = call(*command, tmp_path / "small", "--set", "model.filters=[2]", "--teacher", large)
+    assert code == 0, (output, error)
+    record = json.loads((tmp_path / "small/run.json").read_text())
+    assert record["teacher"] == str(large)
+    assert record["command"].endswith("--set model.filters=[2] --teacher tiny")
+    _, _, error = call(*command, tmp_path / "other", "--set", "input.size=24", "--teacher", large)
+    assert "takes photos as 16 x 16 x 3" in str(error)
+    _, _, error = call(*command, tmp_path / "none", "--teacher", tmp_path)
+    assert "has no model.h5" in str(error)
+    assert not (tmp_path / "none").exists()
+
+
 def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = [
         sys.executable,

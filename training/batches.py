@@ -102,8 +102,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         """The epoch as one `Batch`, photos uint8, in the order of its batches; None where these are to be asked for.
 
         That is where photos are altered or a teacher is asked, which is done while others are trained on, and where
-        they take over 64 MiB.
-        Keras cuts arrays into batches in less time than it takes to ask a data set for one.
+        they take over 64 MiB. Keras cuts arrays into batches in less time than it takes to ask a data set for one.
         """
         made = self._augmentation or self._mixup or self._outliers or self._teacher
         if made or len(self._indices) * self._pixels[:1].nbytes > _WHOLE:

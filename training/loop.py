@@ -24,7 +24,7 @@ from training.phases import Phase, over, phases
 from training.photos import Photos
 from training.recipe import Recipe
 from training.run import Row, Run
-from training.teacher import Teacher
+from training.teacher import Teacher, demand
 from training.watching import Watch
 
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
@@ -61,11 +61,12 @@ def train(
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the
-    network learns the answers to the training photos, in place of their labels.
-    Several GPUs share each batch, where the backend can do that.
-    Raises `TrainingError` when the loss is no number any more or the memory is used up, `transfer.WeightsError` and
-    `devices.DevicesError`.
+    network learns the answers to the training photos, in place of their labels. Several GPUs share each batch, where
+    the backend can do that.
+    Raises `TrainingError` when the loss is no number any more or the memory is used up, `TeacherError` where the recipe
+    learns from a teacher and there is none, `transfer.WeightsError` and `devices.DevicesError`.
     """
+    demand(recipe, given=teacher is not None)
     with devices.shared(recipe.training.batch_size):
         return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads, teacher), weights)
 

@@ -21,6 +21,7 @@ from training.sections import (
     Reported,
     Schedule,
     Section,
+    Teaching,
     Training,
     Transfer,
 )
@@ -63,6 +64,7 @@ class Recipe(Section):
     training: Training
     early_stopping: EarlyStopping | None = None
     finetune: Finetune | None = None
+    teacher: Teaching | None = None
     reported: Reported | None = None
 
     @field_validator("augmentation")

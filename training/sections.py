@@ -107,6 +107,8 @@ class Convolutional(Network):
     """Of every convolution."""
     pooling: Literal["max", "average", "none"] = "max"
     """What halves the picture at the end of each block."""
+    pooling_window: int = Field(2, ge=2)
+    """Pixels: the side of what pooling takes in at one place. It moves by two: wider windows overlap."""
     dropout: Share = 0.0
     """Share of values dropped after each convolution."""
     batch_norm: bool = False
@@ -219,6 +221,14 @@ class Finetune(Section):
     """As `[optimizer]`, for this phase."""
     schedule: Schedule = Schedule()
     """As `[schedule]`, for this phase."""
+
+
+class Teaching(Section):
+    """`[teacher]`: learn the answers of the bundle that `--teacher` names, in place of the labels."""
+
+    temperature: PositiveFloat = 1.0
+    """What the teacher's logits are divided by: above 1, its answers say more of the labels that it holds unlikely.
+    The validation loss is then that of a network which is unsure, until calibration: keep the last epoch."""
 
 
 class Reported(Section):

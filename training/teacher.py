@@ -14,18 +14,27 @@ from numpy.typing import NDArray
 from models.bundle import Bundle
 from models.engine import open_engine
 from models.pixels import InputSpec
+from training.calibration import temper
+from training.recipe import Recipe
 
 
 class TeacherError(ValueError):
     """A bundle that cannot teach this training. Its text says why."""
 
 
+def demand(recipe: Recipe, *, given: bool) -> None:
+    """Raises `TeacherError` where a recipe learns from a teacher and none is given."""
+    if recipe.teacher and not given:
+        raise TeacherError(f"{recipe.name} learns from a teacher's answers. Name a bundle: --teacher BUNDLE")
+
+
 class Teacher:
     """Answers for photos as a training makes them. Calls from several threads are safe."""
 
-    def __init__(self, bundle: Bundle, classes: Sequence[str], spec: InputSpec) -> None:
+    def __init__(self, bundle: Bundle, classes: Sequence[str], spec: InputSpec, temperature: float = 1.0) -> None:
         """A teacher of `classes`, in their order, on photos of `spec`; the bundle may know other labels too.
 
+        Its logits are divided by `temperature`: from 1 on, the higher, the less sure it is of its answers.
         Raises `TeacherError` where it takes other photos or lacks a class, `BundleError` where it cannot be run.
         """
         if bundle.spec != spec:
@@ -40,12 +49,12 @@ class Teacher:
                 "It must have learned all classes of the photos, under the same names."
             )
         self._known = [bundle.labels.index(label) for label in classes]
+        self._temperature = temperature
         self._engine = open_engine(bundle, threads=1)  # one core for each of the threads that ask
 
     def answer(self, photos: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
-        told = self._engine.predict(photos)[:, self._known]
-        return np.asarray(told / told.sum(axis=1, keepdims=True), dtype=np.float32)
+        return temper(self._engine.predict(photos)[:, self._known], self._temperature)
 
 
 def _told(spec: InputSpec) -> str:

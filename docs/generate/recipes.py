@@ -20,6 +20,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "training": sections.Training,
     "early_stopping": sections.EarlyStopping,
     "finetune": sections.Finetune,
+    "teacher": sections.Teaching,
     "reported": sections.Reported,
 }
 

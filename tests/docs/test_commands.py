@@ -54,7 +54,13 @@ ELSEWHERE = {
 """What takes too long, or needs what a test has not: what checks it instead."""
 
 MINE = 'extends = "food/standardized-4x128"\ntitle = "My dishes, larger"\n'
-PLACES = {"/srv/bundles": "my-bundles", "runs/mine/models": "my-bundles", "KEY": "0" * 64}
+PLACES = {
+    "/srv/bundles": "my-bundles",
+    "runs/mine/models": "my-bundles",
+    "runs/large/models/mnist-four-convs-augmented": "my-bundles/my-model",
+    "--data mnist/": "--data my-photos/",
+    "KEY": "0" * 64,
+}
 """What stands for something of the reader's own."""
 _NUMBERS = itertools.count(1)  # runs are named by the second in which they begin, and these begin in one
 

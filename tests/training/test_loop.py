@@ -14,6 +14,7 @@ from training.data import Data
 from training.loop import Result, TrainingError
 from training.recipe import Recipe
 from training.run import Row, Run
+from training.teacher import TeacherError
 
 TINY = [
     "input.size=12",
@@ -209,6 +210,11 @@ def test_from_a_teacher_a_network_learns_what_its_labels_do_not_say(tmp_path: Pa
     recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
     _, result = fit(tmp_path, recipe, data=replace(data, labels=mislabelled), teacher=Knowing())
     assert (result.probabilities.argmax(axis=1) == data.labels[data.test]).mean() > 0.8
+
+
+def test_a_recipe_that_learns_from_a_teacher_wants_one(tmp_path: Path) -> None:
+    with pytest.raises(TeacherError, match="--teacher BUNDLE"):
+        fit(tmp_path, tiny("teacher.temperature=2.0"))
 
 
 def test_a_teacher_is_asked_where_features_would_be_cached_too(tmp_path: Path) -> None:

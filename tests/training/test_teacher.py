@@ -33,6 +33,13 @@ def test_classes_are_told_apart_by_name_and_others_left_out(toy_bundle: Path) ->
     np.testing.assert_allclose(part.sum(axis=1), 1, rtol=1e-6)
 
 
+def test_a_temperature_softens_the_answers_and_keeps_their_order(toy_bundle: Path) -> None:
+    found = bundle.read(toy_bundle / "colours")
+    sure = Teacher(found, COLOURS, SPEC).answer(pictures())
+    soft = Teacher(found, COLOURS, SPEC, temperature=2.0).answer(pictures())
+    np.testing.assert_allclose(soft, np.sqrt(sure) / np.sqrt(sure).sum(axis=1, keepdims=True), rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("classes", "spec", "said"),
     [

@@ -54,8 +54,11 @@ def follow(work: "Run", bundle: Path | None, threads: int, quiet: bool, console:
         console.print(
             f"{recipe.name}: {len(loaded.classes)} classes, {split} photos. Run: {work.folder}", highlight=False
         )
-    taught_by = work.record.get("teacher")
-    teacher = Teacher(bundles.read(Path(taught_by)), loaded.classes, recipe.input.spec) if taught_by else None
+    teacher = None
+    if work.record.get("teacher"):
+        temperature = recipe.teacher.temperature if recipe.teacher else 1.0
+        large = bundles.read(Path(work.record["teacher"]))
+        teacher = Teacher(large, loaded.classes, recipe.input.spec, temperature)
     watch = Both(Terminal(console, quiet=quiet), TensorBoard(work.folder / "tensorboard"))
     engine: Engine = work.record["engine"]
     try:

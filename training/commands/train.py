@@ -96,6 +96,7 @@ def _begun(
     from training import recipe as recipes
     from training import run
     from training.datasets import labelled
+    from training.teacher import demand
 
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data = [Path(recipe)]
@@ -116,6 +117,7 @@ def _begun(
         recipe = choice.recipe
         console.print(f"{choice.reason} Recipe: {recipe}", highlight=False)
     checked = recipes.load(recipe, settings)
+    demand(checked, given=teacher is not None)
     if teacher:
         bundle.read(teacher)
     named = [(f"{label}=" if label else "", path) for label, path in sources]

@@ -40,7 +40,9 @@ def _block(x: Any, filters: tuple[int, ...], settings: Convolutional, name: str,
         # A small picture may be used up before the last block: 28 px is 1 px after four times pooling.
         if last and settings.pooling != "none" and min(x.shape[1:3]) > 1:
             pooling = keras.layers.MaxPooling2D if settings.pooling == "max" else keras.layers.AveragePooling2D
-            x = pooling(2, name=f"{name}_pool")(x)
+            # A wider window must reach over the border, or less than half of the picture would be left.
+            border = "valid" if settings.pooling_window == 2 else "same"
+            x = pooling(settings.pooling_window, 2, border, name=f"{name}_pool")(x)
         if settings.dropout:
             x = keras.layers.Dropout(settings.dropout, name=f"{name}_dropout{index}")(x)
     return x

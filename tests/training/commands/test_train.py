@@ -76,6 +76,8 @@ def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos
     assert "takes photos as 16 x 16 x 3" in str(error)
     _, _, error = call(*command, tmp_path / "none", "--teacher", tmp_path)
     assert "has no model.h5" in str(error)
+    _, _, error = call(*command, tmp_path / "none", "--set", "teacher.temperature=2.0")
+    assert "learns from a teacher's answers" in str(error)
     assert not (tmp_path / "none").exists()
 
 

@@ -72,6 +72,18 @@ def test_stride_and_padding_take_the_place_of_pooling() -> None:
     assert model.get_layer("block1_conv1").output.shape[1:3] == (13, 13)
 
 
+def test_pooling_takes_in_a_wider_window_and_halves_the_photo_still() -> None:
+    plain, wide = (recipes.load("mnist/conv", [f"model.pooling_window={window}"]) for window in (2, 3))
+    narrow, overlapping = networks.build(plain, 10), networks.build(wide, 10)
+    assert overlapping.count_params() == narrow.count_params() == 11_274
+    convolution, pooled = (
+        keras.Model(overlapping.inputs, overlapping.get_layer(name).output) for name in ("block1_act1", "block1_pool")
+    )
+    photo = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1)).astype("float32")
+    values = np.asarray(convolution(photo))[0]
+    np.testing.assert_allclose(np.asarray(pooled(photo))[0, 3, 5], values[6:9, 10:13].max(axis=(0, 1)), rtol=1e-6)
+
+
 def test_a_photo_that_is_used_up_too_soon_is_refused() -> None:
     recipe = recipes.load("fashion/conv-5x5", ["model.stride=2", "model.pooling=none", "model.padding=valid"])
     with pytest.raises(ValueError, match="block3_conv1 finds 4 x 4 values left"):

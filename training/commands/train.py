@@ -125,7 +125,7 @@ def _begun(
     if weights:
         options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
     if teacher:
-        options.append(f"--teacher {teacher.name}")
+        options.append(f"--teacher {teacher.resolve().name}")
     return run.create(
         folder or runs / run.folder_name(checked.name, datetime.now()),
         {

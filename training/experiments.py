@@ -127,7 +127,8 @@ def read(path: Path) -> list[Entry]:
 
 def merge(ledger: Iterable[Entry], new: Iterable[Entry]) -> list[Entry]:
     """Both, in the reports' order; a run that is in both once, as it is in `new`."""
-    merged = {(entry.recipe, entry.started, entry.data): entry for entry in (*ledger, *new)}
+    # Runs begun by a script may have the same second.
+    merged = {(entry.recipe, entry.started, entry.command, entry.data): entry for entry in (*ledger, *new)}
     run = {entry.recipe for entry in merged.values() if entry.started}
     order = {recipe.name: number for number, (recipe, _) in enumerate(experiments())}
     kept = [entry for entry in merged.values() if entry.started or entry.recipe not in run]

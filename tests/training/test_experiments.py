@@ -67,6 +67,13 @@ def test_only_finished_experiments_of_a_report_count(tmp_path: Path) -> None:
     assert entry.note == "weights drawn, not ImageNet's"
 
 
+def test_runs_of_one_recipe_may_begin_in_the_same_second(tmp_path: Path) -> None:
+    began = "2026-11-21T07:00:00+00:00"
+    plain = finished(tmp_path, "1", started=began)
+    other = finished(tmp_path, "2", started=began, command="foodscene train mnist/softmax --data mnist --set seed=1")
+    assert len(experiments.merge([], experiments.entries([plain, other]))) == 2
+
+
 def test_the_ledger_keeps_the_runs_of_other_machines(tmp_path: Path) -> None:
     ledger = tmp_path / "experiments.csv"
     elsewhere = Entry(

@@ -1,6 +1,5 @@
 """The page as a whole: weight, speed, policy, keyboard, small screens, colours, accessibility, no JavaScript."""
 
-import os
 import re
 from pathlib import Path
 
@@ -22,17 +21,21 @@ def test_first_view_is_light(context: BrowserContext, server: Server) -> None:
     assert sum(len(answer.body()) for answer in answers) < 100_000
 
 
-def test_first_view_shows_at_once(context: BrowserContext, server: Server) -> None:
-    # In 200 ms on a machine that has nothing else to do; on a busy one, its share of the time.
-    limit = 200 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
-    milliseconds = []
-    while not milliseconds or min(milliseconds) >= limit:
-        assert len(milliseconds) < 10, f"The first view showed after {min(milliseconds):.0f} ms at best."
+def test_first_view_shows_at_once(chromium: Browser, server: Server, screen: str) -> None:
+    def painted(path: str) -> float:
+        context = chromium.new_context(**SCREENS[screen])  # has nothing in its cache
         page = context.new_page()
-        page.goto(server.url)
-        painted = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-        milliseconds.append(page.wait_for_function(painted).json_value())
-        page.close()
+        page.goto(f"{server.url}{path}")
+        first = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        milliseconds = page.wait_for_function(first).json_value()
+        context.close()
+        return float(milliseconds)
+
+    # In 200 ms, where a line of JSON takes 50 to 75; on a machine that is slower or busy, in proportion.
+    seen = []
+    while not seen or seen[-1][0] >= max(200, 4 * seen[-1][1]):
+        assert len(seen) < 10, f"Milliseconds to the first view, and of a line of JSON: {seen}"
+        seen.append((painted("/"), painted("/healthz")))
 
 
 def test_policy_allows_nothing_inline(context: BrowserContext, server: Server) -> None:

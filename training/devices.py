@@ -47,11 +47,6 @@ def even(batches: keras.utils.PyDataset) -> keras.utils.PyDataset:
     return _Even(batches, count()) if count() > 1 else batches
 
 
-def predict(model: keras.Model, batches: keras.utils.PyDataset, photos: int) -> NDArray[np.float32]:
-    """What a model makes of `photos` photos in batches, on all devices: shape (photos, …)."""
-    return np.asarray(model.predict(even(batches), verbose=0), dtype=np.float32)[:photos]
-
-
 class _Even(keras.utils.PyDataset):  # type: ignore[misc]
     def __init__(self, batches: keras.utils.PyDataset, parts: int) -> None:
         super().__init__(workers=1)

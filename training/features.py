@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import devices
+from training import feeding
 from training.batches import Batches
 from training.data import Data
 from training.recipe import Recipe
@@ -69,17 +69,18 @@ def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model
     for layer in model.layers[model.layers.index(pool) + 1 :]:
         x = layer(x)
     batch_size = recipe.training.batch_size
-    parts = []
-    for indices in (data.train, data.validation):
-        photos = Batches(
-            data.pixels,
-            data.labels,
-            indices,
-            classes=len(data.classes),
-            batch_size=batch_size,
-            seed=recipe.seed,
-            shuffle=False,
-        )
-        targets = np.eye(len(data.classes), dtype=np.float32)[data.labels[indices]]
-        parts.append(Part(devices.predict(backbone, photos, len(indices)), targets))
-    return keras.Model(features, x), Feed(parts[0], parts[1], batch_size, recipe.seed)
+    indices = np.concatenate([data.train, data.validation])  # in one pass: a second one would take time to start
+    one_hot = np.eye(len(data.classes), dtype=np.float32)[data.labels[indices]]
+    photos = Batches(
+        data.pixels,
+        data.labels,
+        indices,
+        classes=len(data.classes),
+        batch_size=batch_size,
+        seed=recipe.seed,
+        shuffle=False,
+    )
+    computed = feeding.predict(backbone, photos, len(indices))
+    count = len(data.train)
+    training, validation = Part(computed[:count], one_hot[:count]), Part(computed[count:], one_hot[count:])
+    return keras.Model(features, x), Feed(training, validation, batch_size, recipe.seed)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from training import calibration, certainty, devices, features, networks, optimization, standardization
 from training.augmentation import Engine
-from training.batches import Batches
 from training.data import Data
+from training.feeding import fed
 from training.measures import TOP
 from training.networks import transfer
 from training.networks.compact import compact
@@ -112,7 +112,7 @@ def _train_phase(
         transfer.unfreeze(model, phase.unfreeze)
     elif features.cacheable(recipe) and not photos.teacher:
         network, feed = features.prepare(model, recipe, data)
-    validation = _fed(feed.validation(), settings.batch_size)
+    validation = fed(feed.validation(), settings.batch_size)
     steps = math.ceil(len(data.train) / settings.batch_size)
     optimizer = optimization.optimizer(
         phase.optimizer, phase.schedule, epochs=phase.epochs, steps=steps, accumulate=settings.accumulate
@@ -138,7 +138,7 @@ def _train_phase(
         with _memory_watched(settings.batch_size):
             try:
                 logs = network.fit(
-                    **_fed(batches, settings.batch_size),
+                    **fed(batches, settings.batch_size),
                     class_weight=_class_weights(recipe, data),
                     shuffle=False,  # the feed does that
                     verbose=0,
@@ -242,15 +242,6 @@ def _compiled(recipe: Recipe) -> bool | Literal["auto"]:
     A dense network's step is a third as long then on TensorFlow's CPU. A convolution is faster as oneDNN computes it.
     """
     return (keras.backend.backend() == "tensorflow" and recipe.model.kind == "dense") or "auto"
-
-
-def _fed(batches: keras.utils.PyDataset, batch_size: int) -> dict[str, Any]:
-    """An epoch as `fit` and `evaluate` take it: in one piece where that can be, on one device."""
-    whole = batches.whole() if isinstance(batches, Batches) and devices.count() == 1 else None
-    if whole is None:
-        return {"x": devices.even(batches)}
-    photos, targets = whole
-    return {"x": photos, "y": targets, "batch_size": batch_size}
 
 
 def _class_weights(recipe: Recipe, data: Data) -> dict[int, float] | None:

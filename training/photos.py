@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import devices
+from training import feeding
 from training.augmentation import Augmentation, Engine
 from training.batches import Batches
 from training.data import Data
@@ -33,7 +33,7 @@ class Photos:
         """The probabilities that a model gives the photos `indices`, shape (n, classes)."""
         if not len(indices):
             return np.empty((0, len(self._data.classes)), np.float32)
-        return devices.predict(model, self._batches(indices), len(indices))
+        return feeding.predict(model, self._batches(indices), len(indices))
 
     def _batches(
         self,

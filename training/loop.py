@@ -105,6 +105,8 @@ def _train_phase(
     rows = [row for row in history if row["phase"] == phase.name]
     if over(rows, phase, recipe.early_stopping):
         return
+    if history:
+        model.set_weights(run.load_best())
 
     network = model
     feed: Photos | features.Feed = photos
@@ -126,9 +128,7 @@ def _train_phase(
     )
     optimizer.build(network.trainable_variables)
     if rows:
-        _assign([*model.variables, *optimizer.variables], state)
-    elif history:
-        model.set_weights(run.load_best())
+        _assign([*network.variables, *optimizer.variables], state)
 
     while not over(rows, phase, recipe.early_stopping):
         epoch, began = len(history) + 1, time.perf_counter()
@@ -166,7 +166,8 @@ def _train_phase(
         history.append(row)
         rows.append(row)
         _assign(network.trainable_variables, pulse.weights)
-        run.save_checkpoint([_array(variable) for variable in (*model.variables, *optimizer.variables)], history)
+        # Of a cached backbone's network the head alone: the backbone is in the best epoch's weights, as it was.
+        run.save_checkpoint([_array(variable) for variable in (*network.variables, *optimizer.variables)], history)
         watch.end(row, recipe.epochs)
 
 

@@ -1,7 +1,7 @@
 """A run's folder: what a training was, how it went, and everything it needs to go on. Complete at every moment.
 
 run.json          everything needed to repeat the run, and its figures
-checkpoint.npz    the state after the last epoch: weights, optimizer, random seeds, history
+checkpoint.npz    the state after the last epoch: weights that learn, optimizer, random seeds, history
 best.npz          the weights of the epoch with the best validation loss
 history.csv       a row per epoch
 tensorboard/      the same for TensorBoard

@@ -13,6 +13,8 @@ from training.data import Data
 from training.recipe import Recipe
 from training.sections import Transfer
 
+_WHOLE = 2**28  # bytes of features that an epoch may have to be handed over in one piece
+
 
 class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of features, float32 of shape (n, features), and one-hot labels, in a given order."""
@@ -29,6 +31,12 @@ class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         return self._features[chosen], self._targets[chosen]
+
+    def whole(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """The epoch as one batch; None where it takes over 256 MiB, of which Keras makes a copy."""
+        if len(self._order) * self._features[:1].nbytes > _WHOLE:
+            return None
+        return self._features[self._order], self._targets[self._order]
 
 
 class Part(NamedTuple):

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training import devices
-from training.batches import Batch, Batches
+from training.batches import Batch
 
 _READ_AHEAD = 2  # batches that TensorFlow has taken over while it computes on another
 
 
 def fed(batches: keras.utils.PyDataset, batch_size: int) -> dict[str, Any]:
-    """An epoch as arguments of `fit` and `evaluate`: in one piece where that can be, on one device."""
-    whole = batches.whole() if isinstance(batches, Batches) and devices.count() == 1 else None
+    """An epoch as arguments of `fit` and `evaluate`: in one piece on one device, where the batches offer that."""
+    whole = batches.whole() if hasattr(batches, "whole") and devices.count() == 1 else None
     if keras.backend.backend() == "tensorflow":
         return {"x": _dataset(batches, whole, batch_size)}
     if whole is None:

@@ -52,7 +52,7 @@ def main() -> None:
     if "bar" in only:
         progress_bar(photos * 10)
     if "cache" in only:
-        cached_features(photos)
+        cached_features(photos * 2)
     if "loop" in only:
         loop_against_memory("A14", recipes.load("food/standardized-4x128", ["training.epochs=3"]), noise(photos, 128))
     if "dense" in only:
@@ -77,7 +77,8 @@ def cached_features(photos: int) -> None:
     recipe = recipes.load("food/vgg16-128", ["training.epochs=5"])
     data = noise(photos, 128)
     seconds: dict[bool, list[float]] = {True: [], False: []}
-    for cacheable in (True, False) * 3:  # in turns, as a machine that others share changes its speed
+    # In turns, each without the cache between two with it: a machine that others share changes its speed.
+    for cacheable in (True, False, True, False, True, False, True):
         with mock.patch.object(features, "cacheable", return_value=cacheable):
             began, clock = time.perf_counter(), Clock()
             train(recipe, data, clock)

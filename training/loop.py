@@ -254,7 +254,9 @@ def _class_weights(recipe: Recipe, data: Data) -> dict[int, float] | None:
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[NDArray[Any]]) -> None:
     if len(variables) != len(values):
-        raise TrainingError("The run's checkpoint does not fit its recipe: was it written by another version of Keras?")
+        raise TrainingError(
+            "The run's checkpoint does not fit its recipe: was it written by another version of foodscene or of Keras?"
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

@@ -111,7 +111,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return self._pixels[which], self._one_hot[self._labels[which]]
 
     def on_epoch_begin(self) -> None:
-        """Start the threads. Keras calls this, or `training.feeding`."""
+        """Start the threads. Keras calls this, or who goes through the batches."""
         self.on_epoch_end()
         self._running = _Ahead(self._epoch(), len(self), self._threads)
 

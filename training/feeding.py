@@ -1,6 +1,5 @@
 """How Keras reads an epoch: what `fit` and `evaluate` take, on each of its backends, and what `predict` answers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -25,7 +24,7 @@ def fed(batches: keras.utils.PyDataset, batch_size: int) -> dict[str, Any]:
 
 
 def predict(model: keras.Model, batches: keras.utils.PyDataset, photos: int) -> NDArray[np.float32]:
-    """What a model makes of `photos` photos in batches, on all devices: shape (photos, …)."""
+    """What a model makes of `photos` photos in batches, on all devices: float32 of shape (photos, …)."""
     x = _dataset(batches) if keras.backend.backend() == "tensorflow" else devices.even(batches)
     return np.asarray(model.predict(x, verbose=0), dtype=np.float32)[:photos]
 
@@ -43,17 +42,8 @@ def _dataset(batches: keras.utils.PyDataset, whole: Batch | None = None, batch_s
         dataset = tf.data.Dataset.from_tensor_slices(whole).batch(batch_size)
     else:
         signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0])
-        dataset = tf.data.Dataset.from_generator(lambda: _epoch(batches), output_signature=signature)
+        dataset = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(_READ_AHEAD)
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def _epoch(batches: keras.utils.PyDataset) -> Iterator[Batch]:
-    batches.on_epoch_begin()
-    try:
-        for index in range(len(batches)):
-            yield batches[index]
-    finally:
-        batches.on_epoch_end()

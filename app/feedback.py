@@ -5,6 +5,7 @@ import re
 from io import BytesIO
 from pathlib import Path
 
+from models.files import write
 from models.pixels import decode
 
 _MOST_PHOTOS = 100_000
@@ -25,9 +26,7 @@ def keep(photo: bytes, label: str, folder: Path, max_pixels: int) -> Path:
     class_folder = folder / re.sub(r"[^\w .()&'-]", "_", label).strip(". ")
     class_folder.mkdir(parents=True, exist_ok=True)
     path = class_folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()[:32]}.jpg"
-    part = path.with_suffix(".part")
-    part.write_bytes(encoded.getvalue())
-    part.replace(path)
+    write(path, encoded.getvalue())
     return path
 
 

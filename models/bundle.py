@@ -1,14 +1,10 @@
 """The bundle: a folder with a model, its labels and its card. The one contract between training and serving."""
 
-import ctypes
-import hashlib
 import logging
 import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from models import folders as writing
 from models.card import Card, CardInput
+from models.files import OccupiedError, check_writable, hash_file
 from models.halves import halve_h5
 from models.layers import UnsafeModel, inspect
 from models.pixels import InputSpec
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parent
 """The folder of the bundles that come with foodscene."""
 
+_OWN = ("model.h5", "model.onnx", "labels.txt", "card.json", "confusion.json", "README.md")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_LABELS = 100_000
 
@@ -71,8 +70,7 @@ def read(folder: Path) -> Bundle:
     Keras' built-in layers alone.
     """
     folder = folder.resolve()
-    if not _NAME.fullmatch(folder.name):
-        raise BundleError(f"{folder.name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
+    check_name(folder.name)
     for part in ("model.h5", "labels.txt"):
         if not (folder / part).is_file():
             raise BundleError(
@@ -139,6 +137,69 @@ def choose(name: str, root: Path) -> Bundle:
     return chosen
 
 
+def check_target(folder: Path) -> None:
+    """Make sure that a bundle may be written to `folder`: there is nothing yet, nothing in it, or a bundle of ours.
+
+    Raises `BundleError` for a name that no bundle can have, `OccupiedError` for a folder that holds something else, and
+    `PermissionError`.
+    """
+    folder = Path(os.path.realpath(folder))
+    check_name(folder.name)
+    check_writable(folder.parent)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OccupiedError(f"{folder} is a file: a bundle is a folder. Name another one.")
+    if any(folder.iterdir()) and not is_ours(folder):
+        raise OccupiedError(
+            f"{folder} holds {_some(folder)}, and no bundle that foodscene wrote: it is not replaced. "
+            "Name a new folder, or one in it."
+        )
+
+
+def check_name(name: str) -> None:
+    """Make sure that a bundle can be called so. Raises `BundleError`."""
+    if not _NAME.fullmatch(name):
+        raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
+    try:
+        card = _read_card(folder / "card.json")
+        return card.sha256 is not None and card.sha256 == hash_file(folder / "model.h5")
+    except (BundleError, OSError):
+        return False
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Make sure that `labels.txt` can hold these labels, and gives them back. Raises `BundleError`."""
+    kept: dict[str, str] = {}
+    for label in labels:
+        shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
+        try:
+            read = _lines(label.encode())
+        except UnicodeEncodeError:
+            raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
+        if len(read) != 1:
+            said = "has a line end in its name" if read else "has an empty name"
+            raise BundleError(f"The class {shown} {said}, and a label is a line of labels.txt. Rename it.")
+        if read[0] in kept:
+            raise BundleError(
+                f"The classes {kept[read[0]]} and {shown} have one name, as blanks around a name do not count. "
+                "Rename one, or put their photos together."
+            )
+        kept[read[0]] = shown
+    if len(kept) > _MOST_LABELS:
+        raise BundleError(f"There are {len(kept):,} classes; a bundle holds up to {_MOST_LABELS:,} labels.")
+
+
+def name_for(recipe: str) -> str:
+    """The name of a recipe's bundle: what of the recipe's own name a bundle's may hold."""
+    plain = unicodedata.normalize("NFKD", recipe).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-._")[:100] or "model"
+
+
 def write(
     folder: Path,
     model: "keras.Model",
@@ -149,14 +210,18 @@ def write(
 ) -> Bundle:
     """Write a bundle: the old one stays until the new one is whole, a killed run leaves one or the other.
 
+    Other files in the folder of the old one stay.
+
     `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
     compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
     `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
-    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree.
+    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree, and what
+    `check_target` raises.
     """
     from models.compiler import compile_onnx, versions  # needs Keras, which serving does without
 
-    with replacing(folder) as new:
+    check_target(folder)
+    with writing.replacing(folder, _OWN) as new:
         _save(model, new / "model.h5")
         sha256 = hash_file(new / "model.h5")
         card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
@@ -166,28 +231,6 @@ def write(
             (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
         compile_onnx(read(new), model, sample)
     return read(folder)
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new empty folder, which takes the place of `folder` and its content when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
-    ) as temporary:
-        new = Path(temporary) / folder.name
-        new.mkdir()
-        yield new
-        if folder.exists():
-            _exchange(new, folder)
-        else:
-            new.rename(folder)
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _save(model: "keras.Model", path: Path) -> None:
@@ -204,7 +247,7 @@ def _save(model: "keras.Model", path: Path) -> None:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+        labels = _lines(path.read_bytes())
     except UnicodeDecodeError as error:
         raise BundleError(f"{path} is not UTF-8 text: {error}") from error
     if not 2 <= len(labels) <= _MOST_LABELS:
@@ -213,6 +256,11 @@ def _read_labels(path: Path) -> tuple[str, ...]:
         twice = next(label for label in labels if labels.count(label) > 1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
+
+
+def _lines(content: bytes) -> tuple[str, ...]:
+    """The labels that `labels.txt` of this content holds."""
+    return tuple(line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip())
 
 
 def _read_card(path: Path) -> Card:
@@ -241,16 +289,7 @@ def _input_spec(name: str, card: Card, shape: tuple[int | None, int | None, int 
     return CardInput(height=height, width=width, channels=1 if channels == 1 else 3).spec
 
 
-def _exchange(new: Path, old: Path) -> None:
-    """Swap two folders in one step where the system can (Linux, renameat2), else in two."""
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        at_fdcwd, rename_exchange = -100, 2
-        if libc.renameat2(at_fdcwd, os.fsencode(new), at_fdcwd, os.fsencode(old), rename_exchange) == 0:
-            return
-    except (OSError, AttributeError):
-        pass
-    aside = new.with_name(f"{new.name}.old")
-    old.rename(aside)
-    new.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)
+def _some(folder: Path) -> str:
+    """A few of the names in a folder."""
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

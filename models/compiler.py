@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle, BundleError
 from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
+from models.files import OccupiedError, writing
 from models.halves import halve_onnx
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
 
     `model` is the bundle's model where the caller holds it; `sample` photos of shape (n, height, width, channels),
     uint8, that both engines answer (noise without any). The file names the `model.h5` that it was compiled from.
-    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`.
+    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`, and
+    `OccupiedError` where a `model.onnx` is there that we did not compile.
     """
     import keras
     import onnx  # serving does without
@@ -40,7 +43,8 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
     if sample is None:
         sample = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
     expected = reference.predict(sample)  # a model must have been called before it can be exported
-    with tempfile.TemporaryDirectory(dir=bundle.folder) as temporary:
+    check_compiled(bundle)
+    with tempfile.TemporaryDirectory(prefix="foodscene-") as temporary:
         path = Path(temporary) / "model.onnx"
         try:
             with _quietly():
@@ -56,8 +60,24 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
             raise BundleError(
                 f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
             )
-        path.replace(bundle.onnx)
+        with path.open("rb") as made, writing(bundle.onnx) as file:
+            shutil.copyfileobj(made, file)
     return difference
+
+
+def check_compiled(bundle: Bundle) -> None:
+    """Make sure that `model.onnx` of a bundle is ours, or is not there. Raises `OccupiedError`."""
+    import onnx
+
+    if not bundle.onnx.exists():
+        return
+    try:
+        properties = onnx.load(bundle.onnx, load_external_data=False).metadata_props
+        ours = any(entry.key == COMPILED_FROM for entry in properties)
+    except Exception:  # noqa: BLE001 - protobuf raises what it likes: what cannot be read is not ours
+        ours = False
+    if not ours:
+        raise OccupiedError(f"{bundle.onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
 
 
 def _compile_by_tensorflow(bundle: Bundle) -> float:

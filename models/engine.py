@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleError, hash_file
+from models.bundle import Bundle, BundleError
+from models.files import hash_file
 from models.layers import UnsafeModel, inspect
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from models.files import writing
+
 if TYPE_CHECKING:
     import onnx
 
@@ -19,10 +21,8 @@ _WORTH_IT = 1024  # values; halving fewer saves nothing that shows
 
 def halve_h5(path: Path) -> None:
     """Rewrite an HDF5 file, its float32 data sets as float16 where that is exact. Attributes and order stay."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with h5py.File(path, "r") as old, h5py.File(temporary, "w") as new:
+    with writing(path) as file, h5py.File(path, "r") as old, h5py.File(file, "w") as new:
         _copy(old, new)
-    temporary.replace(path)
 
 
 def halve_onnx(model: "onnx.ModelProto") -> None:

@@ -1,8 +1,8 @@
 """Every photo of a data set decoded once, into one memory-mapped array on disk.
 
 A folder per (data set, size, fit) with three files: ``pixels`` (uint8, row after row), ``state`` (a byte per photo:
-0 to do, 1 done, 2 broken), and ``index.json``, written last. A row is written before its byte of state, so a build that
-was killed goes on where it stopped.
+0 to do, 1 done, 2 broken), and ``index.json``, written last; the folder gets its final name then. A row is written
+before its byte of state, so a build that was killed goes on where it stopped.
 """
 
 import json
@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models import folders
 from models import pixels as decoder
+from models.files import sync
 from models.pixels import InputSpec, PhotoError
-from training import storage
+from training import locks, storage
 from training import workers as pool
 from training.datasets import Dataset, DatasetError, Sample
 
@@ -59,7 +61,13 @@ def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, worker
     folder = (root or storage.default_root()) / key
     index = folder / "index.json"
     if not index.exists():
-        _fill(folder, dataset, spec, workers)
+        storage.ensure_space(folder.parent, 0)
+        # One process decodes, the others take what it made.
+        with locks.held(folder.with_name(f".{key}.lock"), wait=True):
+            if not index.exists():
+                unfinished = folder.with_name(f"{key}.unfinished")
+                _fill(unfinished, dataset, spec, workers)
+                folders.settle(unfinished, folder)
     content = json.loads(index.read_text())
     rows = np.array(content["rows"], dtype=np.int64)
     samples = [dataset.samples[row] for row in rows]
@@ -89,6 +97,7 @@ def _fill(folder: Path, dataset: Dataset, spec: InputSpec, workers: int | None) 
         results = pool.each(work, dataset.samples, todo, title="Decoding", workers=workers)
         broken = {index: reason for index, reason in results if reason}
         rows = _close_gaps(pixels, total, row, sorted(broken))
+        sync(pixels)
     if not len(rows):
         reason = broken.get(0, "there are none")
         raise DatasetError(f"{dataset.name} has no photo that can be decoded, of {total}. The first: {reason}")

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from models.bundle import Bundle
+from models.bundle import Bundle, is_ours
 from models.card import Card, CardMetrics, CardStrangers
+from models.files import write
 from training import certainty, readme
 from training.evaluation import Evaluation
 from training.measures import Share
-from training.run import replace
 from training.strangers import Strangers
 
 
@@ -82,11 +82,18 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
 def save(
     bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], strangers: Sequence[Strangers] = ()
 ) -> None:
-    """Put the figures into a bundle's card, and write anew what stands beside it."""
+    """Put the figures into a bundle's card, and write anew what stands beside it.
+
+    In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
+    """
     card = described(bundle.card, evaluation, parts, strangers)
+    ours, path = is_ours(bundle.folder), bundle.folder / "card.json"
     for name, content in files(card, evaluation).items():
-        replace(bundle.folder / name, content)
-    replace(bundle.folder / "card.json", (card.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+        if ours or not (bundle.folder / name).exists():
+            write(bundle.folder / name, content)
+    others = {} if ours or not path.exists() else json.loads(path.read_bytes())
+    said = {**others, **card.model_dump(mode="json", exclude_none=True)}
+    write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _interval(share: Share) -> tuple[float, float]:

@@ -3,10 +3,14 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from models.files import MARK, check_output, write
 from models.pixels import InputSpec, PhotoError
 from training.datasets import Dataset, DatasetError, Sample
 
@@ -26,6 +30,26 @@ def data_url(sample: Sample, side: int = 128) -> str:
     target = BytesIO()
     thumbnail(sample, side).save(target, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{b64encode(target.getvalue()).decode()}"
+
+
+def check(path: Path) -> None:
+    """Make sure that a picture can be saved to `path`: its ending is a picture's, and nothing is in the way.
+
+    Raises `OccupiedError`, as `models.files.check_output` does, and `ValueError` for another ending.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"{path.name} has no ending of a picture, such as .png.")
+    check_output(path)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a picture in the format of its ending; a PNG or a JPEG says that foodscene made it."""
+    encoded, kind = BytesIO(), Image.registered_extensions()[path.suffix.lower()]
+    said = PngInfo()
+    said.add_text("Software", MARK)
+    options: dict[str, Any] = {"PNG": {"pnginfo": said}, "JPEG": {"comment": MARK}}.get(kind, {})
+    picture.save(encoded, kind, **options)
+    write(path, encoded.getvalue())
 
 
 def draw(rows: Sequence[tuple[str, Sequence[Sample]]], side: int = 96) -> Image.Image:

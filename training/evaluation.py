@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.files import write
 from training import measures
 from training.measures import TOP, Bin, ClassFigures, Share
-from training.run import replace
 
 
 class EvaluationError(ValueError):
@@ -147,7 +147,7 @@ class Evaluation:
         encoded = {key: np.frombuffer("\n".join(text).encode(), np.uint8) for key, text in texts.items()}
         arrays = {"truths": self.truths.astype(np.int32), "probabilities": self.probabilities, **encoded}
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        replace(path, file.getvalue())
+        write(path, file.getvalue())
 
 
 def load(path: Path) -> Evaluation:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from models import files
 from training import recipe as recipes
 from training.recipe import Recipe
-from training.run import Run, RunError, replace
+from training.run import Run, RunError
 from training.sections import Reported
 from training.watching import duration
 
@@ -141,7 +142,7 @@ def write(path: Path, ledger: Sequence[Entry]) -> None:
     writer = csv.DictWriter(text, list(Entry.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(entry.model_dump() for entry in ledger)
-    replace(path, text.getvalue().encode())
+    files.write(path, text.getvalue().encode())
 
 
 def page(ledger: Sequence[Entry], notes: str = "") -> str:

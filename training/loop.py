@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from models.files import check_writable
 from training import calibration, certainty, devices, features, networks, optimization, standardization
 from training.augmentation import Engine
 from training.data import Data
@@ -27,6 +28,9 @@ from training.run import Row, Run
 from training.teacher import Teacher, demand
 from training.watching import Watch
 
+# Of a run's folder, for each weight: the best one and the bundle's two files; then, for each that learns, itself and
+# its optimizer's two, in the checkpoint and in the one that is to replace it.
+_BYTES_KEPT, _BYTES_LEARNING = 12, 24
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
 
 
@@ -74,7 +78,8 @@ def train(
 def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, weights: str | None) -> Result:
     keras.config.set_dtype_policy(recipe.training.precision)
     model = _network(recipe, data, weights)
-    run.update(parameters=sum(int(np.prod(weight.shape)) for weight in model.trainable_weights))
+    run.update(parameters=_values(model.trainable_weights))
+    _check(model, recipe, run)
 
     for phase in phases(recipe):
         _train_phase(phase, model, recipe, data, photos, run, watch)
@@ -94,6 +99,20 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, w
     model = calibration.calibrated(model, temperature)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
+
+
+def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:
+    """Find out before the first epoch what would end the run after it: later phases, the form saved, the disk's room.
+
+    Raises `transfer.WeightsError`, and `OSError` with ENOSPC.
+    """
+    for phase in phases(recipe):
+        if phase.unfreeze is not None:
+            transfer.unfreezable(model, phase.unfreeze)
+    if recipe.training.compact:
+        compact(model)
+    learning = model.weights if recipe.finetune else model.trainable_weights
+    check_writable(run.folder, _BYTES_KEPT * _values(model.weights) + _BYTES_LEARNING * _values(learning))
 
 
 def _train_phase(
@@ -213,6 +232,10 @@ def _memory_watched(batch_size: int) -> Iterator[None]:
 def _network(recipe: Recipe, data: Data, weights: str | None) -> keras.Model:
     layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
     return networks.build(recipe, len(data.classes), layers, weights=weights)
+
+
+def _values(weights: Sequence[keras.Variable]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def _loss(recipe: Recipe) -> keras.losses.Loss:

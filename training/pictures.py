@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from models.files import MARK
 from training.evaluation import Evaluation
 from training.measures import Bin
 
@@ -179,7 +180,7 @@ def _svg(figure: "Figure") -> str:
             spine.set_color(_LINE.drawn)
     text = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "foodscene"}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": MARK})
     svg = text.getvalue()
     for colour in _COLOURS:
         svg = svg.replace(colour.drawn, f"var(--{colour.name})")

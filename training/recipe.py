@@ -92,19 +92,12 @@ def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises `RecipeError`.
     """
     path = find(name)
-    table = _read(path, ())
-    overridden = set()
-    for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator or not key.strip():
-            raise RecipeError(f"--set {override}: write it as key.key=value, for example --set training.epochs=20")
-        overridden.add(key.strip())
-        _set(table, key.strip().split("."), _value(text.strip()), override)
-    table["name"] = _name(path)
-    try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise RecipeError("\n".join(mistakes.told(error, Recipe, path, overridden))) from None
+    return _checked({**_read(path, ()), "name": _name(path)}, overrides, path)
+
+
+def change(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with other values, given as for `load`. Raises `RecipeError`."""
+    return _checked(recipe.record(), overrides, Path("run.json"))
 
 
 def parse(table: dict[str, Any]) -> Recipe:
@@ -131,6 +124,21 @@ def find(name: str | Path, beside: Path | None = None) -> Path:
     raise RecipeError(
         f"There is no recipe {str(name)!r}.{hint} `foodscene train --list` shows them all; a file ends in .toml."
     )
+
+
+def _checked(table: dict[str, Any], overrides: Sequence[str], path: Path) -> Recipe:
+    """The recipe of a table in which some values are replaced."""
+    overridden = set()
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise RecipeError(f"--set {override}: write it as key.key=value, for example --set training.epochs=20")
+        overridden.add(key.strip())
+        _set(table, key.strip().split("."), _value(text.strip()), override)
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError("\n".join(mistakes.told(error, Recipe, path, overridden))) from None
 
 
 def _name(path: Path) -> str:

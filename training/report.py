@@ -1,6 +1,6 @@
 """The report of a run or of an evaluation: `report.html`, one file that needs no network and can be mailed.
 
-`review` measures and leaves tables and pictures in a folder; `write` makes the page of whatever lies there:
+`review` measures and leaves tables and pictures in a folder; `write` makes the page of what lies there:
 
 predictions.npz    the answers for every test photo
 evaluation.json    all figures
@@ -10,6 +10,7 @@ pictures/          the figures drawn, the surest mistakes, what the network sees
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models import folders
 from models.bundle import Bundle
 from models.engine import Engine, open_engine
 from training import certainty, measurement, pictures, sensitivity
 from training import strangers as strange
 from training.data import Data
 from training.evaluation import Evaluation
-from training.run import Run, replace
+from training.run import Run
 from training.strangers import Strangers
 from training.watching import duration
 
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
     import keras
 
 _MISTAKES, _EXPLAINED = 24, 4
+_NAMES = re.compile(
+    r"predictions\.npz|evaluation\.json|confusion\.csv|sensitivity\.json|report\.html|pictures/titles\.json"
+    r"|pictures/(confusion|reliability|sensitivity|history|filters|(mistake|decided|maps)-\d+)\.(svg|png|jpg)"
+)
+"""What a report consists of, below its folder."""
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg"}
 
 
@@ -49,10 +56,23 @@ def review(
     `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees; with
     `strangers`, how many of them it is not sure of.
     """
+    check(folder)
+    with folders.publishing(folder) as new:
+        _review(new, bundle, photos, measured, model, strangers)
+        _write_page(new, folder)
+    return folder / "report.html"
+
+
+def _review(
+    folder: Path,
+    bundle: Bundle,
+    photos: Sequence[Data],
+    measured: Evaluation,
+    model: "keras.Model | None",
+    strangers: Sequence[Strangers],
+) -> None:
     drawn = folder / "pictures"
-    drawn.mkdir(parents=True, exist_ok=True)
-    for old in drawn.iterdir():
-        old.unlink()
+    drawn.mkdir()
     measured.save(folder / "predictions.npz")
     certain = certainty.measure(measured.probabilities, measured.right, bundle.card.sure_above)
     figures = {
@@ -63,10 +83,10 @@ def review(
         **certainty.as_json(certain),
         "strangers": strange.as_json(strangers),
     }
-    replace(folder / "evaluation.json", json.dumps(figures, indent=2).encode())
-    replace(folder / "confusion.csv", measured.confusion_csv().encode())
-    replace(drawn / "confusion.svg", pictures.confusion(measured).encode())
-    replace(drawn / "reliability.svg", pictures.reliability(measured.bins, measured.calibration_error).encode())
+    (folder / "evaluation.json").write_bytes(json.dumps(figures, indent=2).encode())
+    (folder / "confusion.csv").write_bytes(measured.confusion_csv().encode())
+    (drawn / "confusion.svg").write_bytes(pictures.confusion(measured).encode())
+    (drawn / "reliability.svg").write_bytes(pictures.reliability(measured.bins, measured.calibration_error).encode())
 
     places = {name: (one.pixels, row) for one in photos for row, name in enumerate(one.names)}
     pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
@@ -77,27 +97,47 @@ def review(
         Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)
     if model is not None:
         _explain(drawn, model, pixels, rows, measured)
-    return write(folder)
+
+
+def check(folder: Path) -> None:
+    """Make sure that a report can be written to a folder. A run's folder is ours.
+
+    Raises `OccupiedError` where something is in its place that we did not write.
+    """
+    if "recipe" not in (_json(folder / "run.json") or {}):
+        folders.check_publishable(folder, _NAMES)
 
 
 def write(folder: Path) -> Path:
-    """Make `report.html` of what lies in the folder of a run or an evaluation. Returns its path."""
+    """Make `report.html` anew of what lies in the folder of a run or an evaluation. Returns its path."""
+    check(folder)
+    with folders.publishing(folder) as new:
+        for path in [*folder.glob("*"), *folder.glob("pictures/*")]:
+            if _NAMES.fullmatch(name := path.relative_to(folder).as_posix()):
+                (new / name).parent.mkdir(exist_ok=True)
+                (new / name).write_bytes(path.read_bytes())
+        _write_page(new, folder)
+    return folder / "report.html"
+
+
+def _write_page(folder: Path, run: Path) -> None:
+    """Make `report.html` in a folder, of what lies there and of the record and history of the folder `run`, if any."""
     from jinja2 import Environment, PackageLoader
 
-    record = _json(folder / "run.json") or {}
+    record = _json(run / "run.json") or {}
     figures = _json(folder / "evaluation.json")
     altered = _json(folder / "sensitivity.json") or []
     drawn = folder / "pictures"
-    history = Run(folder).load_history()
+    history = Run(run).load_history()
     if history:
         drawn.mkdir(exist_ok=True)
-        replace(drawn / "history.svg", pictures.histories({folder.name: history}).encode())
+        (drawn / "history.svg").write_bytes(pictures.histories({run.name: history}).encode())
     environment = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         spell=lambda label: str(label).replace("_", " "), percent=lambda share: f"{share:.1%}", duration=duration
     )
     page = environment.get_template("report.html").render(
-        name=folder.name,
+        name=run.resolve().name,
         record=record,
         figures=figures,
         altered=altered,
@@ -107,18 +147,17 @@ def write(folder: Path) -> Path:
         picture={path.stem: _data_url(path) for path in sorted(drawn.glob("*.*"))} if drawn.is_dir() else {},
         seen=_titles(drawn),
     )
-    replace(folder / "report.html", page.encode())
-    return folder / "report.html"
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def _alter(
     folder: Path, engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
 ) -> None:
     found = sensitivity.measure(engine, pixels, rows, measured.truths)
-    replace(folder / "sensitivity.json", json.dumps([row.as_json() for row in found], indent=2).encode())
+    (folder / "sensitivity.json").write_bytes(json.dumps([row.as_json() for row in found], indent=2).encode())
     units = {row.kind: row.unit for row in found}
     drawn = pictures.curves(sensitivity.curves(found), found[0].top1.value, units)
-    replace(folder / "pictures" / "sensitivity.svg", drawn.encode())
+    (folder / "pictures" / "sensitivity.svg").write_bytes(drawn.encode())
 
 
 def _explain(
@@ -136,19 +175,19 @@ def _explain(
         seen = pixels[rows[shown]]
         heats = explanation.grad_cam(model, seen, measured.told[shown].tolist())
         for number, photo in enumerate(shown):
-            replace(drawn / f"decided-{number}.png", explanation.overlaid(seen[number], heats[number]))
+            (drawn / f"decided-{number}.png").write_bytes(explanation.overlaid(seen[number], heats[number]))
             said = f"{measured.labels[measured.told[photo]]}, {sure[photo]:.0%}"
             truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.truths[photo]]}"
             titles[f"decided-{number}"] = f"{said}{truth}".replace("_", " ")
         kernels = explanation.filters(model)
-        replace(drawn / "filters.png", kernels.png)
+        (drawn / "filters.png").write_bytes(kernels.png)
         titles["filters"] = kernels.title
         for number, grid in enumerate(explanation.feature_maps(model, pixels[rows[right[0]]])):
-            replace(drawn / f"maps-{number}.png", grid.png)
+            (drawn / f"maps-{number}.png").write_bytes(grid.png)
             titles[f"maps-{number}"] = grid.title
     except explanation.ExplanationError:
         pass  # a network of dense layers has no places to show
-    replace(drawn / "titles.json", json.dumps(titles).encode())
+    (drawn / "titles.json").write_bytes(json.dumps(titles).encode())
 
 
 def _colour(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -11,10 +11,10 @@ models/<name>/    the bundle
 import csv
 import io
 import json
-import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.files import check_writable, write, writing
+from training import locks
+
 Row = dict[str, Any]
 """An epoch of a history: its number from 1, its phase, loss, top1, val_loss, val_top1, photos_per_second, seconds …"""
 
-_HISTORY = "history"
+_HISTORY, _LOCK = "history", ".lock"
 
 
 class RunError(ValueError):
@@ -56,7 +59,7 @@ class Run:
     def update(self, **facts: Any) -> None:
         """Add to the record, and write it."""
         self.record.update(facts)
-        replace(self.folder / "run.json", (json.dumps(self.record, indent=2) + "\n").encode())
+        write(self.folder / "run.json", (json.dumps(self.record, indent=2) + "\n").encode())
 
     def save_checkpoint(self, state: Sequence[NDArray[Any]], history: list[Row]) -> None:
         """Keep the state after an epoch: one file, so that weights and history never disagree."""
@@ -66,7 +69,7 @@ class Run:
 
     def save_history(self, history: list[Row]) -> None:
         """Write the epochs as a table."""
-        replace(self.folder / "history.csv", _csv(history).encode())
+        write(self.folder / "history.csv", _csv(history).encode())
 
     def load_history(self) -> list[Row]:
         """The epochs of the table, without the checkpoint's weights; none where none is over yet."""
@@ -98,17 +101,49 @@ class Run:
         return _ordered(_load_arrays(self.folder / "best.npz"))
 
 
-def create(folder: Path, record: dict[str, Any]) -> Run:
-    """Begin a run in a new folder, or in one where a run failed before its first epoch was over.
-
-    Raises `RunError` where another run is there already.
+def new_folder(root: Path, recipe: str, when: datetime) -> Path:
+    """Make the folder of a new run below `root`, named by the time and the recipe; with a number where two began in one
+    second.
     """
-    if (folder / "run.json").exists() and not read(folder).stillborn:
-        raise RunError(f"{folder} holds a run already. Go on with it by --resume, or name another folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    name = folder_name(recipe, when)
+    for ending in ("", *(f"-{number}" for number in range(2, 10_000))):
+        try:
+            (root / f"{name}{ending}").mkdir()  # one step: of several processes one makes it
+        except FileExistsError:
+            continue
+        return root / f"{name}{ending}"
+    raise RunError(f"{root} holds thousands of runs of this second. Name a folder: --run")
+
+
+def check_new(folder: Path) -> None:
+    """Make sure that a run can begin in a folder. Raises `RunError` where another run or something else is in it."""
+    if (folder / "run.json").exists():
+        if not read(folder).stillborn:
+            raise RunError(f"{folder} holds a run already. Go on with it by --resume, or name another folder.")
+    elif folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK)):
+        raise RunError(f"{folder} holds {others[0]}, and no run: a run takes a folder of its own. Name another one.")
+    check_writable(folder)
+
+
+def create(folder: Path, record: dict[str, Any]) -> Run:
+    """Begin a run in a new folder, or in one where a run failed before its first epoch was over. Raises `RunError`."""
+    check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder)
     run.update(**record)
     return run
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Be the one process that trains in a run's folder, until the block ends. Raises `RunError` if another does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locks.held(folder / _LOCK):
+            yield
+    except locks.LockedError as error:
+        raise RunError(f"{folder} is being trained by {error.holder or 'another process'}.") from None
 
 
 def read(folder: Path) -> Run:
@@ -123,9 +158,10 @@ def read(folder: Path) -> Run:
 
 
 def newest_unfinished(root: Path, recipe: str | None) -> Run:
-    """The last run below `root` that has not come to its end, of a recipe or of any. Raises `RunError`.
+    """The last run below `root` that has not come to its end and that nobody trains, of a recipe or of any.
 
-    Runs that failed at once are passed over: they have nothing to go on with, and would only fail again.
+    Runs that failed at once are passed over: they have nothing to go on with, and would only fail again. Raises
+    `RunError` where there is none.
     """
     runs = [read(path.parent) for path in sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)]
     runs = [
@@ -133,7 +169,10 @@ def newest_unfinished(root: Path, recipe: str | None) -> Run:
     ]
     if not runs:
         raise RunError(f"Nothing to resume: {root} holds no unfinished run{f' of {recipe}' if recipe else ''}.")
-    return runs[-1]
+    for run in reversed(runs):
+        if not (holder := locks.holder(run.folder / _LOCK)):
+            return run
+    raise RunError(f"Nothing to resume: {run.folder} is being trained by {holder}.")
 
 
 def folder_name(recipe: str, now: datetime) -> str:
@@ -146,23 +185,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it, or a run that is killed, sees the old content or the new."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def _save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with writing(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -23,9 +23,9 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from models.files import write
 from training import presence, trial
 from training import space as spaces
-from training.run import replace
 from training.space import Space
 
 _NAME = "sweep"
@@ -48,7 +48,7 @@ def open_sweep(folder: Path, source: Path) -> Space:
             tickets = list(space.combinations()) if space.search == "grid" else [{}] * space.trials
             for number, parameters in enumerate(tickets):
                 study.enqueue_trial(parameters, {"run": f"trial-{number:04}"})
-            replace(kept, source.read_bytes())
+            write(kept, source.read_bytes())
     return space
 
 
@@ -143,7 +143,7 @@ def write_table(folder: Path, study: optuna.Study) -> None:
         writer.writerow(
             [one.user_attrs.get("run", ""), one.state.name.lower(), figure, epochs, seconds, *settings, error]
         )
-    replace(folder / "trials.csv", text.getvalue().encode())
+    write(folder / "trials.csv", text.getvalue().encode())
 
 
 def take(folder: Path, study: optuna.Study, space: Space, worker: str) -> optuna.Trial | None:

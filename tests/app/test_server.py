@@ -60,7 +60,7 @@ def test_a_bundle_is_replaced_ten_times_under_load_without_a_failed_request(
 
     def replace() -> None:
         for turn in range(10):
-            with replacing(tmp_path / "colours") as new:
+            with replacing(tmp_path / "colours", [path.name for path in (toy_bundle / "colours").iterdir()]) as new:
                 shutil.copytree(toy_bundle / "colours", new, dirs_exist_ok=True)
                 (new / "labels.txt").write_text(f"red-{turn}\ngreen-{turn}\nblue-{turn}\n")
             until = time.monotonic() + 20

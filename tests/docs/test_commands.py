@@ -161,7 +161,8 @@ def _begin(command: str) -> None:
     """Begin a training as a reader would: recipe, settings and photos are read, and the training itself left out."""
     begun = mock.Mock()
     with (
-        mock.patch("training.commands.course.follow", begun),
+        mock.patch("training.train._follow", begun),
+        mock.patch("training.commands.train.summary"),
         mock.patch("training.run.folder_name", lambda name, _: f"{name.replace('/', '-')}-{next(_NUMBERS)}"),
         mock.patch("signal.signal"),
     ):

@@ -30,13 +30,11 @@ def augment(
     ),
 ) -> None:
     """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
-    from PIL import Image
-
+    from training import contact_sheet
     from training import recipe as recipes
     from training.data import load_for
 
-    if output.suffix.lower() not in Image.registered_extensions():
-        raise typer.BadParameter(f"{output.name} has no ending of a picture, such as .png", param_hint="--output")
+    contact_sheet.check(output)
     checked = recipes.load(recipe, settings or [])
     photographs = load_for(checked, data)
     from training.augmentation.picture import grid
@@ -50,5 +48,5 @@ def augment(
         engine=engine.value,
         seed=seed,
     )
-    picture.save(output)
+    contact_sheet.save(picture, output)
     typer.echo(output)

@@ -34,12 +34,15 @@ def check(
     """Find what is wrong: broken photos, copies, contradicting labels, leaks. Exit status 1 if anything is."""
     from rich.console import Console
 
+    from models import files
     from training import doctor, doctor_report
     from training.datasets import open_dataset
 
+    if report:
+        files.check_output(report)
     found = doctor.examine(open_dataset(path, layout))
     if report:
-        report.write_text(doctor_report.html(found))
+        files.write(report, doctor_report.html(found).encode())
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
@@ -61,7 +64,8 @@ def show(
 
     dataset = open_dataset(path, layout)
     target = output or Path(f"{dataset.name}.png")
-    contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class).save(target)
+    contact_sheet.check(target)
+    contact_sheet.save(contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class), target)
     typer.echo(target)
 
 

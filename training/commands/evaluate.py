@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.terminal import hushed
+from training.terminal import hushed
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -51,6 +51,10 @@ def evaluate(
     from training import strangers as strange
 
     found = _bundle(bundle)
+    if out:
+        with hushed():
+            from training import report  # whose pictures take Keras
+        report.check(out)
     for path in strangers or []:
         _there(path, "--strangers")
     engine = open_engine(found)
@@ -65,9 +69,6 @@ def evaluate(
     if save:
         card.save(found, whole, each, unknown)
     if out:
-        with hushed():
-            from training import report  # whose pictures take Keras
-
         report.review(out, found, loaded, whole, _model(found), unknown)
     certain = certainty.measure(whole.probabilities, whole.right, sure_above)
     if as_json:
@@ -92,6 +93,9 @@ def calibrate(
     bundle: BundleName,
     data: Photos,
     layout: Layout = None,
+    out: Annotated[
+        Path | None, typer.Option(show_default="its own", help="The folder for the calibrated bundle.")
+    ] = None,
     right: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="The share of the answers called sure that is to be right.")
     ] = 0.95,
@@ -107,6 +111,12 @@ def calibrate(
     from training import calibration, card, certainty, evaluation, measurement
 
     found = _bundle(bundle)
+    if out is None and not bundles.is_ours(found.folder):
+        raise typer.BadParameter(
+            f"{found.name} was made elsewhere and stays as it is: say where its calibrated copy goes",
+            param_hint="--out",
+        )
+    bundles.check_target(out or found.folder)
     with hushed():
         engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
@@ -120,7 +130,7 @@ def calibrate(
     sample = np.asarray(loaded[0].pixels[:16])
     with hushed():
         bundles.write(
-            found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
+            out or found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
         )
     certain = certainty.measure(probabilities, measured.right, sure_above)
     typer.echo(
@@ -181,11 +191,9 @@ def _rows(data: "Data", split: str) -> Any:
 
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
-    """The files of a bundle that `bundle.write` does not make itself."""
-    made = {"model.h5", "model.onnx", "labels.txt", "card.json"}
-    return {
-        path.name: path.read_bytes() for path in bundle.folder.iterdir() if path.is_file() and path.name not in made
-    }
+    """What an evaluation left in a bundle, which `bundle.write` does not make itself."""
+    others = (bundle.folder / name for name in ("README.md", "confusion.json"))
+    return {path.name: path.read_bytes() for path in others if path.is_file()}
 
 
 def _figures(evaluations: "dict[str, Evaluation]") -> Any:

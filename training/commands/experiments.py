@@ -16,9 +16,10 @@ def experiments(
     ),
 ) -> None:
     """Write the page of the reports' experiments: reported figures, measured ones, data, time, command."""
+    from models import files
     from training import experiments as log
     from training import runs
-    from training.run import RunError, replace
+    from training.run import RunError
 
     root: Path = context.obj
     found = list(log.entries(runs.find(root))) if root.is_dir() else []
@@ -28,7 +29,7 @@ def experiments(
     merged = log.merge(known, found)
     log.write(ledger, merged)
     notes = out.with_suffix(".notes.md")
-    replace(out, log.page(merged, notes.read_text(encoding="utf-8") if notes.exists() else "").encode())
+    files.write(out, log.page(merged, notes.read_text(encoding="utf-8") if notes.exists() else "").encode())
     measured = {entry.row for entry in merged if entry.started}
     rows = {one.said.row for one in log.experiments()}
     typer.echo(f"{len(measured)} of {len(rows)} rows are measured: {out}")

@@ -1,12 +1,14 @@
 """The command `explain`: what a network sees on a photo."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.commands.terminal import hushed
+from training.terminal import hushed
 
+_NAMES = re.compile(r"(decided|filters|maps-\d+)\.png")
 _SHOWN = 448
 """Pixels of a photo's side in the picture of what decided, about."""
 
@@ -23,13 +25,14 @@ def explain(
     """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""
     import numpy as np
 
+    from models import folders
     from models.bundle import SHIPPED, choose
     from models.engine import KerasEngine
     from models.pixels import read
     from models.ranking import rank
-    from training.run import replace
 
     bundle = choose(model, models_folder or SHIPPED)
+    folders.check_publishable(out, _NAMES)
     pixels = read(photo, bundle.spec)
     with hushed():
         engine = KerasEngine(bundle)
@@ -45,11 +48,12 @@ def explain(
     larger = max(1, _SHOWN // max(bundle.spec.height, bundle.spec.width))
     shown = bundle.spec._replace(height=bundle.spec.height * larger, width=bundle.spec.width * larger)
 
-    out.mkdir(parents=True, exist_ok=True)
     for name, probability in rank(probabilities, bundle.labels, 3):
         typer.echo(f"{name:<20} {probability:6.1%}")
-    replace(out / "decided.png", explanation.overlaid(read(photo, shown), heat))
+    with folders.publishing(out) as new:
+        (new / "decided.png").write_bytes(explanation.overlaid(read(photo, shown), heat))
+        for name, grid in grids.items():
+            (new / f"{name}.png").write_bytes(grid.png)
     typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
     for name, grid in grids.items():
-        replace(out / f"{name}.png", grid.png)
         typer.echo(f"{out / name}.png: {grid.title}")

@@ -93,13 +93,15 @@ def plot(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("histories.svg"),
 ) -> None:
     """Draw the histories of runs over each other."""
+    from models import files
     from training import pictures
     from training.run import RunError
 
+    files.check_output(out)
     chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
-    out.write_text(pictures.histories(chosen), encoding="utf-8")
+    files.write(out, pictures.histories(chosen).encode())
     typer.echo(f"Drawn: {out}")
 
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.terminal import stop_cleanly
+from training.commands.train import summary
+from training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
     import multiprocessing.context
@@ -134,7 +136,8 @@ def _train_best(
     """Train the best settings for longer and write the bundle; goes on where that was interrupted."""
     from training import run
     from training import sweep as search
-    from training.commands.train import train
+    from training import train as story
+    from training.watching import Terminal
 
     best = search.best(study)
     place = folder / "best"
@@ -146,20 +149,14 @@ def _train_best(
     console.print(
         f"Best: {_name(best)}, top-1 {best.value:.4f} on validation photos. Training it: {' '.join(settings)}"
     )
-    train(
-        recipe=None if begun else space.recipe,
-        data=data,
-        settings=settings,
-        weights=weights,
-        bundle=None,
-        runs=folder,
-        run=place,
-        resume=begun,
-        engine="fast",
-        threads=_CORES,
-        quiet=False,
-        listing=False,
-    )
+    watch, tell = Terminal(console), partial(console.print, markup=False)
+    if begun:
+        outcome = story.resume(place, data=data, threads=_CORES, watch=watch, tell=tell)
+    else:
+        outcome = story.train(
+            space.recipe, data, settings=settings, weights=weights, run=place, threads=_CORES, watch=watch, tell=tell
+        )
+    summary(outcome, console)
 
 
 def _name(trial: "FrozenTrial") -> str:

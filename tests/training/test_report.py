@@ -92,3 +92,22 @@ def test_of_an_old_record(tmp_path: Path) -> None:
     assert "91.8%" in page or "91.9%" in page
     assert re.search(r'id="history"', page)
     assert "<3" not in page
+
+
+def test_other_files_in_its_folder_stay(toy_bundle: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "pictures" / "holiday").mkdir(parents=True)
+    for name in ("pictures/holiday/1.jpg", "pictures/000.jpg", "notes.txt"):
+        (out / name).write_text("mine")
+    arguments = ["evaluate", toy_bundle / "colours", "--data", photos, "--split", "all", "--out", out]
+    for _ in range(2):
+        result = CliRunner().invoke(program, list(map(str, arguments)))
+        assert result.exit_code == 0, (result.output, result.exception)
+    for name in ("pictures/holiday/1.jpg", "pictures/000.jpg", "notes.txt"):
+        assert (out / name).read_text() == "mine"
+    assert "bWluZQ" not in (out / "report.html").read_text(), "and it shows only its own pictures"
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "report.html").write_text("mine")
+    result = CliRunner().invoke(program, [*map(str, arguments[:-1]), str(tmp_path / "theirs")])
+    assert "report.html was not written by foodscene" in str(result.exception)
+    assert [path.name for path in (tmp_path / "theirs").iterdir()] == ["report.html"]

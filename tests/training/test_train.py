@@ -175,7 +175,7 @@ def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path
     with pytest.raises(RunError, match="are elsewhere now, say where: --data"):
         resume(place)
     (moved / "a" / "0.jpg").rename(tmp_path / "0.jpg")
-    with pytest.raises(RunError, match="begun on other photos than .*moved holds now"):
+    with pytest.raises(RunError, match=r"begun on other photos than .*moved holds now"):
         resume(place, data=[moved])
     (tmp_path / "0.jpg").rename(moved / "a" / "0.jpg")
     outcome = resume(place, data=[moved])

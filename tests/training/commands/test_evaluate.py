@@ -72,3 +72,30 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     validation = measured(loaded.validation)
     sure = validation.probabilities.max(axis=1) >= card.sure_above - 1e-3
     assert validation.right[sure].mean() >= 0.8
+
+
+@pytest.fixture
+def theirs(copied: Path) -> Path:
+    """A bundle that was made elsewhere, with a card and a README of its owner's."""
+    (copied / "card.json").write_text('{"title": "Mine", "input": {"height": 16, "width": 16}, "camera": "old"}')
+    (copied / "README.md").write_text("My notes.")
+    return copied
+
+
+def test_what_its_owner_wrote_stays_when_figures_are_saved(theirs: Path, colours: Path) -> None:
+    call("evaluate", theirs, "--data", colours, "--save")
+    card = json.loads((theirs / "card.json").read_text())
+    assert (card["title"], card["camera"]) == ("Mine", "old")
+    assert card["metrics"]["images"] == 18
+    assert (theirs / "README.md").read_text() == "My notes."
+    assert (theirs / "confusion.json").exists()
+
+
+def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, colours: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in theirs.iterdir()}
+    refused = CliRunner().invoke(program, ["calibrate", str(theirs), "--data", str(colours)])
+    assert refused.exit_code == 2
+    assert "was made elsewhere" in " ".join(refused.output.replace("│", " ").split())
+    call("calibrate", theirs, "--data", colours, "--out", tmp_path / "calibrated")
+    assert {path: path.read_bytes() for path in theirs.iterdir()} == before
+    assert bundle.read(tmp_path / "calibrated").labels == bundle.read(theirs).labels

@@ -117,8 +117,8 @@ def test_the_list_shows_the_reported_figures() -> None:
 
 def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--run", tmp_path / "run", "--set", "training.epochs=1")
-    _, output, _ = call(*command, "--weights", "/nowhere.h5")
-    assert "there is no file /nowhere.h5" in " ".join(output.replace("│", " ").split())
+    _, _, error = call(*command, "--weights", "/nowhere.h5")
+    assert "there is no file /nowhere.h5" in str(error)
     assert not (tmp_path / "run").exists()
     (tmp_path / "broken" / "a").mkdir(parents=True)
     (tmp_path / "broken" / "a" / "1.jpg").write_bytes(b"no photo")
@@ -133,11 +133,16 @@ def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recip
     [
         ([], "which photos"),
         (["food/basic"], "which photos"),
-        (["food/basic", "--data", "/nowhere"], "there is no /nowhere"),
+        (["food/basic", "--data", "/nowhere"], "There is no /nowhere"),
         (["food/basics", "--data", "."], "Did you mean food/basic"),
         (["food/basic", "--data", ".", "--set", "training.epoch=3"], "Did you mean epochs"),
         (["food/basic", "--data", ".", "--engine", "slow"], "fast or keras"),
         (["--resume", "--runs", "/nowhere"], "Nothing to resume"),
+        (["own.toml", "--resume"], "a run that goes on keeps its recipe"),
+        (["food/basic", "--resume", "--run", "/nowhere"], "a run that goes on keeps its recipe"),
+        (["--resume", "--weights", "none"], "a run that goes on keeps what it was begun with"),
+        (["--resume", "--engine", "keras"], "a run that goes on keeps what it was begun with"),
+        (["--resume", "--teacher", "everyday"], "a run that goes on keeps what it was begun with"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:

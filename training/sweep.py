@@ -38,6 +38,8 @@ class SweepError(ValueError):
 def open_sweep(folder: Path, source: Path) -> Space:
     """Begin a sweep in a folder, or join the one that is there. Raises `SweepError` where that is of another space."""
     space = spaces.read(source)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "journal.log").exists():
+        raise SweepError(f"{folder} is not empty, and holds no search. A search takes a folder of its own: --folder.")
     folder.mkdir(parents=True, exist_ok=True)
     with presence.locked(folder):
         kept = folder / "space.toml"

@@ -120,8 +120,9 @@ def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recip
     _, _, error = call(*command, "--weights", "/nowhere.h5")
     assert "there is no file /nowhere.h5" in str(error)
     assert not (tmp_path / "run").exists()
-    (tmp_path / "broken" / "a").mkdir(parents=True)
-    (tmp_path / "broken" / "a" / "1.jpg").write_bytes(b"no photo")
+    for name in "ab":
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        (tmp_path / "broken" / name / "1.jpg").write_bytes(b"no photo")
     _, _, error = call(recipe, "--data", tmp_path / "broken", *command[3:])
     assert "no photo that can be decoded" in str(error)
     code, output, error = call(*command)

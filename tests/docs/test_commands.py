@@ -33,7 +33,9 @@ ELSEWHERE = {
     ),
     "sh examples/train.sh": "tests/docs/test_examples.py",
     "foodscene compile my-bundles/my-model": "tests/models/test_compiler.py",
-    "foodscene calibrate my-bundle --data my-photos/": "tests/training/test_calibration.py",
+    "foodscene calibrate my-bundle --data my-photos/ --out my-bundle-calibrated": (
+        "tests/training/commands/test_evaluate.py"
+    ),
     "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/test_explanation.py",
     "foodscene runs report 12": "tests/training/test_report.py",
     "foodscene runs import old/*.json": "tests/training/test_runs.py",

@@ -47,8 +47,8 @@ def save(picture: Image.Image, path: Path) -> None:
     encoded, kind = BytesIO(), Image.registered_extensions()[path.suffix.lower()]
     said = PngInfo()
     said.add_text("Software", MARK)
-    options: dict[str, Any] = {"PNG": {"pnginfo": said}, "JPEG": {"comment": MARK}}.get(kind, {})
-    picture.save(encoded, kind, **options)
+    options: dict[str, dict[str, Any]] = {"PNG": {"pnginfo": said}, "JPEG": {"comment": MARK}}
+    picture.save(encoded, kind, **options.get(kind, {}))
     write(path, encoded.getvalue())
 
 

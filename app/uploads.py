@@ -140,7 +140,7 @@ class FormReader:
         except FormParserError as error:
             self._problem = _unreadable(f"{error}")
         except Problem as problem:
-            self._problem = problem
+            self._problem = problem.with_traceback(None)  # which holds the chunk
         if self._problem:
             self._parser, self._parts = None, _Parts(b"")
 

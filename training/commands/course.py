@@ -93,7 +93,7 @@ def follow(work: "Run", bundle: Path | None, threads: int, quiet: bool, console:
 
 def _summary(work: "Run", recipe: "Recipe", console: Any) -> None:
     """The measured figures beside the reported ones, and where the bundle is."""
-    from training.watching import duration
+    from models.text import duration
 
     record, reported = work.record, recipe.reported
     where = f" (report's row {reported.row}{f', on {reported.data}' if reported.data else ''})" if reported else ""

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from models.bundle import Bundle
+from models import confusion as confusions
+from models.bundle import CARD, Bundle
 from models.card import Card, CardMetrics, CardStrangers
 from training import certainty, readme
 from training.evaluation import Evaluation
@@ -74,7 +75,7 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
     """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
     confusion = evaluation.confusion()
     return {
-        "confusion.json": f"{json.dumps(confusion)}\n".encode(),
+        confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
         "README.md": readme.text(card, evaluation.labels, confusion).encode(),
     }
 
@@ -86,7 +87,7 @@ def save(
     card = described(bundle.card, evaluation, parts, strangers)
     for name, content in files(card, evaluation).items():
         replace(bundle.folder / name, content)
-    replace(bundle.folder / "card.json", (card.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+    replace(bundle.folder / CARD, card.as_json().encode())
 
 
 def _interval(share: Share) -> tuple[float, float]:

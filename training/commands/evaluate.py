@@ -145,9 +145,9 @@ def _model(bundle: "Bundle") -> Any:
 
 def _bundle(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
-    from models.bundle import SHIPPED, choose, read
+    from models.bundle import SHIPPED, choose
 
-    return read(Path(name)) if Path(name).is_dir() else choose(name, SHIPPED)
+    return choose(name, SHIPPED)
 
 
 def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
@@ -182,7 +182,9 @@ def _rows(data: "Data", split: str) -> Any:
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
     """The files of a bundle that `bundle.write` does not make itself."""
-    made = {"model.h5", "model.onnx", "labels.txt", "card.json"}
+    from models.bundle import CARD, LABELS, MODEL, ONNX
+
+    made = {MODEL, ONNX, LABELS, CARD}
     return {
         path.name: path.read_bytes() for path in bundle.folder.iterdir() if path.is_file() and path.name not in made
     }

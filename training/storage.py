@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,11 +43,6 @@ def clear(root: Path) -> list[Entry]:
     for entry in removed:
         shutil.rmtree(entry.path)
     return removed
-
-
-def version(*sources: str) -> str:
-    """8 digits that change with these files of code: what other code computed is computed again."""
-    return f"{zlib.crc32(b''.join(Path(source).read_bytes() for source in sources)):08x}"
 
 
 def ensure_space(folder: Path, size: int) -> None:

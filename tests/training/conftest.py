@@ -63,7 +63,7 @@ def tarred(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def drawn() -> Tree:
-    """The same photo of stripes in several formats: larger than networks take, turned, transparent, deep, in a palette."""
+    """A photo of stripes in several formats: larger than networks take, turned, transparent, deep, in a palette."""
     down, across = np.mgrid[:300, :400]
     stripes = np.stack([down * 255 // 299, across * 255 // 399, (down + across) // 20 % 2 * 255], axis=-1)
     image = Image.fromarray(stripes.astype(np.uint8))

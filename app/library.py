@@ -11,14 +11,12 @@ from app.metrics import MODELS
 from app.problems import Problem
 from app.scheduler import Runner
 from app.settings import Settings
-from models.bundle import Bundle, BundleError, default_name, folders, read
+from models.bundle import CARD, LABELS, MODEL, ONNX, Bundle, BundleError, default_name, folders, read
 
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 """What changes when a bundle's files do: name, inode, size and time of each."""
-
-_PARTS = ("model.h5", "labels.txt", "card.json", "model.onnx")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +127,7 @@ class Library:
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in _PARTS:
+    for part in (MODEL, LABELS, CARD, ONNX):
         try:
             status = (folder / part).stat()
         except OSError:

@@ -13,20 +13,10 @@ from app.preview import preview
 from app.problems import Problem
 from app.routes.predict import the_photo
 from app.service import Service
+from models.confusion import Confusion
+from models.text import percent, spell
 
 router = APIRouter(include_in_schema=False)
-
-
-def percent(share: float) -> str:
-    """A share in words, as on the page's scripts."""
-    if 0.995 <= share < 1:
-        return ">99%"
-    return "<1%" if share < 0.005 else f"{share:.0%}"
-
-
-def spell(label: str) -> str:
-    """A label as people write it."""
-    return label.replace("_", " ")
 
 
 def duration(milliseconds: float) -> str:
@@ -100,10 +90,10 @@ async def model(request: Request, name: str) -> HTMLResponse:
         "model.html",
         model=found,
         bundle=found.bundle,
-        figures=portrait.figures(found.bundle, percent),
+        figures=portrait.figures(found.bundle),
         columns=columns,
         rows=rows,
-        confusion=portrait.Confusion.read(found.bundle),
+        confusion=Confusion.read(found.bundle),
         facts=portrait.facts(found),
         recipe=portrait.toml(settings) if isinstance(settings, dict) else "",
     )

@@ -1,17 +1,14 @@
 """The portrait of a model: what its page shows, put into words and figures for people."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ValidationError, model_validator
+import tomli_w
 
 from app.library import Model
 from models.bundle import Bundle
+from models.text import percent, spell
 
-_LARGEST_MATRIX = 40
-_MISTAKES_NAMED = 5
-_HEATS = 10
 _COUNTS = ("photos", "images", "support")
 
 
@@ -22,62 +19,8 @@ class Fact(NamedTuple):
     value: str
 
 
-class Mistake(NamedTuple):
-    """What was taken for what, on how many photos, out of how many."""
-
-    true: str
-    told: str
-    photos: int
-    out_of: int
-
-
-class Confusion(BaseModel):
-    """`confusion.json` of a bundle: counts of test photos, a row for each true label, a column for each one told."""
-
-    labels: list[str]
-    matrix: list[list[int]]
-
-    @model_validator(mode="after")
-    def _square(self) -> "Confusion":
-        if any(len(row) != len(self.labels) for row in self.matrix) or len(self.matrix) != len(self.labels):
-            raise ValueError("the matrix needs a row and a column for each label")
-        return self
-
-    @classmethod
-    def read(cls, bundle: Bundle) -> "Confusion | None":
-        """The confusion matrix of a bundle; None where it has none that can be read."""
-        try:
-            return cls.model_validate_json((bundle.folder / "confusion.json").read_bytes())
-        except (OSError, ValidationError):
-            return None
-
-    @property
-    def mistakes(self) -> list["Mistake"]:
-        """The most frequent mistakes."""
-        found = [
-            Mistake(true, told, count, sum(row))
-            for true, row in zip(self.labels, self.matrix, strict=True)
-            for told, count in zip(self.labels, row, strict=True)
-            if count and told != true
-        ]
-        return sorted(found, key=lambda mistake: -mistake.photos)[:_MISTAKES_NAMED]
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        """Rows with their cells, each a count and its share of the row in tenths; none above forty labels."""
-        if len(self.labels) > _LARGEST_MATRIX:
-            return []
-        return [
-            {
-                "label": label,
-                "cells": [{"count": count, "heat": -(-_HEATS * count // max(1, sum(row)))} for count in row],
-            }
-            for label, row in zip(self.labels, self.matrix, strict=True)
-        ]
-
-
-def figures(bundle: Bundle, percent: Any) -> list[Fact]:
-    """The numbers that stand out on a model's page. `percent` puts a share into words."""
+def figures(bundle: Bundle) -> list[Fact]:
+    """The numbers that stand out on a model's page."""
     metrics = bundle.card.metrics
     found = []
     if metrics:
@@ -105,7 +48,7 @@ def per_class(bundle: Bundle) -> tuple[list[str], list[dict[str, Any]]]:
         for label in bundle.labels
         if label in measured
     ]
-    return [column.replace("_", " ") for column in columns], rows
+    return [spell(column) for column in columns], rows
 
 
 def facts(model: Model) -> list[Fact]:
@@ -137,23 +80,17 @@ def facts(model: Model) -> list[Fact]:
     return found
 
 
-def toml(settings: Mapping[str, Any], table: str = "") -> str:
-    """A recipe's settings in TOML's spelling: values first, then each table."""
-    values = [f"{key} = {_value(value)}" for key, value in settings.items() if not isinstance(value, Mapping)]
-    head = [f"[{table}]"] if table and values else []
-    blocks = ["\n".join(head + values)] if values else []
-    blocks += [
-        toml(value, f"{table}.{key}" if table else key) for key, value in settings.items() if isinstance(value, Mapping)
-    ]
-    return "\n\n".join(block for block in blocks if block)
+def toml(settings: Mapping[str, Any]) -> str:
+    """A recipe's settings as TOML. It has no word for nothing: what is null is left out."""
+    return tomli_w.dumps(_said(settings)).strip()
 
 
-def _value(value: Any) -> str:
+def _said(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+        return {key: _said(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_said(item) for item in value if item is not None]
+    return value
 
 
 def _cell(column: str, row: Mapping[str, float]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -176,6 +177,7 @@ class Scheduler:
             except Exception as error:  # noqa: BLE001 - whoever waits for the answer deals with it
                 self._ahead.put(None)
                 self._loop.call_soon_threadsafe(_fail, [job], error)
+                del job  # as below
                 continue
             job.decoded = time.perf_counter()
             job.runner.decoded.append(job)
@@ -242,6 +244,10 @@ def _answer(batch: list[Job], answers: Probabilities, started: float, done: floa
 
 
 def _fail(batch: list[Job], error: Exception) -> None:
+    cause: BaseException | None = error
+    while cause:  # the variables of the frames that it came through would keep the photo until garbage is collected
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__context__
     for job in batch:
         if not job.answer.done():
             job.answer.set_exception(error)

@@ -84,7 +84,10 @@ class Service:
         jobs = self.scheduler.submit(model.runner, [photo])
         (outcome,) = await self.finish(jobs, request)
         if isinstance(outcome, Problem):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # it leads back to this frame, and would keep the photo until garbage is collected
         return answer(model, outcome, top_k, started)
 
     async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Probabilities | Problem]:
@@ -107,6 +110,7 @@ async def _outcome(job: Job) -> Probabilities | Problem:
     try:
         return await job.answer
     except PhotoError as error:
+        error.__traceback__ = None  # it leads back to the job, and would keep the photo until garbage is collected
         return of_photo(error)
 
 

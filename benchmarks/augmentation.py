@@ -26,6 +26,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from benchmarks.needs import need
 from training.augmentation import Augmentation
 
 Pixels = NDArray[np.uint8]
@@ -202,6 +203,7 @@ def main(
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2,4",
     seconds: Annotated[float, typer.Option(help="Of each of the five rounds of each figure.")] = 1.0,
 ) -> None:
+    need("albumentations", "cv2", "scipy", "tensorflow")
     counts = [int(count) for count in threads.split(",")]
     columns = [*ENGINES, *(f"/ {name}" for name in ("keras, 1", "tf.data", "albument.", "bare"))]
     print("px threads" + "".join(f"{name:>15}" for name in columns))

@@ -23,6 +23,10 @@ import numpy as np
 import typer
 from PIL import Image
 
+from benchmarks.needs import need
+
+need("scipy")
+
 from models.pixels import InputSpec
 from training import cache, survey
 from training.datasets import Dataset, open_dataset

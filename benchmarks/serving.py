@@ -31,6 +31,7 @@ from typing import Any
 from PIL import Image
 
 from app.settings import usable_cores
+from benchmarks.needs import need
 
 ROOT = Path(__file__).parents[1]
 RIVALS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foodscene" / "rivals"
@@ -108,6 +109,7 @@ def sides(bundle: Path, rivals: bool) -> list[Side]:
         ),
     ]
     if rivals:
+        need("keras", "tensorflow")
         other = str(_rivals() / "bin" / "python")
         env = {"PYTHONPATH": str(ROOT), "BENCHMARK_BUNDLE": str(bundle), "BENTOML_DO_NOT_TRACK": "1"}
         run = ["-m", "benchmarks.servers."]

@@ -24,6 +24,10 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.needs import need
+
+need("keras", "tensorflow")
+
 import keras
 import numpy as np
 from rich.console import Console

@@ -14,12 +14,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.needs import need
+
 
 def main(
     data: Annotated[Path, typer.Option(help="A folder of photos, or an archive as downloaded.")],
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     rank: Annotated[int, typer.Option(help="Directions that are whitened.")] = 512,
 ) -> None:
+    need("keras", "scipy")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from models.pixels import InputSpec
     from training.augmentation import Augmentation

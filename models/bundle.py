@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parent
 """The folder of the bundles that come with foodscene."""
 
-_OWN = ("model.h5", "model.onnx", "labels.txt", "card.json", "confusion.json", "README.md")
+MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
+"""What a bundle's files are called; what else lies in its folder is for people."""
+
+_OWN = (MODEL, LABELS, CARD, ONNX, "confusion.json", "README.md")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_LABELS = 100_000
 
@@ -56,11 +59,11 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        return self.folder / "model.h5"
+        return self.folder / MODEL
 
     @property
     def onnx(self) -> Path:
-        return self.folder / "model.onnx"
+        return self.folder / ONNX
 
 
 def read(folder: Path) -> Bundle:
@@ -71,21 +74,21 @@ def read(folder: Path) -> Bundle:
     """
     folder = folder.resolve()
     check_name(folder.name)
-    for part in ("model.h5", "labels.txt"):
+    for part in (MODEL, LABELS):
         if not (folder / part).is_file():
             raise BundleError(
                 f"{folder} has no {part}: a bundle holds model.h5 and labels.txt, a label per line in output order."
             )
-    labels = _read_labels(folder / "labels.txt")
-    card = _read_card(folder / "card.json")
-    sha256 = hash_file(folder / "model.h5")
+    labels = _read_labels(folder / LABELS)
+    card = _read_card(folder / CARD)
+    sha256 = hash_file(folder / MODEL)
     if card.sha256 not in (None, sha256):
         raise BundleError(
             f"{folder.name}: model.h5 is not the file that card.json describes (their sha256 differ). "
             "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
         )
     try:
-        architecture = inspect(folder / "model.h5")
+        architecture = inspect(folder / MODEL)
     except UnsafeModel as error:
         raise BundleError(f"{folder.name}: {error}") from error
     return Bundle(folder, labels, _input_spec(folder.name, card, architecture.input_shape), card, sha256)
@@ -111,7 +114,7 @@ def folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted(
-        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists()
+        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / MODEL).exists()
     )
 
 
@@ -122,8 +125,11 @@ def default_name(bundles: Iterable[str]) -> str | None:
 
 
 def choose(name: str, root: Path) -> Bundle:
-    """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty."""
-    if name and "/" in name:
+    """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty.
+
+    A name without a slash is a folder's path too where a bundle lies in the working directory under it.
+    """
+    if name and ("/" in name or (Path(name) / MODEL).exists()):
         return read(Path(name))
     bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
     chosen = bundles.get(name or default_name(bundles) or "")

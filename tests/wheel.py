@@ -23,6 +23,19 @@ from tests.browser import scenes
 ROOT = Path(__file__).parents[1]
 MOST_MEGABYTES = 40
 """What the wheel may have, bundles included."""
+# FastAPI refuses such a route where the package `multipart` is installed in place of python-multipart.
+_APP_WITH_A_FORM = """
+from typing import Annotated
+from fastapi import FastAPI, Form
+from app.main import create_app
+
+beside = FastAPI()
+beside.mount("/photos", create_app())
+
+@beside.post("/name")
+def name(name: Annotated[str, Form()]) -> str:
+    return name
+"""
 
 
 def build() -> Path:
@@ -79,6 +92,7 @@ def main() -> None:
         assert subprocess.run(tensorflow, capture_output=True, check=False, env=_clean()).returncode, (
             "TensorFlow is there"
         )
+        _run([str(programs / "python"), "-c", _APP_WITH_A_FORM])
         imports = _seconds([str(programs / "python"), "-c", "import app.main"], empty)
         helps = _seconds([str(programs / "foodscene"), "--help"], empty)
         with served(programs, empty) as (url, ready):

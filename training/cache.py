@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import folders
-from models import pixels as decoder
 from models.files import sync
 from models.pixels import InputSpec, PhotoError
 from training import locks, storage
 from training import workers as pool
 from training.datasets import Dataset, DatasetError, Sample
+
+VERSION = 1
+"""Of the decoded pixels. Raise it with a change after which a photo decodes to other pixels (in `models.pixels`, in how
+a sample is cut out, or in the files of the cache): everybody's photos are then decoded again. A test tells when."""
 
 _DONE, _BROKEN = b"\x01", b"\x02"
 
@@ -57,7 +60,7 @@ def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, worker
     is full and `DatasetError` where no photo can be decoded.
     """
     shape = "x".join(str(side) for side in spec.shape)
-    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-{storage.version(decoder.__file__)}"
+    key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-v{VERSION}"
     folder = (root or storage.default_root()) / key
     index = folder / "index.json"
     if not index.exists():

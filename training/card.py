@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from models.bundle import Bundle, is_ours
+from models import confusion as confusions
+from models.bundle import CARD, Bundle, is_ours
 from models.card import Card, CardMetrics, CardStrangers
 from models.files import write
 from training import certainty, readme
@@ -74,7 +75,7 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
     """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
     confusion = evaluation.confusion()
     return {
-        "confusion.json": f"{json.dumps(confusion)}\n".encode(),
+        confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
         "README.md": readme.text(card, evaluation.labels, confusion).encode(),
     }
 
@@ -87,13 +88,15 @@ def save(
     In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
     """
     card = described(bundle.card, evaluation, parts, strangers)
-    ours, path = is_ours(bundle.folder), bundle.folder / "card.json"
+    ours, path = is_ours(bundle.folder), bundle.folder / CARD
     for name, content in files(card, evaluation).items():
         if ours or not (bundle.folder / name).exists():
             write(bundle.folder / name, content)
-    others = {} if ours or not path.exists() else json.loads(path.read_bytes())
-    said = {**others, **card.model_dump(mode="json", exclude_none=True)}
-    write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+    if ours or not path.exists():
+        write(path, card.as_json().encode())
+    else:
+        said = {**json.loads(path.read_bytes()), **card.model_dump(mode="json", exclude_none=True)}
+        write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def _interval(share: Share) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from models.files import MARK, check_output, write
 from models.pixels import InputSpec, PhotoError
+from training import sheet
 from training.datasets import Dataset, DatasetError, Sample
 
 _GAP, _LINE, _MARGIN = 4, 16, 12
@@ -56,14 +57,15 @@ def draw(rows: Sequence[tuple[str, Sequence[Sample]]], side: int = 96) -> Image.
     """A picture with a row of thumbnails under each title."""
     columns = max((len(samples) for _, samples in rows), default=1)
     height = _LINE + side + 2 * _GAP
-    sheet = Image.new("RGB", (columns * (side + _GAP) + 2 * _MARGIN, len(rows) * height + 2 * _MARGIN), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=13)
+    drawn = Image.new("RGB", (columns * (side + _GAP) + 2 * _MARGIN, len(rows) * height + 2 * _MARGIN), "white")
+    pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(size=13)
     for number, (title, samples) in enumerate(rows):
         top = _MARGIN + number * height
         pen.text((_MARGIN, top), title, fill="black", font=font)
-        for column, sample in enumerate(samples):
-            sheet.paste(thumbnail(sample, side), (_MARGIN + column * (side + _GAP), top + _LINE + _GAP // 2))
-    return sheet
+        if samples:
+            row = sheet.grid([thumbnail(sample, side) for sample in samples], len(samples), gap=_GAP)
+            drawn.paste(row, (_MARGIN, top + _LINE + _GAP // 2))
+    return drawn
 
 
 def classes(dataset: Dataset, per_class: int = 12) -> Image.Image:

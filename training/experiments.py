@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from models import files
+from models.text import duration
+from training import markdown
 from training import recipe as recipes
+from training.markdown import Markdown
 from training.recipe import Recipe
 from training.run import Run, RunError
 from training.sections import Reported
-from training.watching import duration
 
 _REPORTS = {
     "A": "Dishes: a food classifier for UECFOOD-256 (Keras, 2017)",
@@ -27,16 +29,6 @@ _REPORTS = {
     "D": "Digits: an image recognition neural network from scratch (2024)",
     "E": "Faces or background: a course report (2018)",
 }
-_INTRODUCTION = """# Experiments
-
-What the reports say, and what the same recipes gave here. Written by `foodscene runs experiments` from run folders and
-[experiments.csv](experiments.csv), where each run also has its date and machine; the command adds runs and drops none.
-
-Figures are comparable where the data are the same. Ten dishes of Food-101 stand in for UECFOOD-256's 256, so that
-chance is 10 % and 50 %, not 0.4 % and 2 %; MNIST stands in for Fashion-MNIST; food against scenes stands in for faces
-against backgrounds. Measured on test photos that no training saw: top-1 and top-5 in A, accuracy in B and C, errors in
-D, accuracy and loss in E. A time is that of the whole run, on machines that also did other work.
-"""
 
 
 class Experiment(NamedTuple):
@@ -73,6 +65,19 @@ class Entry(BaseModel):
     loss: float | None = None
     device: str = ""
     note: str = ""
+
+
+class Line(NamedTuple):
+    """A line of the page: a run, or why there is none."""
+
+    row: str
+    command: str
+    reported: str
+    measured: str = ""
+    data: str = ""
+    epochs: str = ""
+    time: str = ""
+    why: str = ""
 
 
 def experiments() -> list[Experiment]:
@@ -147,18 +152,18 @@ def write(path: Path, ledger: Sequence[Entry]) -> None:
 
 def page(ledger: Sequence[Entry], notes: str = "") -> str:
     """The page in Markdown: a table for each report with a line for each run, every row there; `notes` at its end."""
-    parts = [_INTRODUCTION]
+    reports = []
     for letter, title in _REPORTS.items():
-        parts.append(f"## {letter}. {title}\n")
-        parts.append("| row | command | reported | measured | data | epochs | time |\n|---|---|---|---|---|---|---|")
-        for one in experiments():
-            if one.said.row.startswith(letter):
-                parts += _lines(one, [entry for entry in ledger if entry.recipe == one.recipe.name])
-        parts.append("")
-    return "\n".join(parts) + (f"\n{notes.strip()}\n" if notes.strip() else "")
+        rows = [one for one in experiments() if one.said.row.startswith(letter)]
+        lines = [
+            line for one in rows for line in _lines(one, [entry for entry in ledger if entry.recipe == one.recipe.name])
+        ]
+        reports.append((letter, title, lines))
+    template = markdown.environment().get_template("experiments.md")
+    return template.render(reports=reports, notes=Markdown(notes.strip()))
 
 
-def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
+def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[Line]:
     """An experiment's lines: the newest run of each command, or one that says why there is none."""
     recipe, said = one
     minutes = f"; {duration(60 * said.minutes)}" if said.minutes else ""
@@ -167,14 +172,18 @@ def _lines(one: Experiment, found: Sequence[Entry]) -> Iterator[str]:
     for entry in newest.values():
         # A ledger written before it held the planned epochs tells how many there were, and no more.
         stopped_early = entry.planned not in (None, entry.epochs)
-        epochs = f"{entry.epochs} of {entry.planned}" if stopped_early else f"{entry.epochs}"
-        data = f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos"
-        measured = _figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else "")
-        time = duration(entry.seconds or 0)
-        yield f"| {said.row} | `{entry.command}` | {reported} | {measured} | {data} | {epochs} | {time} |"
+        yield Line(
+            said.row,
+            entry.command,
+            reported,
+            measured=_figures(said, entry.top1, entry.top5, entry.loss) + (f"; {entry.note}" if entry.note else ""),
+            data=f"{entry.data}: {entry.classes} classes, {entry.photos:,} photos",
+            epochs=f"{entry.epochs} of {entry.planned}" if stopped_early else f"{entry.epochs}",
+            time=duration(entry.seconds or 0),
+        )
     if not newest:
-        why = next((f": {entry.note}" for entry in found if entry.note), "")
-        yield f"| {said.row} | `foodscene train {recipe.name}` | {reported} | not run yet{why} | | | |"
+        why = next((entry.note for entry in found if entry.note), "")
+        yield Line(said.row, f"foodscene train {recipe.name}", reported, why=why)
 
 
 def _figures(said: Reported, top1: float | None, top5: float | None, loss: float | None) -> str:

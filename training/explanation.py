@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training import calibration
+from training import calibration, sheet
 from training.networks.flat import flat
 
 _TILE, _GAP = 64, 4
@@ -147,14 +147,13 @@ def _coloured(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _grid(tiles: list[NDArray[np.uint8]], columns: int = 16) -> bytes:
     """Tiles of shape (height, width, 1 or 3) in rows, each pixel kept a square."""
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    sheet = Image.new("RGBA", (columns * (_TILE + _GAP) - _GAP, rows * (_TILE + _GAP) - _GAP))
-    for number, tile in enumerate(tiles):
-        picture = Image.fromarray(tile.squeeze(-1) if tile.shape[-1] == 1 else tile).convert("RGB")
-        place = (number % columns * (_TILE + _GAP), number // columns * (_TILE + _GAP))
-        sheet.paste(picture.resize((_TILE, _TILE), Image.Resampling.NEAREST), place)
-    return _png(np.asarray(sheet))
+    shown = [
+        Image.fromarray(tile.squeeze(-1) if tile.shape[-1] == 1 else tile)
+        .convert("RGB")
+        .resize((_TILE, _TILE), Image.Resampling.NEAREST)
+        for tile in tiles
+    ]
+    return _png(np.asarray(sheet.grid(shown, min(columns, len(shown)), gap=_GAP, background=None)))
 
 
 def _png(picture: NDArray[np.uint8]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from models.files import MARK
+from models.text import spell
 from training.evaluation import Evaluation
 from training.measures import Bin
 
@@ -52,7 +53,7 @@ MOST_COUNTS = 30
 def confusion(evaluation: Evaluation) -> str:
     """The confusion matrix: a row for each true label, a column for each one told, shaded by the share of the row."""
     table = evaluation.confusion()
-    labels, matrix = [_spell(label) for label in table["labels"]], np.array(table["matrix"])
+    labels, matrix = [spell(label) for label in table["labels"]], np.array(table["matrix"])
     count = len(labels)
     cell = 0.42 if count <= 12 else 0.34 if count <= MOST_COUNTS else 0.15
     figure = _figure(1.9 + count * cell, 1.9 + count * cell)
@@ -192,7 +193,3 @@ def _svg(figure: "Figure") -> str:
     head, opening, rest = svg.partition("<svg")
     attributes, closing, body = rest.partition(">")
     return f"{head}{opening}{attributes}{closing}<style>{style}</style>{body}"
-
-
-def _spell(label: str) -> str:
-    return label.replace("_", " ")

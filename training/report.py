@@ -22,19 +22,20 @@ from PIL import Image
 
 from models import folders
 from models.bundle import Bundle
+from models.confusion import Confusion
 from models.engine import Engine, open_engine
+from models.text import duration, spell
 from training import certainty, measurement, pictures, sensitivity
 from training import strangers as strange
 from training.data import Data
 from training.evaluation import Evaluation
 from training.run import Run
 from training.strangers import Strangers
-from training.watching import duration
 
 if TYPE_CHECKING:
     import keras
 
-_MISTAKES, _EXPLAINED = 24, 4
+_MISTAKES, _EXPLAINED, _CONFUSIONS = 24, 4, 12
 _NAMES = re.compile(
     r"predictions\.npz|evaluation\.json|confusion\.csv|sensitivity\.json|report\.html|pictures/titles\.json"
     r"|pictures/(confusion|reliability|sensitivity|history|filters|(mistake|decided|maps)-\d+)\.(svg|png|jpg)"
@@ -133,16 +134,14 @@ def _write_page(folder: Path, run: Path) -> None:
         drawn.mkdir(exist_ok=True)
         (drawn / "history.svg").write_bytes(pictures.histories({run.name: history}).encode())
     environment = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(
-        spell=lambda label: str(label).replace("_", " "), percent=lambda share: f"{share:.1%}", duration=duration
-    )
+    environment.filters.update(spell=spell, percent=lambda share: f"{share:.1%}", duration=duration)
     page = environment.get_template("report.html").render(
         name=run.resolve().name,
         record=record,
         figures=figures,
         altered=altered,
         history=history,
-        confusions=_confusions(figures) if figures else [],
+        confusions=Confusion.model_validate(figures["confusion"]).mistakes(_CONFUSIONS) if figures else [],
         settings=json.dumps(record.get("recipe", {}), indent=2),
         picture={path.stem: _data_url(path) for path in sorted(drawn.glob("*.*"))} if drawn.is_dir() else {},
         seen=_titles(drawn),
@@ -178,7 +177,7 @@ def _explain(
             (drawn / f"decided-{number}.png").write_bytes(explanation.overlaid(seen[number], heats[number]))
             said = f"{measured.labels[measured.told[photo]]}, {sure[photo]:.0%}"
             truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.truths[photo]]}"
-            titles[f"decided-{number}"] = f"{said}{truth}".replace("_", " ")
+            titles[f"decided-{number}"] = spell(f"{said}{truth}")
         kernels = explanation.filters(model)
         (drawn / "filters.png").write_bytes(kernels.png)
         titles["filters"] = kernels.title
@@ -192,18 +191,6 @@ def _explain(
 
 def _colour(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return photo.squeeze(-1) if photo.shape[-1] == 1 else photo
-
-
-def _confusions(figures: dict[str, Any], most: int = 12) -> list[dict[str, Any]]:
-    """The most frequent mistakes: what was taken for what, how often, of how many photos."""
-    labels, matrix = figures["confusion"]["labels"], figures["confusion"]["matrix"]
-    found = [
-        {"true": true, "told": told, "count": count, "of": sum(row)}
-        for true, row in zip(labels, matrix, strict=True)
-        for told, count in zip(labels, row, strict=True)
-        if count and told != true
-    ]
-    return sorted(found, key=lambda one: -one["count"])[:most]
 
 
 def _json(path: Path) -> Any:

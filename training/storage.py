@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,11 +67,6 @@ def _is_ours(folder: Path) -> bool:
 def _file_names(folder: str) -> re.Pattern[str] | None:
     """The names of the files in the folder of the cache of that name; None where it is none of ours."""
     return next((inside for name, inside in _NAMES.items() if name.fullmatch(folder)), None)
-
-
-def version(*sources: str) -> str:
-    """8 digits that change with these files of code: what other code computed is computed again."""
-    return f"{zlib.crc32(b''.join(Path(source).read_bytes() for source in sources)):08x}"
 
 
 def ensure_space(folder: Path, size: int) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from models.text import duration
 from training.run import Row
 
 if TYPE_CHECKING:
@@ -134,11 +135,3 @@ def line(row: Row, epochs: int, seconds: float) -> str:
         f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  loss {row['loss']:.4f}  val loss {row['val_loss']:.4f}  "
         f"top-1 {row['val_top1']:.4f}  {row['photos_per_second']:>7,.0f} photos/s  {duration(left)} left"
     )
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02}"

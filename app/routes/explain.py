@@ -49,7 +49,10 @@ async def _explain(
     (job,) = service.scheduler.submit(model.runner, [photo])
     (outcome,) = await service.finish([job], request)
     if isinstance(outcome, Problem):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # as in `Service.predict`
     wanted = int(outcome[0].argmax()) if label is None else model.bundle.labels.index(label)
     if isinstance(job.photo, bytes):
         raise TypeError("a photo that was answered must have been decoded")

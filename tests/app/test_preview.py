@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.page import duration, percent
+from app.page import duration
 from app.preview import LONGEST_SIDE
 from tests.app.conftest import picture
 
@@ -44,13 +44,5 @@ def test_answer_without_scripts_names_an_unknown_model_as_text(client: TestClien
     assert "<script>&#39;" not in answer.text
 
 
-def test_words_for_figures() -> None:
-    assert [percent(share) for share in (0, 0.004, 0.5, 0.994, 0.996, 1)] == [
-        "<1%",
-        "<1%",
-        "50%",
-        "99%",
-        ">99%",
-        "100%",
-    ]
+def test_words_for_milliseconds() -> None:
     assert [duration(time) for time in (6.14, 61.4, 6140)] == ["6.1 ms", "61 ms", "6.1 s"]

@@ -134,6 +134,16 @@ def test_choose(colours: Path) -> None:
         choose("colours", root)
 
 
+def test_a_bundle_in_the_working_directory_is_found_by_its_name(
+    colours: Path, toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours.rename(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert choose("mine", toy_bundle).folder == tmp_path / "mine"
+    (tmp_path / "colours").mkdir()  # holds no bundle
+    assert choose("colours", toy_bundle).folder == toy_bundle / "colours"
+
+
 def test_default_is_everyday() -> None:
     assert default_name(["b", "everyday", "a"]) == "everyday"
     assert default_name(["b", "a"]) == "a"

@@ -62,6 +62,33 @@ def tarred(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def drawn() -> Tree:
+    """A photo of stripes in several formats: larger than networks take, turned, transparent, deep, in a palette."""
+    down, across = np.mgrid[:300, :400]
+    stripes = np.stack([down * 255 // 299, across * 255 // 399, (down + across) // 20 % 2 * 255], axis=-1)
+    image = Image.fromarray(stripes.astype(np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = image.copy()
+    clear.putalpha(Image.fromarray((across * 255 // 399).astype(np.uint8)))
+    deep = Image.fromarray((down * 65535 // 299).astype(np.uint16))
+    kinds = {
+        "a/large.jpg": (image, {"quality": 90}),
+        "a/turned.jpg": (image, {"quality": 90, "exif": turned}),
+        "a/grey.jpg": (image.convert("L"), {"quality": 90}),
+        "a/clear.png": (clear, {}),
+        "b/deep.png": (deep, {}),
+        "b/palette.gif": (image.quantize(64), {}),
+    }
+    tree = {}
+    for name, (picture, options) in kinds.items():
+        target = BytesIO()
+        picture.save(target, {"jpg": "JPEG"}.get(name[-3:], name[-3:]), **options)
+        tree[name] = target.getvalue()
+    return tree
+
+
+@pytest.fixture
 def two_classes(photo: Callable[..., bytes]) -> Tree:
     """Ten photos of each of two classes."""
     return {

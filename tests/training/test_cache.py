@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from training import cache, storage
 from training.datasets import DatasetError, open_dataset
 
 SPEC = InputSpec(24, 32)
+DECODED = {1: "fc027f90e1ebeba0933026bf57faf0f807e9f1459d2afdcd60626a17b2216640"}
+"""What the drawn photos decode to, by the cache's version: a new line for each, none is changed."""
 
 
 def pixels_by_name(built):
@@ -152,3 +155,17 @@ def test_a_killed_build_goes_on_where_it_stopped(folder, photo, tmp_path, monkey
     assert 0 < len(decoded) <= 600 - done
     for row in range(0, 600, 50):
         np.testing.assert_array_equal(built.pixels[row], dataset.samples[built.rows[row]].pixels(SPEC))
+
+
+def test_the_version_is_raised_when_photos_decode_otherwise(folder, drawn, tmp_path):
+    digest = hashlib.sha256()
+    for number, spec in enumerate(
+        [SPEC, InputSpec(24, 32, 3, "crop"), InputSpec(40, 30, 3, "pad"), InputSpec(28, 28, 1)]
+    ):
+        built = cache.build(open_dataset(folder(drawn)), spec, root=tmp_path / str(number))
+        assert built.folder.name.endswith(f"-v{cache.VERSION}")
+        for name in sorted(drawn):
+            digest.update(pixels_by_name(built)[name].tobytes())
+    assert DECODED.get(cache.VERSION) == digest.hexdigest(), (
+        "Photos decode to other pixels than when this was written: raise cache.VERSION and add a line to DECODED."
+    )

@@ -105,3 +105,15 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no ledger"):
         experiments.read(tmp_path / "l.csv")
     assert experiments.read(tmp_path / "none.csv") == []
+
+
+def test_the_page_is_the_ledger_s() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    notes = (docs / "experiments.notes.md").read_text()
+    assert experiments.page(experiments.read(docs / "experiments.csv"), notes) == (docs / "experiments.md").read_text()
+
+
+def test_a_bar_in_a_command_is_no_cell(tmp_path: Path) -> None:
+    [entry] = experiments.entries([finished(tmp_path, "1", command="foodscene train mnist/softmax --data a|b")])
+    [line] = lines(experiments.page([entry]), "D3")
+    assert "| `foodscene train mnist/softmax --data a\\|b` |" in line

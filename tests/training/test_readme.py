@@ -1,3 +1,9 @@
+import json
+
+import pytest
+from markdown_it import MarkdownIt
+
+from models import bundle
 from models.card import Card, CardDataset, CardMetrics, CardStrangers
 from training import readme
 
@@ -51,3 +57,35 @@ def test_a_model_of_which_nothing_else_is_known_has_no_figures() -> None:
     assert said.startswith("# new\n")
     assert "How well it does" not in said
     assert "trained on" not in said
+
+
+@pytest.mark.parametrize("name", ["everyday", "scenes-cnn"])
+def test_the_bundles_that_ship_have_the_readme_of_their_card(name: str) -> None:
+    shipped = bundle.read(bundle.SHIPPED / name)
+    confusion = json.loads((shipped.folder / "confusion.json").read_text())
+    assert readme.text(shipped.card, shipped.labels, confusion) == (shipped.folder / "README.md").read_text()
+
+
+def test_names_are_text_whatever_they_contain() -> None:
+    odd = "<b>a</b> | *b* [c](d) `e`\n# f"
+    card = CARD.model_copy(
+        update={
+            "title": odd,
+            "description": f"{odd}\n\n- no list",
+            "recipe": {"command": "echo ```"},
+            "dataset": CardDataset(name=f"1. {odd}", fingerprint="f", counts={"train": 1}),
+            "per_class": {odd: CARD.per_class["a"]},
+            "strangers": {odd: CARD.strangers["noise"]},
+        }
+    )
+    said = readme.text(card, (odd, "b"), {"labels": [odd, "b"], "matrix": [[7, 3], [0, 30]]})
+    page = MarkdownIt().enable("table").render(said)
+    shown = "&lt;b&gt;a&lt;/b&gt; | *b* [c](d) `e` # f"
+    assert f"<h1>{shown}</h1>" in page
+    assert f"<p>{shown}</p>\n<p>- no list</p>" in page
+    assert f"<p>1. {shown}: 1 train photos.</p>" in page
+    assert page.count(f"<td>{shown}</td>") == 3
+    assert f"<li>{shown} taken for b: 3 of 10 photos</li>" in page
+    assert '<code class="language-sh">echo ```\n</code>' in page
+    for mark in ("<b>", "<em>", "<a ", "<ol>"):
+        assert mark not in page

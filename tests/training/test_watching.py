@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from training.run import Row
-from training.watching import Both, TensorBoard, Terminal, duration, line
+from training.watching import Both, TensorBoard, Terminal, line
 
 ROW: Row = {
     "epoch": 3,
@@ -22,13 +22,6 @@ def test_an_epoch_is_a_line() -> None:
     assert line(ROW, 60, 10.0) == (
         "epoch  3/60  loss 0.7123  val loss 0.6500  top-1 0.7710    1,204 photos/s  10 min left"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(4.4, "4 s"), (99, "99 s"), (130, "2 min"), (5940, "99 min"), (11100, "3 h 05")]
-)
-def test_durations_are_for_people(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
 
 
 @pytest.mark.parametrize(

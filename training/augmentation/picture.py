@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from training import standardization
+from training import sheet, standardization
 from training.augmentation import Engine, fast, reference
 from training.augmentation.draws import draw
 from training.augmentation.settings import Augmentation
@@ -59,16 +59,18 @@ def _assembled(parts: list[tuple[str, NDArray[np.generic]]]) -> Image.Image:
     zoom = max(1, round(_SIDE / max(height, width)))
     columns = sum(cells.shape[1] for _, cells in parts)
     across, down = width * zoom + _GAP, height * zoom + _GAP
-    sheet = Image.new("RGB", (columns * across + len(parts) * 2 * _GAP, _TITLE + rows * down), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    drawn = Image.new("RGB", (columns * across + len(parts) * 2 * _GAP, _TITLE + rows * down), "white")
+    pen, font = ImageDraw.Draw(drawn), ImageFont.load_default(size=14)
     left = _GAP
     for title, cells in parts:
         pen.text((left, 3), title, fill="black", font=font)
-        for (row, column), _ in np.ndenumerate(cells[:, :, 0, 0, 0]):
-            photo = np.rint(cells[row, column].astype(np.float64)).clip(0, 255).astype(np.uint8)
-            image = Image.fromarray(photo[..., 0] if channels == 1 else photo).resize(
+        photos = np.rint(cells.reshape(-1, height, width, channels).astype(np.float64)).clip(0, 255).astype(np.uint8)
+        images = [
+            Image.fromarray(photo[..., 0] if channels == 1 else photo).resize(
                 (width * zoom, height * zoom), Image.Resampling.NEAREST
             )
-            sheet.paste(image, (left + column * across, _TITLE + row * down))
+            for photo in photos
+        ]
+        drawn.paste(sheet.grid(images, cells.shape[1], gap=_GAP), (left, _TITLE))
         left += cells.shape[1] * across + 2 * _GAP
-    return sheet
+    return drawn

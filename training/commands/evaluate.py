@@ -155,9 +155,9 @@ def _model(bundle: "Bundle") -> Any:
 
 def _bundle(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
-    from models.bundle import SHIPPED, choose, read
+    from models.bundle import SHIPPED, choose
 
-    return read(Path(name)) if Path(name).is_dir() else choose(name, SHIPPED)
+    return choose(name, SHIPPED)
 
 
 def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":

@@ -132,7 +132,7 @@ def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
 
 def summary(outcome: "Outcome", console: "Console") -> None:
     """Print the measured figures beside the reported ones, and where the bundle is."""
-    from training.watching import duration
+    from models.text import duration
 
     record, reported = outcome.run.record, outcome.run.record.get("reported") or {}
     where = reported.get("row", "") + (f", on {reported['data']}" if reported.get("data") else "")

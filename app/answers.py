@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.problems import ProblemDetails
+from foodscene.app.problems import ProblemDetails
 
 
 class PredictionBody(BaseModel):

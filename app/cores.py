@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 
-from app.lanes import Lanes
+from foodscene.app.lanes import Lanes
 
 
 class Cores:

@@ -9,13 +9,13 @@ from functools import cache
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.headers import SECURITY
-from app.metrics import REQUEST_SECONDS, REQUESTS
-from app.problems import Problem
-from app.service import Service
-from app.uploads import ClientGone
+from foodscene.app.headers import SECURITY
+from foodscene.app.metrics import REQUEST_SECONDS, REQUESTS
+from foodscene.app.problems import Problem
+from foodscene.app.service import Service
+from foodscene.app.uploads import ClientGone
 
-logger = logging.getLogger("app.access")
+logger = logging.getLogger("foodscene.app.access")
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 

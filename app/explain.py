@@ -7,7 +7,7 @@ it needs nothing but the engine's answers, so it works alike for every network a
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pixels import InputSpec, upright_size
+from foodscene.models.pixels import InputSpec, upright_size
 
 GRID = 10
 """Rows and columns of the heat map."""

@@ -5,8 +5,8 @@ import re
 from io import BytesIO
 from pathlib import Path
 
-from models.files import write
-from models.pixels import decode
+from foodscene.models.files import write
+from foodscene.models.pixels import decode
 
 _MOST_PHOTOS = 100_000
 _MOST_PIXELS_A_SIDE = 1024

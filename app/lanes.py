@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from models.bundle import Bundle
-from models.engine import Engine, EngineKind, open_engine
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import Engine, EngineKind, open_engine
 
 Scheduling = Literal["auto", "parallel", "batch"]
 

@@ -6,12 +6,12 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.lanes import open_lanes
-from app.metrics import MODELS
-from app.problems import Problem
-from app.scheduler import Runner
-from app.settings import Settings
-from models.bundle import CARD, LABELS, MODEL, ONNX, Bundle, BundleError, default_name, folders, read
+from foodscene.app.lanes import open_lanes
+from foodscene.app.metrics import MODELS
+from foodscene.app.problems import Problem
+from foodscene.app.scheduler import Runner
+from foodscene.app.settings import Settings
+from foodscene.models.bundle import CARD, LABELS, MODEL, ONNX, Bundle, BundleError, default_name, folders, read
 
 logger = logging.getLogger(__name__)
 

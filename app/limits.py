@@ -8,8 +8,8 @@ from collections import OrderedDict
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.problems import Problem
-from app.settings import Settings
+from foodscene.app.problems import Problem
+from foodscene.app.settings import Settings
 
 _GUARDED = ("/api/", "/v2/models", "/metrics")
 _MOST_CLIENTS = 10_000

@@ -98,7 +98,7 @@ def config(level: str) -> dict[str, object]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "app.logs.JsonLines"}},
-        "handlers": {"stderr": {"()": "app.logs.Background", "formatter": "json"}},
+        "formatters": {"json": {"()": "foodscene.app.logs.JsonLines"}},
+        "handlers": {"stderr": {"()": "foodscene.app.logs.Background", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }

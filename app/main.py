@@ -9,13 +9,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from app import page, problems
-from app.envelope import Envelope
-from app.express import Express
-from app.limits import Limits
-from app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
-from app.service import Service
-from app.settings import Settings
+from foodscene.app import page, problems
+from foodscene.app.envelope import Envelope
+from foodscene.app.express import Express
+from foodscene.app.limits import Limits
+from foodscene.app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
+from foodscene.app.service import Service
+from foodscene.app.settings import Settings
 
 STATIC = Path(__file__).parents[1] / "static"
 

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader
 
-from app import portrait
-from app.library import Library, Model
-from app.preview import preview
-from app.problems import Problem
-from app.routes.predict import the_photo
-from app.service import Service
-from models.confusion import Confusion
-from models.text import percent, spell
+from foodscene.app import portrait
+from foodscene.app.library import Library, Model
+from foodscene.app.preview import preview
+from foodscene.app.problems import Problem
+from foodscene.app.routes.predict import the_photo
+from foodscene.app.service import Service
+from foodscene.models.confusion import Confusion
+from foodscene.models.text import percent, spell
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,7 +26,7 @@ def duration(milliseconds: float) -> str:
     return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
 
 
-_templates = Environment(loader=PackageLoader("app"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_templates = Environment(loader=PackageLoader("foodscene.app"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _templates.filters.update(percent=percent, spell=spell, duration=duration)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from app.problems import Problem
-from app.scheduler import Job
-from app.uploads import ClientGone
+from foodscene.app.problems import Problem
+from foodscene.app.scheduler import Job
+from foodscene.app.uploads import ClientGone
 
 _LONG = 0.1
 """Seconds after which it is worth knowing whether a client still waits: asking costs as much as all the rest here."""

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import tomli_w
 
-from app.library import Model
-from models.bundle import Bundle
-from models.text import percent, spell
+from foodscene.app.library import Model
+from foodscene.models.bundle import Bundle
+from foodscene.models.text import percent, spell
 
 _COUNTS = ("photos", "images", "support")
 

@@ -4,8 +4,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
-from app.problems import of_photo
-from models import pixels
+from foodscene.app.problems import of_photo
+from foodscene.models import pixels
 
 LONGEST_SIDE = 960
 

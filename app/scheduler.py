@@ -25,11 +25,11 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from app import metrics
-from app.cores import Cores, keep
-from app.lanes import Lanes
-from app.problems import Problem
-from models.pixels import InputSpec, read
+from foodscene.app import metrics
+from foodscene.app.cores import Cores, keep
+from foodscene.app.lanes import Lanes
+from foodscene.app.problems import Problem
+from foodscene.models.pixels import InputSpec, read
 
 _NICENESS_OF_DECODERS, _NICENESS_OF_LANES = 10, 15
 _LARGE = 250_000

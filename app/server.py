@@ -6,15 +6,15 @@ import tempfile
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app import logs
-from app.protocol import Protocol
-from app.settings import Settings
+from foodscene.app import logs
+from foodscene.app.protocol import Protocol
+from foodscene.app.settings import Settings
 
 
 def run(settings: Settings, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT. Every process reads its settings from the environment."""
     config = uvicorn.Config(
-        "app.main:create_app",
+        "foodscene.app.main:create_app",
         factory=True,
         host=host,
         port=port,

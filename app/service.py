@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.drain import drained_on_sigterm
-from app.library import Library, Model
-from app.metrics import PHOTOS
-from app.patience import Patience
-from app.problems import Problem, of_photo
-from app.scheduler import Job, Probabilities, Scheduler
-from app.settings import Settings
-from app.uploads import Uploads
-from models.pixels import DECODING, PhotoError
-from models.ranking import Prediction, rank
+from foodscene.app.drain import drained_on_sigterm
+from foodscene.app.library import Library, Model
+from foodscene.app.metrics import PHOTOS
+from foodscene.app.patience import Patience
+from foodscene.app.problems import Problem, of_photo
+from foodscene.app.scheduler import Job, Probabilities, Scheduler
+from foodscene.app.settings import Settings
+from foodscene.app.uploads import Uploads
+from foodscene.models.pixels import DECODING, PhotoError
+from foodscene.models.ranking import Prediction, rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.bundle import SHIPPED
-from models.engine import EngineKind
-from models.pixels import MAX_PIXELS
+from foodscene.models.bundle import SHIPPED
+from foodscene.models.engine import EngineKind
+from foodscene.models.pixels import MAX_PIXELS
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 """Several values in one environment variable, with commas between them."""

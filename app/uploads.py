@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from app.problems import Problem
+from foodscene.app.problems import Problem
 
 _MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096

@@ -27,7 +27,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.needs import need
-from training.augmentation import Augmentation
+from foodscene.training.augmentation import Augmentation
 
 Pixels = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ def fast(pixels: Pixels, threads: int) -> Iterator[int]:
 
 def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
     """The batches of one epoch of the pipeline: 30,720 photos, about as many as UECFOOD-256 has."""
-    from training.batches import Batches
+    from foodscene.training.batches import Batches
 
     labels, many = np.zeros(len(pixels), np.int64), np.tile(np.arange(len(pixels)), REPEATS)
     batches = Batches(
@@ -58,7 +58,7 @@ def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
 
 def keras(pixels: Pixels, threads: int) -> Iterator[int]:
     """The real ImageDataGenerator and its own iterator, which several threads ask for batches."""
-    from training.augmentation.reference import generator
+    from foodscene.training.augmentation.reference import generator
 
     batches = generator(SETTINGS).flow(pixels, np.zeros(len(pixels)), batch_size=BATCH)
     yield from _threaded(lambda number: len(batches[number % len(batches)][0]), threads)
@@ -115,7 +115,7 @@ def bare(pixels: Pixels, threads: int) -> Iterator[int]:
     """Nothing but `cv2.warpAffine`, from bytes to bytes that are there already."""
     import cv2
 
-    from training.augmentation.draws import draw, matrices
+    from foodscene.training.augmentation.draws import draw, matrices
 
     cv2.setNumThreads(0)
     size = pixels.shape[2], pixels.shape[1]

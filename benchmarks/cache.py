@@ -27,9 +27,9 @@ from benchmarks.needs import need
 
 need("scipy")
 
-from models.pixels import InputSpec
-from training import cache, survey
-from training.datasets import Dataset, open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training import cache, survey
+from foodscene.training.datasets import Dataset, open_dataset
 
 
 def pillow(dataset: Dataset, spec: InputSpec) -> None:

@@ -33,8 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _FORKING = """
 import json, os, sys
 import keras, tensorboard.summary
-from foodscene import cli
-from training import data, evaluation, export, loop, report, train
+from foodscene.cli import cli
+from foodscene.training import data, evaluation, export, loop, report, train
 for line in sys.stdin:
     if not (child := os.fork()):
         sys.argv[1:] = json.loads(line)
@@ -139,7 +139,7 @@ def prepare(root: Path, run: Commands) -> Place:
 
 def train(place: Place, turn: int) -> list[object]:
     """Into a bundle that exists; a run that was begun goes on."""
-    from training.run import read
+    from foodscene.training.run import read
 
     folder = place.root / "run"
     if (folder / "run.json").exists():
@@ -217,9 +217,9 @@ def kill_serve(times: int, place: Place, log: Path, rng: random.Random) -> Itera
 
 def _wrong(name: str, place: Place, theirs: dict[str, str]) -> Iterator[str]:
     """What is not as it was, or not whole."""
-    from models.bundle import BundleError, read
-    from models.engine import open_engine
-    from training import run
+    from foodscene.models.bundle import BundleError, read
+    from foodscene.models.engine import open_engine
+    from foodscene.training import run
 
     now = place.theirs()
     yield from (

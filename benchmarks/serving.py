@@ -30,12 +30,12 @@ from typing import Any
 
 from PIL import Image
 
-from app.settings import usable_cores
 from benchmarks.needs import need
+from foodscene.app.settings import usable_cores
 
 ROOT = Path(__file__).parents[1]
 RIVALS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foodscene" / "rivals"
-_SERVE = "import typer; from app.commands import serve; typer.run(serve)"
+_SERVE = "import typer; from foodscene.app.commands import serve; typer.run(serve)"
 
 
 @dataclass

@@ -32,14 +32,14 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from training import features, loop, networks, run, standardization
-from training import recipe as recipes
-from training.batches import Batch, Batches
-from training.data import Data
-from training.photos import Photos
-from training.recipe import Recipe
-from training.run import Row
-from training.watching import Both, Terminal
+from foodscene.training import features, loop, networks, run, standardization
+from foodscene.training import recipe as recipes
+from foodscene.training.batches import Batch, Batches
+from foodscene.training.data import Data
+from foodscene.training.photos import Photos
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Row
+from foodscene.training.watching import Both, Terminal
 
 CLASSES = 10
 PARTS = ("bar", "cache", "loop", "dense", "vgg16")

@@ -24,9 +24,9 @@ def main(
 ) -> None:
     need("keras", "scipy")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.pixels import InputSpec
-    from training.augmentation import Augmentation
-    from training.data import load
+    from foodscene.models.pixels import InputSpec
+    from foodscene.training.augmentation import Augmentation
+    from foodscene.training.data import load
 
     augmentation = Augmentation(zca_whitening=True, zca_rank=rank)
     spec = InputSpec(size, size)
@@ -35,7 +35,7 @@ def main(
 
     import keras
 
-    from training import standardization
+    from foodscene.training import standardization
 
     start = time.perf_counter()
     inputs = outputs = keras.Input(spec.shape)

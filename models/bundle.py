@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models import folders as writing
-from models.card import Card, CardInput
-from models.files import OccupiedError, check_writable, hash_file
-from models.halves import halve_h5
-from models.layers import UnsafeModel, inspect
-from models.pixels import InputSpec
+from foodscene.models import folders as writing
+from foodscene.models.card import Card, CardInput
+from foodscene.models.files import OccupiedError, check_writable, hash_file
+from foodscene.models.halves import halve_h5
+from foodscene.models.layers import UnsafeModel, inspect
+from foodscene.models.pixels import InputSpec
 
 if TYPE_CHECKING:
     import keras
@@ -224,7 +224,7 @@ def write(
     Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree, and what
     `check_target` raises.
     """
-    from models.compiler import compile_onnx, versions  # needs Keras, which serving does without
+    from foodscene.models.compiler import compile_onnx, versions  # needs Keras, which serving does without
 
     check_target(folder)
     with writing.replacing(folder, _OWN) as new:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.pixels import Fit, InputSpec
+from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[1] = 1
 

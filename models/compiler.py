@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleError
-from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
-from models.files import OccupiedError, writing
-from models.halves import halve_onnx
+from foodscene.models.bundle import Bundle, BundleError
+from foodscene.models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
+from foodscene.models.files import OccupiedError, writing
+from foodscene.models.halves import halve_onnx
 
 if TYPE_CHECKING:
     import keras
@@ -83,8 +83,8 @@ def check_compiled(bundle: Bundle) -> None:
 def _compile_by_tensorflow(bundle: Bundle) -> float:
     """`compile_onnx` in a process of its own: Keras' other backends export by packages that foodscene does without."""
     program = (
-        "import sys; from pathlib import Path; from models.bundle import read; "
-        "from models.compiler import compile_onnx; print(compile_onnx(read(Path(sys.argv[1]))))"
+        "import sys; from pathlib import Path; from foodscene.models.bundle import read; "
+        "from foodscene.models.compiler import compile_onnx; print(compile_onnx(read(Path(sys.argv[1]))))"
     )
     done = subprocess.run(  # noqa: S603 - this program, with a folder's name
         [sys.executable, "-c", program, str(bundle.folder)],

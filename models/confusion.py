@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from models.bundle import Bundle
+from foodscene.models.bundle import Bundle
 
 FILE = "confusion.json"
 """Its name in a bundle."""

@@ -18,7 +18,15 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.files import OccupiedError, check_writable, explaining_full_disk, hash_file, sync, sync_folder, write
+from foodscene.models.files import (
+    OccupiedError,
+    check_writable,
+    explaining_full_disk,
+    hash_file,
+    sync,
+    sync_folder,
+    write,
+)
 
 # In the hidden folder in which another is being made: the lock of whoever makes it, and the old one on its way out.
 _LOCK, _ASIDE = "foodscene.lock", "foodscene.old"

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from models.files import writing
+from foodscene.models.files import writing
 
 if TYPE_CHECKING:
     import onnx

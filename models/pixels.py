@@ -12,7 +12,7 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from models.budget import Budget
+from foodscene.models.budget import Budget
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # `decode` refuses large images itself, from the header and by a limit of its own.

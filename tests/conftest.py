@@ -17,8 +17,8 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one bundle, `colours`, that tells red, green and blue photos apart (16 x 16, RGB)."""
     import keras
 
-    from models import bundle
-    from models.card import Card, CardInput, CardMetrics
+    from foodscene.models import bundle
+    from foodscene.models.card import Card, CardInput, CardMetrics
 
     inputs = keras.Input((16, 16, 3))
     hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))

@@ -27,7 +27,7 @@ MOST_MEGABYTES = 40
 _APP_WITH_A_FORM = """
 from typing import Annotated
 from fastapi import FastAPI, Form
-from app.main import create_app
+from foodscene.app.main import create_app
 
 beside = FastAPI()
 beside.mount("/photos", create_app())
@@ -93,7 +93,7 @@ def main() -> None:
             "TensorFlow is there"
         )
         _run([str(programs / "python"), "-c", _APP_WITH_A_FORM])
-        imports = _seconds([str(programs / "python"), "-c", "import app.main"], empty)
+        imports = _seconds([str(programs / "python"), "-c", "import foodscene.app.main"], empty)
         helps = _seconds([str(programs / "foodscene"), "--help"], empty)
         with served(programs, empty) as (url, ready):
             assert _ask(url), "the default model does not answer"
@@ -104,7 +104,7 @@ def main() -> None:
             assert json.loads(_get(f"{url}/api/v1/models"))["refused"] == []
         assert not list(empty.iterdir()), "serving left files behind"
     print(f"wheel {size:.1f} MB, installed with all it needs {installed:.0f} MB")
-    print(f"foodscene --help {helps:.2f} s, import app.main {imports:.2f} s, serve to ready {ready:.2f} s")
+    print(f"foodscene --help {helps:.2f} s, import foodscene.app.main {imports:.2f} s, serve to ready {ready:.2f} s")
 
 
 def _ask(url: str, model: str = "") -> list[dict[str, object]]:

@@ -12,11 +12,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augmentation import Augmentation, Engine, fast, reference
-from training.augmentation.draws import Draws, draw
-from training.mixup import mix
-from training.outliers import add
-from training.teacher import Teacher
+from foodscene.training.augmentation import Augmentation, Engine, fast, reference
+from foodscene.training.augmentation.draws import Draws, draw
+from foodscene.training.mixup import mix
+from foodscene.training.outliers import add
+from foodscene.training.teacher import Teacher
 
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models import folders
-from models.files import sync
-from models.pixels import InputSpec, PhotoError
-from training import locks, storage
-from training import workers as pool
-from training.datasets import Dataset, DatasetError, Sample
+from foodscene.models import folders
+from foodscene.models.files import sync
+from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.training import locks, storage
+from foodscene.training import workers as pool
+from foodscene.training.datasets import Dataset, DatasetError, Sample
 
 VERSION = 1
 """Of the decoded pixels. Raise it with a change after which a photo decodes to other pixels (in `models.pixels`, in how

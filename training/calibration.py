@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training.measures import log_loss
+from foodscene.training.measures import log_loss
 
 if TYPE_CHECKING:
     import keras
@@ -67,7 +67,7 @@ def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
     """
     import keras
 
-    from training.networks.flat import flat
+    from foodscene.training.networks.flat import flat
 
     if isinstance(model.layers[-1], keras.Model):
         model = flat(model)

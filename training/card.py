@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from models import confusion as confusions
-from models.bundle import CARD, Bundle, is_ours
-from models.card import Card, CardMetrics, CardStrangers
-from models.files import write
-from training import certainty, readme
-from training.evaluation import Evaluation
-from training.measures import Share
-from training.strangers import Strangers
+from foodscene.models import confusion as confusions
+from foodscene.models.bundle import CARD, Bundle, is_ours
+from foodscene.models.card import Card, CardMetrics, CardStrangers
+from foodscene.models.files import write
+from foodscene.training import certainty, readme
+from foodscene.training.evaluation import Evaluation
+from foodscene.training.measures import Share
+from foodscene.training.strangers import Strangers
 
 
 def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training import measures
-from training.measures import Share
+from foodscene.training import measures
+from foodscene.training.measures import Share
 
 TARGET = 0.95
 """The share of sure answers that are to be right."""

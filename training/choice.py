@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from training.datasets import open_dataset
+from foodscene.training.datasets import open_dataset
 
 FEW = 150
 """Photos per class below which a backbone is left as it is: so few would rather spoil than teach it."""

@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from models.files import MARK, check_output, write
-from models.pixels import InputSpec, PhotoError
-from training import sheet
-from training.datasets import Dataset, DatasetError, Sample
+from foodscene.models.files import MARK, check_output, write
+from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.training import sheet
+from foodscene.training.datasets import Dataset, DatasetError, Sample
 
 _GAP, _LINE, _MARGIN = 4, 16, 12
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
-from models.pixels import InputSpec
-from training import cache, splits
-from training.datasets import Dataset, DatasetError, open_dataset, union
-from training.recipe import Recipe
-from training.splits import Fractions
-from training.survey import Survey, survey
+from foodscene.models.pixels import InputSpec
+from foodscene.training import cache, splits
+from foodscene.training.datasets import Dataset, DatasetError, open_dataset, union
+from foodscene.training.recipe import Recipe
+from foodscene.training.splits import Fractions
+from foodscene.training.survey import Survey, survey
 
 Source = Path | Dataset
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from training import copies, data, splits
-from training.datasets import Dataset, Split
-from training.survey import Survey, survey
+from foodscene.training import copies, data, splits
+from foodscene.training.datasets import Dataset, Split
+from foodscene.training.survey import Survey, survey
 
 UNEVEN = 3
 """How many times larger than the smallest class the largest may be before it is worth saying."""

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from training import contact_sheet, splits
-from training.doctor import Finding, Report, describe
+from foodscene.training import contact_sheet, splits
+from foodscene.training.doctor import Finding, Report, describe
 
 _SHOWN = 5
 _PICTURED = 48
@@ -42,7 +42,9 @@ def lines(report: Report, finding: Finding) -> list[str]:
 
 def html(report: Report) -> str:
     """The report as a page that is a single file."""
-    page = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True).get_template("doctor.html")
+    page = Environment(loader=PackageLoader("foodscene.training"), autoescape=True, trim_blocks=True).get_template(
+        "doctor.html"
+    )
     return page.render(
         report=report,
         summary={name: _plain(value) for name, value in report.summary().items() if value},

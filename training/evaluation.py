@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.files import write
-from training import measures
-from training.measures import TOP, Bin, ClassFigures, Share
+from foodscene.models.files import write
+from foodscene.training import measures
+from foodscene.training.measures import TOP, Bin, ClassFigures, Share
 
 
 class EvaluationError(ValueError):

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from models import files
-from models.text import duration
-from training import markdown
-from training import recipe as recipes
-from training.markdown import Markdown
-from training.recipe import Recipe
-from training.run import Run, RunError
-from training.sections import Reported
+from foodscene.models import files
+from foodscene.models.text import duration
+from foodscene.training import markdown
+from foodscene.training import recipe as recipes
+from foodscene.training.markdown import Markdown
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Run, RunError
+from foodscene.training.sections import Reported
 
 _REPORTS = {
     "A": "Dishes: a food classifier for UECFOOD-256 (Keras, 2017)",

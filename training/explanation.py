@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training import calibration, sheet
-from training.networks.flat import flat
+from foodscene.training import calibration, sheet
+from foodscene.training.networks.flat import flat
 
 _TILE, _GAP = 64, 4
 

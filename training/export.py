@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models import bundle
-from models.bundle import Bundle
-from models.card import Card, CardDataset, CardInput
-from training import card as cards
-from training import readme
-from training.data import Data
-from training.evaluation import Evaluation
-from training.loop import Result
-from training.recipe import Recipe
+from foodscene.models import bundle
+from foodscene.models.bundle import Bundle
+from foodscene.models.card import Card, CardDataset, CardInput
+from foodscene.training import card as cards
+from foodscene.training import readme
+from foodscene.training.data import Data
+from foodscene.training.evaluation import Evaluation
+from foodscene.training.loop import Result
+from foodscene.training.recipe import Recipe
 
 SAMPLES = 16
 """Photos on which the compiled model is compared with Keras."""

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import feeding
-from training.batches import Batches
-from training.data import Data
-from training.recipe import Recipe
-from training.sections import Transfer
+from foodscene.training import feeding
+from foodscene.training.batches import Batches
+from foodscene.training.data import Data
+from foodscene.training.recipe import Recipe
+from foodscene.training.sections import Transfer
 
 _WHOLE = 2**28  # bytes of features that an epoch may have to be handed over in one piece
 

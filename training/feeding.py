@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import devices
-from training.batches import Batch
+from foodscene.training import devices
+from foodscene.training.batches import Batch
 
 _READ_AHEAD = 2  # batches that TensorFlow has taken over while it computes on another
 

@@ -13,20 +13,20 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.files import check_writable
-from training import calibration, certainty, devices, features, networks, optimization, standardization
-from training.augmentation import Engine
-from training.data import Data
-from training.feeding import fed
-from training.measures import TOP
-from training.networks import transfer
-from training.networks.compact import compact
-from training.phases import Phase, over, phases
-from training.photos import Photos
-from training.recipe import Recipe
-from training.run import Row, Run
-from training.teacher import Teacher, demand
-from training.watching import Watch
+from foodscene.models.files import check_writable
+from foodscene.training import calibration, certainty, devices, features, networks, optimization, standardization
+from foodscene.training.augmentation import Engine
+from foodscene.training.data import Data
+from foodscene.training.feeding import fed
+from foodscene.training.measures import TOP
+from foodscene.training.networks import transfer
+from foodscene.training.networks.compact import compact
+from foodscene.training.phases import Phase, over, phases
+from foodscene.training.photos import Photos
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Row, Run
+from foodscene.training.teacher import Teacher, demand
+from foodscene.training.watching import Watch
 
 # Of a run's folder, for each weight: the best one and the bundle's two files; then, for each that learns, itself and
 # its optimizer's two, in the checkpoint and in the one that is to replace it.

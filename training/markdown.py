@@ -24,7 +24,7 @@ def environment() -> Environment:
     Filters: `text` for what begins a line or has paragraphs, `code` and `fenced` for code, `table`.
     """
     made = Environment(  # noqa: S701 - autoescape is for HTML; this is for Markdown
-        loader=PackageLoader("training"),
+        loader=PackageLoader("foodscene.training"),
         finalize=lambda value: escape(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.engine import Engine, OnnxEngine, open_engine
-from training.evaluation import Evaluation, EvaluationError
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import Engine, OnnxEngine, open_engine
+from foodscene.training.evaluation import Evaluation, EvaluationError
 
 if TYPE_CHECKING:
-    from training.data import Data
+    from foodscene.training.data import Data
 
 _BATCH = 32
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from training.run import Run, RunError
-from training.runs import flat
+from foodscene.training.run import Run, RunError
+from foodscene.training.runs import flat
 
 _GOING_ON = ("begun", "running")
 _MOST_PARAMETERS, _MOST_METRICS = 100, 1000  # that MLflow takes at once

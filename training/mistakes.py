@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from training.sections import Convolutional, Dense, Transfer
+from foodscene.training.sections import Convolutional, Dense, Transfer
 
 
 def told(error: ValidationError, recipe: type[BaseModel], path: Path, overridden: set[str]) -> Iterator[str]:

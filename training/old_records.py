@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from training import run
-from training.run import Run, RunError
+from foodscene.training import run
+from foodscene.training.run import Run, RunError
 
 
 def take_in(path: Path, root: Path) -> Run:

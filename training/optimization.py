@@ -2,7 +2,7 @@
 
 import keras
 
-from training.sections import Optimizer, Schedule
+from foodscene.training.sections import Optimizer, Schedule
 
 
 def optimizer(

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from training.recipe import Recipe
-from training.run import Row
-from training.sections import EarlyStopping, Optimizer, Schedule
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Row
+from foodscene.training.sections import EarlyStopping, Optimizer, Schedule
 
 
 class Phase(NamedTuple):

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import feeding
-from training.augmentation import Augmentation, Engine
-from training.batches import Batches
-from training.data import Data
-from training.recipe import Recipe
-from training.teacher import Teacher
+from foodscene.training import feeding
+from foodscene.training.augmentation import Augmentation, Engine
+from foodscene.training.batches import Batches
+from foodscene.training.data import Data
+from foodscene.training.recipe import Recipe
+from foodscene.training.teacher import Teacher
 
 
 class Photos:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from models.files import MARK
-from models.text import spell
-from training.evaluation import Evaluation
-from training.measures import Bin
+from foodscene.models.files import MARK
+from foodscene.models.text import spell
+from foodscene.training.evaluation import Evaluation
+from foodscene.training.measures import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from models.card import Card, CardMetrics
-from models.confusion import Confusion
-from training import markdown
-from training.markdown import Markdown
+from foodscene.models.card import Card, CardMetrics
+from foodscene.models.confusion import Confusion
+from foodscene.training import markdown
+from foodscene.training.markdown import Markdown
 
 
 def text(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None = None) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
 
-from training import mistakes
-from training.augmentation import Augmentation
-from training.sections import (
+from foodscene.training import mistakes
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.sections import (
     Convolutional,
     DataSettings,
     Dense,

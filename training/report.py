@@ -20,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models import folders
-from models.bundle import Bundle
-from models.confusion import Confusion
-from models.engine import Engine, open_engine
-from models.text import duration, spell
-from training import certainty, measurement, pictures, sensitivity
-from training import strangers as strange
-from training.data import Data
-from training.evaluation import Evaluation
-from training.run import Run
-from training.strangers import Strangers
+from foodscene.models import folders
+from foodscene.models.bundle import Bundle
+from foodscene.models.confusion import Confusion
+from foodscene.models.engine import Engine, open_engine
+from foodscene.models.text import duration, spell
+from foodscene.training import certainty, measurement, pictures, sensitivity
+from foodscene.training import strangers as strange
+from foodscene.training.data import Data
+from foodscene.training.evaluation import Evaluation
+from foodscene.training.run import Run
+from foodscene.training.strangers import Strangers
 
 if TYPE_CHECKING:
     import keras
@@ -133,7 +133,9 @@ def _write_page(folder: Path, run: Path) -> None:
     if history:
         drawn.mkdir(exist_ok=True)
         (drawn / "history.svg").write_bytes(pictures.histories({run.name: history}).encode())
-    environment = Environment(loader=PackageLoader("training"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("foodscene.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(spell=spell, percent=lambda share: f"{share:.1%}", duration=duration)
     page = environment.get_template("report.html").render(
         name=run.resolve().name,
@@ -163,7 +165,7 @@ def _explain(
     drawn: Path, model: "keras.Model", pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
 ) -> None:
     """Pictures of filters, of feature maps, and of what decided the surest right answers and the surest mistakes."""
-    from training import explanation
+    from foodscene.training import explanation
 
     sure = measured.probabilities.max(axis=1)
     right = np.argsort(-np.where(measured.right, sure, -1), kind="stable")[:_EXPLAINED].tolist()

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.files import check_writable, write, writing
-from training import locks
+from foodscene.models.files import check_writable, write, writing
+from foodscene.training import locks
 
 Row = dict[str, Any]
 """An epoch of a history: its number from 1, its phase, loss, top1, val_loss, val_top1, photos_per_second, seconds …"""

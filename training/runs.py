@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training import run
-from training.run import Run, RunError
+from foodscene.training import run
+from foodscene.training.run import Run, RunError
 
 SHORT = {
     "recipe": "recipe.name",
@@ -102,7 +102,7 @@ def compare(first: Run, second: Run) -> Comparison:
     """What differs between two runs in settings and in figures, and whether chance could be the reason."""
     import numpy as np
 
-    from training import evaluation, measures  # which a listing of a thousand runs does not wait for
+    from foodscene.training import evaluation, measures  # which a listing of a thousand runs does not wait for
 
     settings = _differing(flat(first.record.get("recipe", {})), flat(second.record.get("recipe", {})))
     settings = {key: pair for key, pair in settings.items() if key not in ("name", "title", "about", "reported")}

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from models.pixels import Fit, InputSpec
+from foodscene.models.pixels import Fit, InputSpec
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

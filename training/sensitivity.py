@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Engine
-from training import measures
-from training.augmentation import Augmentation
-from training.augmentation.draws import draw
-from training.augmentation.fast import prepare
-from training.measures import TOP, Share
+from foodscene.models.engine import Engine
+from foodscene.training import measures
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.augmentation.draws import draw
+from foodscene.training.augmentation.fast import prepare
+from foodscene.training.measures import TOP, Share
 
 Photos = NDArray[np.uint8]
 Alter = Callable[[Photos, np.random.Generator], Photos]

@@ -82,7 +82,7 @@ class Space(BaseModel):
 
 def read(path: Path) -> Space:
     """Read a `SPACE.toml` and check it, with the recipe that it names. Raises `SpaceError` and `RecipeError`."""
-    from training import recipe
+    from foodscene.training import recipe
 
     try:
         space = Space.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

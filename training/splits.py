@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from training.datasets import Split
+from foodscene.training.datasets import Split
 
 SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
 """In the order of the codes 0, 1, 2; where copies stand in two of them, the later one keeps its photo."""

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import whitening
-from training.augmentation import Augmentation
+from foodscene.training import whitening
+from foodscene.training.augmentation import Augmentation
 
 _CHUNK = 64_000_000  # bytes of float32 pixels in memory at a time
 

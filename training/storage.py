@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from models import files, folders
+from foodscene.models import files, folders
 
 # The folders of the cache, and the files in each.
 _NAMES = {

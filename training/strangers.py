@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.engine import Engine
-from models.pixels import InputSpec, PhotoError
-from training import measurement, measures
-from training.datasets import Dataset, DatasetError, Sample, open_dataset
-from training.datasets.archives import open_files
-from training.evaluation import EvaluationError
-from training.measures import Share
+from foodscene.models.engine import Engine
+from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.training import measurement, measures
+from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
+from foodscene.training.datasets.archives import open_files
+from foodscene.training.evaluation import EvaluationError
+from foodscene.training.measures import Share
 
 MOST = 1000
 """Photos that are taken of a data set, evenly over it."""

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models import pixels
-from models.pixels import InputSpec, PhotoError
-from training import copies, storage
-from training import workers as pool
-from training.datasets import Dataset, DatasetError, Sample
+from foodscene.models import pixels
+from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.training import copies, storage
+from foodscene.training import workers as pool
+from foodscene.training.datasets import Dataset, DatasetError, Sample
 
 VERSION = 1
 """Of the facts. Raise it with a change after which a photo has other facts or other copies (in `models.pixels`,

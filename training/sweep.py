@@ -23,10 +23,10 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
-from models.files import write
-from training import presence, trial
-from training import space as spaces
-from training.space import Space
+from foodscene.models.files import write
+from foodscene.training import presence, trial
+from foodscene.training import space as spaces
+from foodscene.training.space import Space
 
 _NAME = "sweep"
 

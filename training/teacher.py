@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.engine import open_engine
-from models.pixels import InputSpec
-from training.calibration import temper
-from training.recipe import Recipe
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import InputSpec
+from foodscene.training.calibration import temper
+from foodscene.training.recipe import Recipe
 
 
 class TeacherError(ValueError):

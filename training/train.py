@@ -16,23 +16,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from models import bundle as bundles
-from models.bundle import Bundle
-from models.files import DiskFullError, OccupiedError
-from training import data as photos
-from training import recipe as recipes
-from training import run as runs
-from training.datasets import Dataset, DatasetError, labelled, open_dataset, union
-from training.recipe import Recipe
-from training.run import Run, RunError, now
-from training.terminal import hushed
+from foodscene.models import bundle as bundles
+from foodscene.models.bundle import Bundle
+from foodscene.models.files import DiskFullError, OccupiedError
+from foodscene.training import data as photos
+from foodscene.training import recipe as recipes
+from foodscene.training import run as runs
+from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, union
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Run, RunError, now
+from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
-    from training.augmentation import Engine
-    from training.data import Data
-    from training.evaluation import Evaluation
-    from training.teacher import Teacher
-    from training.watching import ClosingWatch
+    from foodscene.training.augmentation import Engine
+    from foodscene.training.data import Data
+    from foodscene.training.evaluation import Evaluation
+    from foodscene.training.teacher import Teacher
+    from foodscene.training.watching import ClosingWatch
 
 LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
@@ -85,7 +85,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
     for what is wrong before training begins; `TrainingError` where the loss is no number any more.
     """
-    from training.teacher import demand
+    from foodscene.training.teacher import demand
 
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
@@ -185,13 +185,13 @@ def _follow(
         with hushed():
             import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
-            from models.compiler import versions
-            from training import card, report
-            from training.export import counts, export, measure
-            from training.loop import train as loop
+            from foodscene.models.compiler import versions
+            from foodscene.training import card, report
+            from foodscene.training.export import counts, export, measure
+            from foodscene.training.loop import train as loop
 
             device = _device()
-        from training.watching import Both, TensorBoard
+        from foodscene.training.watching import Both, TensorBoard
 
         facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
         facts |= {"classes": list(data.classes), "counts": counts(data)}
@@ -287,7 +287,7 @@ def _command(
 
 def _longer(run: Run, settings: Sequence[str]) -> Recipe:
     """A run's recipe with more epochs or more patience. Raises `RunError` for other settings, and for fewer epochs."""
-    from training.phases import over, phases
+    from foodscene.training.phases import over, phases
 
     recipe = recipes.parse(run.record["recipe"])
     for setting in settings:
@@ -350,7 +350,7 @@ def _check(data: "Data") -> None:
 
 
 def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
-    from training.teacher import Teacher
+    from foodscene.training.teacher import Teacher
 
     if not run.record.get("teacher"):
         return None

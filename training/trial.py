@@ -5,8 +5,8 @@ from pathlib import Path
 
 import optuna
 
-from training.run import Row
-from training.space import Space
+from foodscene.training.run import Row
+from foodscene.training.space import Space
 
 
 def train(
@@ -17,10 +17,10 @@ def train(
     What it answers for the test photos is kept, so that `foodscene runs compare` can tell two trials' difference from
     chance; the search itself does not see it.
     """
-    from training import data as photos
-    from training import loop, recipe, run
-    from training.export import measure
-    from training.watching import Both, TensorBoard
+    from foodscene.training import data as photos
+    from foodscene.training import loop, recipe, run
+    from foodscene.training.export import measure
+    from foodscene.training.watching import Both, TensorBoard
 
     place = folder / "runs" / trial.user_attrs["run"]
     settings = recipe.load(space.recipe, space.overrides(trial.params))

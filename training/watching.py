@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.text import duration
-from training.run import Row
+from foodscene.models.text import duration
+from foodscene.training.run import Row
 
 if TYPE_CHECKING:
     from tensorboard.summary import Writer

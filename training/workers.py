@@ -15,7 +15,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.datasets import DatasetError, Sample
+from foodscene.training.datasets import DatasetError, Sample
 
 T = TypeVar("T")
 _CHUNK = 64
@@ -60,7 +60,8 @@ def _parallel(
     # Not forked from this process: in a fork of one in which Keras runs threads, locks may stay held for ever.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    context.set_forkserver_preload(["__main__", "training.cache", "training.survey"])  # imported once, not per worker
+    # Imported once, not by each worker.
+    context.set_forkserver_preload(["__main__", "foodscene.training.cache", "foodscene.training.survey"])
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(samples,))
     try:
         for chunk, results in zip(chunks, pool.map(_chunk, [work] * len(chunks), chunks), strict=True):

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
 
 router = APIRouter(include_in_schema=False)
-_template = Environment(loader=PackageLoader("app"), autoescape=True).get_template("docs.html")
+_template = Environment(loader=PackageLoader("foodscene.app"), autoescape=True).get_template("docs.html")
 
 
 @router.get("/docs")

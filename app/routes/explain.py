@@ -8,14 +8,14 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import ExplanationBody
-from app.explain import GRID, area, covers, heat, occlude
-from app.lean import LeanRoute
-from app.library import Model
-from app.problems import Problem, responses
-from app.routes.predict import MODEL, PHOTO, form_schema, the_photo
-from app.scheduler import Pixels
-from app.service import Service
+from foodscene.app.answers import ExplanationBody
+from foodscene.app.explain import GRID, area, covers, heat, occlude
+from foodscene.app.lean import LeanRoute
+from foodscene.app.library import Model
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.predict import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.scheduler import Pixels
+from foodscene.app.service import Service
 
 router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=LeanRoute)
 _PORTIONS = GRID * GRID // 5  # of five photos each: larger ones take an engine more memory, and are no faster

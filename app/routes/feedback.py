@@ -6,13 +6,13 @@ import json
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import FeedbackBody
-from app.feedback import is_full, keep
-from app.lean import LeanRoute
-from app.problems import Problem, of_photo, responses
-from app.routes.predict import MODEL, PHOTO, form_schema, the_photo
-from app.service import Service
-from models.pixels import PhotoError
+from foodscene.app.answers import FeedbackBody
+from foodscene.app.feedback import is_full, keep
+from foodscene.app.lean import LeanRoute
+from foodscene.app.problems import Problem, of_photo, responses
+from foodscene.app.routes.predict import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.service import Service
+from foodscene.models.pixels import PhotoError
 
 router = APIRouter(prefix="/api/v1", tags=["feedback"], route_class=LeanRoute)
 LABEL = {"type": "string", "description": "The right label, one of the model's."}

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.metrics import exposition
-from app.problems import Problem, responses
+from foodscene.app.metrics import exposition
+from foodscene.app.problems import Problem, responses
 
 router = APIRouter(tags=["health"])
 

@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import ScoreBody
-from app.lean import LeanRoute
-from app.problems import Problem, responses
-from app.routes.predict import PHOTO
-from app.service import Service
+from foodscene.app.answers import ScoreBody
+from foodscene.app.lean import LeanRoute
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.predict import PHOTO
+from foodscene.app.service import Service
 
 router = APIRouter(tags=["hugging face"], route_class=LeanRoute)
 

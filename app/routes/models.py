@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from app.answers import ModelPageBody, ModelsBody
-from app.library import Library, Model
-from app.problems import responses
+from foodscene.app.answers import ModelPageBody, ModelsBody
+from foodscene.app.library import Library, Model
+from foodscene.app.problems import responses
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import AnswerBody, BatchBody
-from app.lean import LeanRoute
-from app.problems import Problem, responses
-from app.service import Service, answer
-from app.uploads import Form
+from foodscene.app.answers import AnswerBody, BatchBody
+from foodscene.app.lean import LeanRoute
+from foodscene.app.problems import Problem, responses
+from foodscene.app.service import Service, answer
+from foodscene.app.uploads import Form
 
 router = APIRouter(prefix="/api/v1", tags=["predict"], route_class=LeanRoute)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from app.settings import usable_cores
-from models.bundle import read as read_bundle
-from models.engine import open_engine
-from models.pixels import read
+from foodscene.app.settings import usable_cores
+from foodscene.models.bundle import read as read_bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import read
 
 _BATCH = 8
 

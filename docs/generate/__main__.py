@@ -1,7 +1,7 @@
 """Writes the made parts of the documentation anew: `make docs`."""
 
 from docs.generate.pages import PAGES, filled
-from models.files import write
+from foodscene.models.files import write
 
 for page in PAGES:
     before = page.read_text(encoding="utf-8")

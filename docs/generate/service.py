@@ -4,10 +4,10 @@ import typer
 from prometheus_client.metrics import MetricWrapperBase
 
 import foodscene
-from app import metrics as measured
-from app.problems import KINDS
-from app.settings import Settings
 from docs.generate.tables import default, table, values
+from foodscene.app import metrics as measured
+from foodscene.app.problems import KINDS
+from foodscene.app.settings import Settings
 
 _SHOWN = {"models": "the bundles that ship", "feedback": "unset", "api_keys": "none", "cors_origins": "none"}
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from app.cores import Cores, keep
-from app.lanes import Lanes
-from models.engine import Engine
+from foodscene.app.cores import Cores, keep
+from foodscene.app.lanes import Lanes
+from foodscene.models.engine import Engine
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread be told where to run")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from app.logs import JsonLines
+from foodscene.app.logs import JsonLines
 
 
 def test_every_answer_has_an_id_and_the_security_headers(client: TestClient) -> None:
@@ -28,7 +28,7 @@ def test_every_request_leaves_a_line_without_the_photo(
 ) -> None:
     with caplog.at_level(logging.INFO):
         answer = client.post("/api/v1/predict", files={"file": ("holiday.jpg", red)})
-    (record,) = [record for record in caplog.records if record.name == "app.access"]
+    (record,) = [record for record in caplog.records if record.name == "foodscene.app.access"]
     line = json.loads(JsonLines().format(record))
     assert line["request"] == answer.headers["x-request-id"]
     assert (line["method"], line["path"], line["status"]) == ("POST", "/api/v1/predict", 200)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.explain import GRID, area, covers, heat, occlude
-from models.pixels import Fit, InputSpec
+from foodscene.app.explain import GRID, area, covers, heat, occlude
+from foodscene.models.pixels import Fit, InputSpec
 
 
 def test_every_cover_lies_around_its_cell() -> None:

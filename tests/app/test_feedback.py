@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.feedback import keep
+from foodscene.app.feedback import keep
 
 
 def test_nothing_is_kept_unless_the_operator_wants_it(client: TestClient, red: bytes) -> None:

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import lanes as lanes_module
-from app.lanes import open_lanes, photos_per_second
-from models.bundle import read
+from foodscene.app import lanes as lanes_module
+from foodscene.app.lanes import open_lanes, photos_per_second
+from foodscene.models.bundle import read
 
 
 @pytest.mark.parametrize(("scheduling", "threads", "batch"), [("parallel", 3, 1), ("batch", 3, 8), ("auto", 1, 1)])

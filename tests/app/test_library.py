@@ -6,9 +6,9 @@ from typing import Any
 import h5py
 import pytest
 
-from app.library import Library
-from app.problems import Problem
-from app.settings import Settings
+from foodscene.app.library import Library
+from foodscene.app.problems import Problem
+from foodscene.app.settings import Settings
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_unexpected_error_refuses_one_bundle_only(
         raise KeyError("surprise")
 
     shutil.copytree(toy_bundle / "colours", tmp_path / "two")
-    monkeypatch.setattr("app.library.open_lanes", fail)
+    monkeypatch.setattr("foodscene.app.library.open_lanes", fail)
     again(library)
     assert "two" in library.refused
     assert "one" in library.models

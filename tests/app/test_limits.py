@@ -6,9 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from app.limits import Limits, Rates
-from app.problems import Problem
-from app.settings import Settings
+from foodscene.app.limits import Limits, Rates
+from foodscene.app.problems import Problem
+from foodscene.app.settings import Settings
 
 
 def test_an_upload_above_the_limit_is_refused_announced_or_not(start: Callable[..., TestClient], red: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import logs
+from foodscene.app import logs
 
 
 def record(message: str) -> logging.LogRecord:

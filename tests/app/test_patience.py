@@ -8,12 +8,12 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.lanes import Lanes
-from app.patience import Patience
-from app.problems import Problem
-from app.scheduler import Job, Runner
-from app.uploads import ClientGone
-from models.pixels import InputSpec
+from foodscene.app.lanes import Lanes
+from foodscene.app.patience import Patience
+from foodscene.app.problems import Problem
+from foodscene.app.scheduler import Job, Runner
+from foodscene.app.uploads import ClientGone
+from foodscene.models.pixels import InputSpec
 
 
 def job() -> Job:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app import portrait
-from models import bundle
+from foodscene.app import portrait
+from foodscene.models import bundle
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.page import duration
-from app.preview import LONGEST_SIDE
+from foodscene.app.page import duration
+from foodscene.app.preview import LONGEST_SIDE
 from tests.app.conftest import picture
 
 

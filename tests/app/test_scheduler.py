@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.lanes import Lanes
-from app.problems import Problem
-from app.scheduler import Runner, Scheduler
-from models.pixels import InputSpec, UnsupportedPhoto
+from foodscene.app.lanes import Lanes
+from foodscene.app.problems import Problem
+from foodscene.app.scheduler import Runner, Scheduler
+from foodscene.models.pixels import InputSpec, UnsupportedPhoto
 
 SPEC = InputSpec(4, 4)
 

@@ -4,8 +4,8 @@ import tracemalloc
 import pytest
 from starlette.testclient import TestClient
 
-from app.problems import Problem
-from app.service import Service
+from foodscene.app.problems import Problem
+from foodscene.app.service import Service
 
 
 @pytest.mark.parametrize("begins", [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"])

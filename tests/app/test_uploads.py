@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from app.problems import Problem
-from app.uploads import ClientGone, Form, FormReader, Uploads
+from foodscene.app.problems import Problem
+from foodscene.app.uploads import ClientGone, Form, FormReader, Uploads
 
 
 def parse(body: bytes, boundary: bytes, step: int = 1 << 20) -> Form:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from docs.generate.rest import BUNDLE, HOST
-from models.bundle import SHIPPED
-from models.card import Card
+from foodscene.models.bundle import SHIPPED
+from foodscene.models.card import Card
+from foodscene.training import recipe, space
+from foodscene.training.datasets import LAYOUTS, open_dataset
 from tests.docs.blocks import Block, blocks
-from training import recipe, space
-from training.datasets import LAYOUTS, open_dataset
 
 
 def _id(block: Block) -> str:

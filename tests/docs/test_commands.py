@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from docs.generate.pages import PAGES, ROOT
 from docs.generate.rest import HOST
-from foodscene import program
+from foodscene.cli import program
 from tests.docs.blocks import blocks, commands, inline
 
 ELSEWHERE = {
@@ -163,9 +163,9 @@ def _begin(command: str) -> None:
     """Begin a training as a reader would: recipe, settings and photos are read, and the training itself left out."""
     begun = mock.Mock()
     with (
-        mock.patch("training.train._follow", begun),
-        mock.patch("training.commands.train.summary"),
-        mock.patch("training.run.folder_name", lambda name, _: f"{name.replace('/', '-')}-{next(_NUMBERS)}"),
+        mock.patch("foodscene.training.train._follow", begun),
+        mock.patch("foodscene.training.commands.train.summary"),
+        mock.patch("foodscene.training.run.folder_name", lambda name, _: f"{name.replace('/', '-')}-{next(_NUMBERS)}"),
         mock.patch("signal.signal"),
     ):
         result = CliRunner().invoke(program, shlex.split(command)[1:])
@@ -176,7 +176,7 @@ def _begin(command: str) -> None:
 def _serve(command: str) -> None:
     """Start the service as a reader would, the server itself left out."""
     started = mock.Mock()
-    with mock.patch("app.server.run", started), mock.patch.dict(os.environ):
+    with mock.patch("foodscene.app.server.run", started), mock.patch.dict(os.environ):
         result = CliRunner().invoke(program, shlex.split(command)[1:])
     assert result.exit_code == 0, f"{command}\n{result.output}{result.exception!r}"
     assert started.call_count == 1

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.bundle import (
+from foodscene.models.bundle import (
     SHIPPED,
     Bundle,
     BundleError,
@@ -22,8 +22,8 @@ from models.bundle import (
     read,
     write,
 )
-from models.card import Card, CardInput
-from models.files import OccupiedError, hash_file
+from foodscene.models.card import Card, CardInput
+from foodscene.models.files import OccupiedError, hash_file
 
 SAMPLE = np.zeros((2, 16, 16, 3), np.uint8)
 

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models import compiler
-from models.bundle import BundleError, read
-from models.compiler import compile_onnx
-from models.engine import COMPILED_FROM, open_engine
-from models.files import OccupiedError
+from foodscene.models import compiler
+from foodscene.models.bundle import BundleError, read
+from foodscene.models.compiler import compile_onnx
+from foodscene.models.engine import COMPILED_FROM, open_engine
+from foodscene.models.files import OccupiedError
 
 
 def test_compiled_file_names_its_model(toy_bundle: Path, tmp_path: Path) -> None:

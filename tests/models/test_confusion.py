@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from models import bundle
-from models.confusion import Confusion, Mistake
+from foodscene.models import bundle
+from foodscene.models.confusion import Confusion, Mistake
 
 
 def test_confusion_names_the_most_frequent_mistakes() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from models import files
-from models.files import DiskFullError, OccupiedError
+from foodscene.models import files
+from foodscene.models.files import DiskFullError, OccupiedError
 
 
 def names(folder: Path) -> list[str]:
@@ -62,7 +62,7 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(
 def test_a_killed_process_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     files.write(tmp_path / "file", b"old")
     program = (
-        "import sys, time, pathlib\nfrom models import files\n"
+        "import sys, time, pathlib\nfrom foodscene.models import files\n"
         "with files.writing(pathlib.Path(sys.argv[1])) as file:\n"
         "    file.write(b'half'); file.flush(); print(flush=True); time.sleep(60)\n"
     )

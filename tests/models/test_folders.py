@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from models import folders
-from models.files import OccupiedError
+from foodscene.models import folders
+from foodscene.models.files import OccupiedError
 
 OURS = ("a", "b")
 NAMES = re.compile(r"page\.html|pictures/\d\.png")
@@ -83,7 +83,7 @@ def test_without_an_exchange_in_one_step(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_is_not(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     program = (
-        "import sys, time, pathlib\nfrom models import folders\n"
+        "import sys, time, pathlib\nfrom foodscene.models import folders\n"
         "with folders.replacing(pathlib.Path(sys.argv[1]), ('a',)) as new:\n"
         "    (new / 'a').write_text('half'); print(flush=True); time.sleep(60)\n"
     )

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.halves import halve_h5, halve_onnx
+from foodscene.models.halves import halve_h5, halve_onnx
 
 
 @pytest.fixture

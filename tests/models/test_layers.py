@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.layers import LAYERS, UnsafeModel, inspect
+from foodscene.models.layers import LAYERS, UnsafeModel, inspect
 
 
 def write(path: Path, config: Any, **attributes: Any) -> Path:

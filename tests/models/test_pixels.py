@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from models import pixels
-from models.budget import Budget
-from models.pixels import (
+from foodscene.models import pixels
+from foodscene.models.budget import Budget
+from foodscene.models.pixels import (
     BrokenPhoto,
     InputSpec,
     PhotoError,

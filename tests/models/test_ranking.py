@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.ranking import rank
+from foodscene.models.ranking import rank
 
 
 def test_most_probable_first() -> None:

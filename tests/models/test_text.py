@@ -1,6 +1,6 @@
 import pytest
 
-from models.text import duration, percent, spell
+from foodscene.models.text import duration, percent, spell
 
 
 def test_shares_are_for_people() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import bundle
-from models.bundle import Bundle
-from training.data import Data
-from training.datasets import open_dataset
+from foodscene.models import bundle
+from foodscene.models.bundle import Bundle
+from foodscene.training.data import Data
+from foodscene.training.datasets import open_dataset
 
 Tree = dict[str, bytes]
 

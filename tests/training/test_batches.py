@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.augmentation import Augmentation
-from training.batches import Batches
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.batches import Batches
 
 ALTERING = Augmentation(rotation_range=90, horizontal_flip=True, channel_shift_range=20.0, probability=0.8)
 
@@ -62,7 +62,7 @@ def test_altered_photos_come_in_batches_alone(altered: dict[str, Any]) -> None:
 
 
 def test_many_photos_come_in_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.batches._WHOLE", 21 * 12 * 16 * 3)
+    monkeypatch.setattr("foodscene.training.batches._WHOLE", 21 * 12 * 16 * 3)
     assert make(augmentation=None).whole() is None
 
 

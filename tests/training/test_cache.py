@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.pixels import InputSpec
-from training import cache, storage
-from training.datasets import DatasetError, open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training import cache, storage
+from foodscene.training.datasets import DatasetError, open_dataset
 
 SPEC = InputSpec(24, 32)
 DECODED = {1: "fc027f90e1ebeba0933026bf57faf0f807e9f1459d2afdcd60626a17b2216640"}
@@ -125,9 +125,9 @@ def test_a_disk_too_small_is_told_before_decoding(folder, two_classes, tmp_path,
 BUILD = """
 import sys, time
 from pathlib import Path
-from models.pixels import InputSpec
-from training import cache
-from training.datasets import open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training import cache
+from foodscene.training.datasets import open_dataset
 decode = cache._decode
 cache._decode = lambda *arguments: time.sleep(0.02) or decode(*arguments)  # slow enough to be killed midway
 cache.build(open_dataset(Path(sys.argv[1])), InputSpec(24, 32), root=Path(sys.argv[2]), workers=1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.engine import open_engine
-from training import calibration, measurement, measures
-from training.data import Data
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import calibration, measurement, measures
+from foodscene.training.data import Data
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models import bundle
-from models.engine import open_engine
-from training import card, data, measurement, strangers
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import card, data, measurement, strangers
 
 
 def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import certainty
+from foodscene.training import certainty
 
 
 def told(confidences: list[float], classes: int = 3) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from training import choice
-from training import recipe as recipes
+from foodscene.training import choice
+from foodscene.training import recipe as recipes
 
 
 @pytest.mark.parametrize(("few", "many", "chosen"), [(11, 99, "few"), (10, 11, "some"), (1, 10, "many")])

@@ -1,7 +1,7 @@
 import numpy as np
 
-from training import contact_sheet
-from training.datasets import open_dataset
+from foodscene.training import contact_sheet
+from foodscene.training.datasets import open_dataset
 
 
 def test_a_row_per_class(folder, photo):

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from models.pixels import InputSpec, read
-from training import copies
+from foodscene.models.pixels import InputSpec, read
+from foodscene.training import copies
 
 
 def view(photo):

@@ -4,10 +4,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from models.pixels import InputSpec
-from training import recipe as recipes
-from training.data import load, load_for
-from training.datasets import DatasetError, open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training import recipe as recipes
+from foodscene.training.data import load, load_for
+from foodscene.training.datasets import DatasetError, open_dataset
 
 SPEC = InputSpec(16, 16)
 

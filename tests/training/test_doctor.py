@@ -4,8 +4,8 @@ from hashlib import md5
 
 import pytest
 
-from training.datasets import open_dataset
-from training.doctor import examine
+from foodscene.training.datasets import open_dataset
+from foodscene.training.doctor import examine
 
 
 def findings(report):

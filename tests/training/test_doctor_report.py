@@ -3,9 +3,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from training.datasets import open_dataset
-from training.doctor import examine
-from training.doctor_report import html, print_report
+from foodscene.training.datasets import open_dataset
+from foodscene.training.doctor import examine
+from foodscene.training.doctor_report import html, print_report
 
 
 @pytest.fixture

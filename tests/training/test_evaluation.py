@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import bundle
-from models.engine import open_engine
-from training import data, evaluation, measurement
-from training.evaluation import EvaluationError
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import data, evaluation, measurement
+from foodscene.training.evaluation import EvaluationError
 
 
 def test_answers_are_kept_exactly(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:

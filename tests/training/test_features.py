@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from foodscene.training import features
+from foodscene.training.features import FeatureBatches, Feed, Part
+from foodscene.training.networks import build
 from tests.training.test_loop import colours, tiny, transfer
-from training import features
-from training.features import FeatureBatches, Feed, Part
-from training.networks import build
 
 
 def part(count: int) -> Part:
@@ -55,7 +55,7 @@ def test_an_epoch_in_one_piece_is_its_batches_unless_it_is_large(monkeypatch: py
     assert whole
     for one, other in zip(whole, collected(batches), strict=True):
         np.testing.assert_array_equal(one, other)
-    monkeypatch.setattr("training.features._WHOLE", 10 * 2 * 4 - 1)
+    monkeypatch.setattr("foodscene.training.features._WHOLE", 10 * 2 * 4 - 1)
     assert batches.whole() is None
 
 

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from foodscene.training import feeding
 from tests.training.test_batches import collected, make
-from training import feeding
 
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's backend alone")
 WAYS = [{}, {"augmentation": None}]  # batch by batch, and in one piece

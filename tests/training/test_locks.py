@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from training import locks
-from training.locks import LockedError
+from foodscene.training import locks
+from foodscene.training.locks import LockedError
 
 HOLDER = (
-    "import sys, time, pathlib\nfrom training import locks\n"
+    "import sys, time, pathlib\nfrom foodscene.training import locks\n"
     "with locks.held(pathlib.Path(sys.argv[1])):\n"
     "    print(flush=True); sys.stdin.read()\n"
 )

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import loop, run
-from training import recipe as recipes
-from training.data import Data
-from training.loop import Result, TrainingError
-from training.recipe import Recipe
-from training.run import Row, Run
-from training.teacher import TeacherError
+from foodscene.training import loop, run
+from foodscene.training import recipe as recipes
+from foodscene.training.data import Data
+from foodscene.training.loop import Result, TrainingError
+from foodscene.training.recipe import Recipe
+from foodscene.training.run import Row, Run
+from foodscene.training.teacher import TeacherError
 
 TINY = [
     "input.size=12",
@@ -141,7 +141,7 @@ def test_photos_in_one_piece_train_as_those_in_batches_do(
 ) -> None:
     small = ["input.size=12", "input.channels=3", "training.epochs=2", "training.batch_size=8"]
     _, whole = fit(tmp_path / "whole", recipes.load(base, small))
-    monkeypatch.setattr("training.batches._WHOLE", 0)
+    monkeypatch.setattr("foodscene.training.batches._WHOLE", 0)
     _, batches = fit(tmp_path / "batches", recipes.load(base, small))
     for one, other in zip(whole.model.get_weights(), batches.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -227,7 +227,7 @@ def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monk
     data = colours(48, 32)
     work, cached = fit(tmp_path / "cached", transfer(), data=data, weights="none")
     assert len(work.load_checkpoint()[0]) < len(cached.model.weights)  # the backbone is not written after every epoch
-    monkeypatch.setattr("training.features.cacheable", lambda _: False)
+    monkeypatch.setattr("foodscene.training.features.cacheable", lambda _: False)
     _, plain = fit(tmp_path / "plain", transfer(), data=data, weights="none")
     assert cached.history[0]["val_loss"] == pytest.approx(plain.history[0]["val_loss"], rel=0.05)
     np.testing.assert_array_equal(

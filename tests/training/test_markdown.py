@@ -1,8 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from training import markdown
-from training.markdown import Markdown
+from foodscene.training import markdown
+from foodscene.training.markdown import Markdown
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from scipy.stats import binomtest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from models import bundle
-from models.bundle import Bundle
-from models.engine import open_engine
-from training import data, measurement
-from training.data import Data
-from training.evaluation import EvaluationError
+from foodscene.models import bundle
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import data, measurement
+from foodscene.training.data import Data
+from foodscene.training.evaluation import EvaluationError
 
 
 def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) -> None:

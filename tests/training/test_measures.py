@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from training import measures
+from foodscene.training import measures
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
-from training import mirror, run, runs
-from training.run import RunError
+from foodscene.cli import program
+from foodscene.training import mirror, run, runs
+from foodscene.training.run import RunError
 
 mlflow = pytest.importorskip("mlflow", reason="needs MLflow: pip install 'foodscene[mlflow]'")
 

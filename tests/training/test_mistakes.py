@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from training import recipe as recipes
-from training.recipe import RecipeError
+from foodscene.training import recipe as recipes
+from foodscene.training.recipe import RecipeError
 
 
 @pytest.mark.parametrize(

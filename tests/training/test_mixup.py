@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.mixup import mix
+from foodscene.training.mixup import mix
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

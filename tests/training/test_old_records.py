@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training import old_records, runs
-from training.run import RunError
+from foodscene.training import old_records, runs
+from foodscene.training.run import RunError
 
 
 def test_old_records_are_taken_in(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 import keras
 import pytest
 
-from training import optimization
-from training.sections import Optimizer, Schedule
+from foodscene.training import optimization
+from foodscene.training.sections import Optimizer, Schedule
 
 
 def rates(schedule: Schedule, epochs: int = 8, steps: int = 10) -> list[float]:

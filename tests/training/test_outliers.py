@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training import outliers
+from foodscene.training import outliers
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])

@@ -1,9 +1,9 @@
 import pytest
 
-from training import recipe as recipes
-from training.phases import Phase, over, phases
-from training.run import Row
-from training.sections import EarlyStopping, Optimizer, Schedule
+from foodscene.training import recipe as recipes
+from foodscene.training.phases import Phase, over, phases
+from foodscene.training.run import Row
+from foodscene.training.sections import EarlyStopping, Optimizer, Schedule
 
 
 def rows(*losses: float) -> list[Row]:

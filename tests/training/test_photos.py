@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 
+from foodscene.training.photos import Photos
 from tests.training.test_loop import colours, tiny
-from training.photos import Photos
 
 
 def test_training_photos_come_in_another_order_each_epoch_and_the_same_one_each_time() -> None:

@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from training import pictures, sensitivity
-from training.evaluation import Evaluation
+from foodscene.training import pictures, sensitivity
+from foodscene.training.evaluation import Evaluation
 
 
 def texts(svg: str) -> list[str]:

@@ -7,13 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from training import presence
+from foodscene.training import presence
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     held = (
         "import sys, time, pathlib\n"
-        "from training import presence\n"
+        "from foodscene.training import presence\n"
         "with presence.locked(pathlib.Path(sys.argv[1])):\n"
         "    print(time.time(), flush=True); time.sleep(0.5); print(time.time(), flush=True)\n"
     )
@@ -29,7 +29,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 def test_a_process_is_gone_when_it_was_killed_and_not_before(tmp_path: Path) -> None:
     living = (
         "import sys, time, pathlib\n"
-        "from training import presence\n"
+        "from foodscene.training import presence\n"
         "with presence.alive(pathlib.Path(sys.argv[1])) as name:\n"
         "    print(name, flush=True); time.sleep(60)\n"
     )

@@ -3,9 +3,9 @@ import json
 import pytest
 from markdown_it import MarkdownIt
 
-from models import bundle
-from models.card import Card, CardDataset, CardMetrics, CardStrangers
-from training import readme
+from foodscene.models import bundle
+from foodscene.models.card import Card, CardDataset, CardMetrics, CardStrangers
+from foodscene.training import readme
 
 CARD = Card(
     name="two",

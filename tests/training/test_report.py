@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from foodscene import program
-from training import old_records, report, run
+from foodscene.cli import program
+from foodscene.training import old_records, report, run
 
 
 class Page(HTMLParser):

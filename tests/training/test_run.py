@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import run
-from training.run import RunError
+from foodscene.training import run
+from foodscene.training.run import RunError
 
 ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7), np.zeros(3, np.uint32)]
 HISTORY = [{"epoch": 1, "phase": "train", "val_loss": 0.5}, {"epoch": 2, "phase": "train", "val_loss": 0.4, "new": 1.0}]
@@ -95,7 +95,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from training import run
+from foodscene.training import run
 work = run.read(Path(sys.argv[1]))
 state, history = work.load_checkpoint()
 while True:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
-from training import run, runs
-from training.evaluation import Evaluation
-from training.run import Run, RunError
+from foodscene.cli import program
+from foodscene.training import run, runs
+from foodscene.training.evaluation import Evaluation
+from foodscene.training.run import Run, RunError
 
 
 def record(root: Path, name: str, recipe: str, top1: float, **more: Any) -> Run:

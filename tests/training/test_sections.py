@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from training.sections import Dense, Input, Optimizer
+from foodscene.training.sections import Dense, Input, Optimizer
 
 
 @pytest.mark.parametrize(("size", "height", "width"), [(128, 128, 128), ((96, 160), 96, 160)])

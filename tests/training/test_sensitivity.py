@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.engine import open_engine
-from training import measurement, sensitivity
-from training.data import Data
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import measurement, sensitivity
+from foodscene.training.data import Data
 
 
 class Exact:

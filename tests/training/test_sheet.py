@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from training import sheet
+from foodscene.training import sheet
 
 
 def test_pictures_stand_in_rows_with_a_gap_between_them() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training import recipe, space
+from foodscene.training import recipe, space
 
 GRID = """recipe = "food/standardized"
 search = "grid"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import splits
+from foodscene.training import splits
 
 CONTENTS = [sha256(str(number).encode()).digest() for number in range(4000)]
 contents = st.lists(st.binary(min_size=32, max_size=32), unique=True, min_size=1, max_size=60)
@@ -33,7 +33,7 @@ def test_added_photos_move_no_other(photos, added, seed):
 
 def test_another_machine_makes_the_same_split():
     code = (
-        "from hashlib import sha256; from training import splits;"
+        "from hashlib import sha256; from foodscene.training import splits;"
         "photos = [sha256(str(number).encode()).digest() for number in range(40)];"
         "print(splits.assign(photos, [None] * 40, seed=3).tolist())"
     )

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from training import standardization
-from training.augmentation import Augmentation
-from training.augmentation.reference import generator
+from foodscene.training import standardization
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.augmentation.reference import generator
 
 ALL: list[dict[str, Any]] = [
     {"rescale": 1 / 255},

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from training import storage
+from foodscene.training import storage
 
 
 def test_the_environment_says_where_the_cache_is(monkeypatch, tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import bundle
-from models.engine import open_engine
-from models.pixels import InputSpec
-from training import strangers
-from training.evaluation import EvaluationError
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import InputSpec
+from foodscene.training import strangers
+from foodscene.training.evaluation import EvaluationError
 
 SPEC = InputSpec(16, 16, 3, "squash")
 

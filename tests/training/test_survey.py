@@ -4,10 +4,10 @@ from io import BytesIO
 
 from PIL import Image
 
-from training import survey as surveys
-from training import workers
-from training.datasets import open_dataset
-from training.survey import survey
+from foodscene.training import survey as surveys
+from foodscene.training import workers
+from foodscene.training.datasets import open_dataset
+from foodscene.training.survey import survey
 
 FOUND = {1: "970fdbfb1fc6e65adffcc0636eb7f81e5fa49361b4f71e683f9c8d675fbed096"}
 """What is found of the drawn photos, by the survey's version: a new line for each, none is changed."""

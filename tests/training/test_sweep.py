@@ -14,11 +14,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from models import bundle
-from models.engine import open_engine
-from training import presence, recipe, run, runs, sweep, trial
-from training.space import Space
-from training.sweep import SweepError
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import presence, recipe, run, runs, sweep, trial
+from foodscene.training.space import Space
+from foodscene.training.sweep import SweepError
 
 GRID = """recipe = "food/standardized"
 search = "grid"

@@ -3,12 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import bundle
-from models.engine import open_engine
-from models.pixels import InputSpec
-from training.augmentation import Augmentation
-from training.batches import Batches
-from training.teacher import Teacher, TeacherError
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import InputSpec
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.batches import Batches
+from foodscene.training.teacher import Teacher, TeacherError
 
 COLOURS = ("red", "green", "blue")
 SPEC = InputSpec(16, 16, 3, "squash")

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from models import bundle as bundles
-from models.bundle import BundleError
-from models.files import OccupiedError
-from training import loop, run
-from training.datasets import DatasetError
-from training.networks.transfer import WeightsError
-from training.run import RunError
-from training.train import InterruptedRun, Outcome, resume, train
+from foodscene.models import bundle as bundles
+from foodscene.models.bundle import BundleError
+from foodscene.models.files import OccupiedError
+from foodscene.training import loop, run
+from foodscene.training.datasets import DatasetError
+from foodscene.training.networks.transfer import WeightsError
+from foodscene.training.run import RunError
+from foodscene.training.train import InterruptedRun, Outcome, resume, train
 
 SMALL = ("input.size=16", "model.filters=[4]", "training.epochs=1", "training.batch_size=8")
 

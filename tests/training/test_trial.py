@@ -6,9 +6,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from training import run, trial
-from training.evaluation import load
-from training.space import Space
+from foodscene.training import run, trial
+from foodscene.training.evaluation import load
+from foodscene.training.space import Space
 
 SPACE = Space(
     recipe="food/basic",

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from training.run import Row
-from training.watching import Both, TensorBoard, Terminal, line
+from foodscene.training.run import Row
+from foodscene.training.watching import Both, TensorBoard, Terminal, line
 
 ROW: Row = {
     "epoch": 3,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training import whitening
+from foodscene.training import whitening
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from training import workers
-from training.datasets import DatasetError, open_dataset
+from foodscene.training import workers
+from foodscene.training.datasets import DatasetError, open_dataset
 
 
 def name_and_process(index, sample):

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from training import sheet, standardization
-from training.augmentation import Engine, fast, reference
-from training.augmentation.draws import draw
-from training.augmentation.settings import Augmentation
+from foodscene.training import sheet, standardization
+from foodscene.training.augmentation import Engine, fast, reference
+from foodscene.training.augmentation.draws import draw
+from foodscene.training.augmentation.settings import Augmentation
 
 _GAP, _TITLE, _SIDE = 4, 24, 128  # _SIDE: photos smaller than this are enlarged
 

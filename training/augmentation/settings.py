@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from models.pixels import InputSpec
+from foodscene.models.pixels import InputSpec
 
 LARGEST_MODEL = 64_000_000
 """Bytes that the whitening layers of a saved model may take."""

@@ -30,14 +30,14 @@ def augment(
     ),
 ) -> None:
     """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
-    from training import contact_sheet
-    from training import recipe as recipes
-    from training.data import load_for
+    from foodscene.training import contact_sheet
+    from foodscene.training import recipe as recipes
+    from foodscene.training.data import load_for
 
     contact_sheet.check(output)
     checked = recipes.load(recipe, settings or [])
     photographs = load_for(checked, data)
-    from training.augmentation.picture import grid
+    from foodscene.training.augmentation.picture import grid
 
     picture = grid(
         checked.augmentation,

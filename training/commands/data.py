@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from training.commands.augment import augment
+from foodscene.training.commands.augment import augment
 
 data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
 data.command()(augment)
@@ -34,9 +34,9 @@ def check(
     """Find what is wrong: broken photos, copies, contradicting labels, leaks. Exit status 1 if anything is."""
     from rich.console import Console
 
-    from models import files
-    from training import doctor, doctor_report
-    from training.datasets import open_dataset
+    from foodscene.models import files
+    from foodscene.training import doctor, doctor_report
+    from foodscene.training.datasets import open_dataset
 
     if report:
         files.check_output(report)
@@ -59,8 +59,8 @@ def show(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = None,
 ) -> None:
     """Draw a contact sheet: some photos of every class."""
-    from training import contact_sheet
-    from training.datasets import open_dataset
+    from foodscene.training import contact_sheet
+    from foodscene.training.datasets import open_dataset
 
     dataset = open_dataset(path, layout)
     target = output or Path(f"{dataset.name}.png")
@@ -72,7 +72,7 @@ def show(
 @data.command()
 def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -> None:
     """List what was computed from data sets and kept, or clear it. It lies where FOODSCENE_CACHE points."""
-    from training import storage
+    from foodscene.training import storage
 
     root = storage.default_root()
     entries = storage.clear(root) if action is CacheAction.clear else storage.entries(root)

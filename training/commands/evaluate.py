@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.terminal import hushed
+from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
-    from training.certainty import Certainty
-    from training.data import Data
-    from training.evaluation import Evaluation
-    from training.strangers import Strangers
+    from foodscene.models.bundle import Bundle
+    from foodscene.training.certainty import Certainty
+    from foodscene.training.data import Data
+    from foodscene.training.evaluation import Evaluation
+    from foodscene.training.strangers import Strangers
 
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name among those that ship.")
@@ -46,14 +46,14 @@ def evaluate(
     """
     from rich.console import Console
 
-    from models.engine import open_engine
-    from training import card, certainty, evaluation, measurement
-    from training import strangers as strange
+    from foodscene.models.engine import open_engine
+    from foodscene.training import card, certainty, evaluation, measurement
+    from foodscene.training import strangers as strange
 
     found = _bundle(bundle)
     if out:
         with hushed():
-            from training import report  # whose pictures take Keras
+            from foodscene.training import report  # whose pictures take Keras
         report.check(out)
     for path in strangers or []:
         _there(path, "--strangers")
@@ -106,9 +106,9 @@ def calibrate(
     """
     import numpy as np
 
-    from models import bundle as bundles
-    from models.engine import KerasEngine, open_engine
-    from training import calibration, card, certainty, evaluation, measurement
+    from foodscene.models import bundle as bundles
+    from foodscene.models.engine import KerasEngine, open_engine
+    from foodscene.training import calibration, card, certainty, evaluation, measurement
 
     found = _bundle(bundle)
     if out is None and not bundles.is_ours(found.folder):
@@ -145,7 +145,7 @@ def _model(bundle: "Bundle") -> Any:
     """The Keras model of a bundle, for pictures of what it sees; None where Keras is not installed."""
     import importlib.util
 
-    from models.engine import KerasEngine
+    from foodscene.models.engine import KerasEngine
 
     if not importlib.util.find_spec("keras"):
         return None
@@ -155,14 +155,14 @@ def _model(bundle: "Bundle") -> Any:
 
 def _bundle(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
-    from models.bundle import SHIPPED, choose
+    from foodscene.models.bundle import SHIPPED, choose
 
     return choose(name, SHIPPED)
 
 
 def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
     """The photos at the bundle's size, split as they were when it was trained."""
-    from training import data
+    from foodscene.training import data
 
     _there(path, "--data")
     trained = bundle.card.recipe.get("settings", {})
@@ -200,7 +200,7 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     """A column for each data set."""
     from rich.table import Table
 
-    from training.measures import calibration_floor
+    from foodscene.training.measures import calibration_floor
 
     table = Table("", *evaluations, box=None, header_style="bold")
     every = list(evaluations.values())

@@ -16,10 +16,10 @@ def experiments(
     ),
 ) -> None:
     """Write the page of the reports' experiments: reported figures, measured ones, data, time, command."""
-    from models import files
-    from training import experiments as log
-    from training import runs
-    from training.run import RunError
+    from foodscene.models import files
+    from foodscene.training import experiments as log
+    from foodscene.training import runs
+    from foodscene.training.run import RunError
 
     root: Path = context.obj
     found = list(log.entries(runs.find(root))) if root.is_dir() else []

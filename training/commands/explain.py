@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from training.terminal import hushed
+from foodscene.training.terminal import hushed
 
 _NAMES = re.compile(r"(decided|filters|maps-\d+)\.png")
 _SHOWN = 448
@@ -25,18 +25,18 @@ def explain(
     """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""
     import numpy as np
 
-    from models import folders
-    from models.bundle import SHIPPED, choose
-    from models.engine import KerasEngine
-    from models.pixels import read
-    from models.ranking import rank
+    from foodscene.models import folders
+    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.engine import KerasEngine
+    from foodscene.models.pixels import read
+    from foodscene.models.ranking import rank
 
     bundle = choose(model, models_folder or SHIPPED)
     folders.check_publishable(out, _NAMES)
     pixels = read(photo, bundle.spec)
     with hushed():
         engine = KerasEngine(bundle)
-        from training import explanation
+        from foodscene.training import explanation
     probabilities = engine.predict(pixels[None])[0]
     if label and label not in bundle.labels:
         raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")

@@ -2,8 +2,8 @@
 
 from rich.table import Column, Table
 
-from training import recipe as recipes
-from training.recipe import Recipe
+from foodscene.training import recipe as recipes
+from foodscene.training.recipe import Recipe
 
 
 def table() -> Table:

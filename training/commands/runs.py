@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.experiments import experiments
+from foodscene.training.commands.experiments import experiments
 
 if TYPE_CHECKING:
-    from training.run import Run
+    from foodscene.training.run import Run
 
 runs = typer.Typer(
     help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
@@ -42,7 +42,7 @@ def listing(
     from rich.console import Console
     from rich.table import Column, Table
 
-    from training import runs as log
+    from foodscene.training import runs as log
 
     found = log.find(root)
     numbers = {one.name: number for number, one in enumerate(found, start=1)}
@@ -72,8 +72,8 @@ def show(
     part: Annotated[str | None, typer.Argument(help="Only this part: test, recipe.optimizer, history …")] = None,
 ) -> None:
     """Print a run's record, whole or a part of it."""
-    from training import runs as log
-    from training.run import RunError
+    from foodscene.training import runs as log
+    from foodscene.training.run import RunError
 
     one = _choose(context, which)
     record = {"name": one.name, **one.record}
@@ -93,9 +93,9 @@ def plot(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("histories.svg"),
 ) -> None:
     """Draw the histories of runs over each other."""
-    from models import files
-    from training import pictures
-    from training.run import RunError
+    from foodscene.models import files
+    from foodscene.training import pictures
+    from foodscene.training.run import RunError
 
     files.check_output(out)
     chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
@@ -111,7 +111,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training import runs as log
+    from foodscene.training import runs as log
 
     one, other = _choose(context, first), _choose(context, second)
     difference = log.compare(one, other)
@@ -127,7 +127,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
 @runs.command()
 def report(context: typer.Context, which: Which) -> None:
     """Make a run's report.html anew from what lies in its folder."""
-    from training import report as reports
+    from foodscene.training import report as reports
 
     typer.echo(f"Report: {reports.write(_choose(context, which).folder)}")
 
@@ -138,7 +138,7 @@ def take_in(
     files: Annotated[list[Path], typer.Argument(help="Old records: a JSON file per training.")],
 ) -> None:
     """Take in records of the old kind, one JSON file per training."""
-    from training import old_records
+    from foodscene.training import old_records
 
     for path in files:
         typer.echo(f"{path} -> {old_records.take_in(path, context.obj).folder}")
@@ -150,14 +150,14 @@ def mirror(
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
 ) -> None:
     """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
-    from training import mirror as mirrors
-    from training import runs as log
+    from foodscene.training import mirror as mirrors
+    from foodscene.training import runs as log
 
     typer.echo(f"{mirrors.mirror(log.find(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":
-    from training import runs as log
+    from foodscene.training import runs as log
 
     return log.choose(log.find(context.obj), name)
 

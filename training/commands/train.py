@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.terminal import stop_cleanly
+from foodscene.training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from training.train import Outcome
+    from foodscene.training.train import Outcome
 
 
 def train(  # noqa: PLR0917 - typer passes by name
@@ -61,15 +61,15 @@ def train(  # noqa: PLR0917 - typer passes by name
 
     console = Console(soft_wrap=True, highlight=False)
     if listing:
-        from training.commands.listing import table
+        from foodscene.training.commands.listing import table
 
         # Where nobody's window is to be filled, lines may be as long as they are.
         Console(width=None if sys.stdout.isatty() else 120).print(table(), highlight=False)
         return
     if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
-    from training import train as story
-    from training.watching import Terminal
+    from foodscene.training import train as story
+    from foodscene.training.watching import Terminal
 
     common: dict[str, Any] = {
         "settings": settings or [],
@@ -101,7 +101,7 @@ def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[s
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
     if recipe is None:
-        from training.choice import choose
+        from foodscene.training.choice import choose
 
         choice = choose(data)
         recipe = choice.recipe
@@ -120,7 +120,7 @@ def _unused(options: dict[str, object]) -> None:
 
 def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
     """The folder of the run to go on with: the one named, or the newest unfinished one, of a recipe or of any."""
-    from training import run
+    from foodscene.training import run
 
     if recipe and (folder or recipe.endswith(".toml")):
         raise typer.BadParameter(
@@ -132,7 +132,7 @@ def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
 
 def summary(outcome: "Outcome", console: "Console") -> None:
     """Print the measured figures beside the reported ones, and where the bundle is."""
-    from models.text import duration
+    from foodscene.models.text import duration
 
     record, reported = outcome.run.record, outcome.run.record.get("reported") or {}
     where = reported.get("row", "") + (f", on {reported['data']}" if reported.get("data") else "")

@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from training import storage
-from training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files, FolderFiles, hidden
+from foodscene.training import storage
+from foodscene.training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files, FolderFiles, hidden
 
 _CHUNK = 1 << 20
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from training.networks import convolutional, dense, transfer
-from training.networks.layers import inputs, outputs
-from training.recipe import Recipe
-from training.sections import Convolutional, Dense
+from foodscene.training.networks import convolutional, dense, transfer
+from foodscene.training.networks.layers import inputs, outputs
+from foodscene.training.recipe import Recipe
+from foodscene.training.sections import Convolutional, Dense
 
 
 def build(

@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from training.networks.layers import initializer
-from training.sections import Convolutional
+from foodscene.training.networks.layers import initializer
+from foodscene.training.sections import Convolutional
 
 
 def features(x: Any, settings: Convolutional) -> Any:

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from training.augmentation.memory import Memory
+from foodscene.training.augmentation.memory import Memory
 
 
 def address(array: np.ndarray) -> int:

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from models.pixels import InputSpec
-from training.augmentation import Augmentation
-from training.augmentation.reference import ImageDataGenerator, generator
+from foodscene.models.pixels import InputSpec
+from foodscene.training.augmentation import Augmentation
+from foodscene.training.augmentation.reference import ImageDataGenerator, generator
 
 
 def test_the_keys_are_those_of_the_real_class() -> None:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from training.commands.data import data
+from foodscene.training.commands.data import data
 
 RECIPE = """
 title = "Test"

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from foodscene import program
-from models import bundle
-from models.engine import open_engine
-from training import calibration, data, measurement
-from training.evaluation import Evaluation
+from foodscene.cli import program
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.training import calibration, data, measurement
+from foodscene.training.evaluation import Evaluation
 
 
 def call(*arguments: object) -> str:

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
-from training import run
-from training.run import RunError
+from foodscene.cli import program
+from foodscene.training import run
+from foodscene.training.run import RunError
 
 RECORD = {
     "status": "finished",

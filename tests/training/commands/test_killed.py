@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kills import Commands, commands, kills
-from models import bundle
-from training import run
-from training.run import Run
+from foodscene.models import bundle
+from foodscene.training import run
+from foodscene.training.run import Run
 
 KILLS, EPOCHS = 20, 5
 RECIPE = f"""extends = "food/basic"

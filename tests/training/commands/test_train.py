@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
-from models import bundle
+from foodscene.cli import program
+from foodscene.models import bundle
 
 TINY = """extends = "food/standardized"
 title = "Tiny"

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from training.networks.flat import flat
+from foodscene.training.networks.flat import flat
 
 
 def inner() -> keras.Model:

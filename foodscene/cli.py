@@ -9,14 +9,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from app.commands import serve
-from models.commands import compile_bundle, models, predict
-from training.commands.data import data
-from training.commands.evaluate import calibrate, evaluate
-from training.commands.explain import explain
-from training.commands.runs import runs
-from training.commands.sweep import sweep
-from training.commands.train import train
+from foodscene.app.commands import serve
+from foodscene.models.commands import compile_bundle, models, predict
+from foodscene.training.commands.data import data
+from foodscene.training.commands.evaluate import calibrate, evaluate
+from foodscene.training.commands.explain import explain
+from foodscene.training.commands.runs import runs
+from foodscene.training.commands.sweep import sweep
+from foodscene.training.commands.train import train
 
 program = typer.Typer(
     help="Tells what is on a photo of food or of a place: train a classifier, look into it, serve it.",

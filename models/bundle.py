@@ -23,7 +23,7 @@ from foodscene.models.pixels import InputSpec
 if TYPE_CHECKING:
     import keras
 
-SHIPPED = Path(__file__).parent
+SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
 
 MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"

@@ -26,7 +26,7 @@ from foodscene.training.sections import (
     Transfer,
 )
 
-SHIPPED = Path(__file__).parent / "recipes"
+SHIPPED = Path(__file__).resolve().parent / "recipes"
 """The folder of the recipes that come with foodscene, grouped by report."""
 
 # What a recipe does not take over from the one that it extends: these belong to one experiment alone.

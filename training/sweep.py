@@ -16,6 +16,10 @@ interrupted is handed out again, and goes on where it was.
 import csv
 import io
 import json
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +28,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from foodscene.models.files import write
-from foodscene.training import presence, trial
+from foodscene.training import locks, trial
 from foodscene.training import space as spaces
 from foodscene.training.space import Space
 
-_NAME = "sweep"
+_NAME, _LOCK = "sweep", ".lock"
 
 
 class SweepError(ValueError):
@@ -38,10 +42,11 @@ class SweepError(ValueError):
 def open_sweep(folder: Path, source: Path) -> Space:
     """Begin a sweep in a folder, or join the one that is there. Raises `SweepError` where that is of another space."""
     space = spaces.read(source)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "journal.log").exists():
-        raise SweepError(f"{folder} is not empty, and holds no search. A search takes a folder of its own: --folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    with presence.locked(folder):
+    with _alone(folder):
+        others = {path.name for path in folder.iterdir()} - {_LOCK}
+        if others and "journal.log" not in others:
+            raise SweepError(f"{folder} holds {min(others)}, and no search. Name another folder: --folder.")
         kept = folder / "space.toml"
         if kept.exists() and spaces.read(kept) != space:
             raise SweepError(f"{folder} holds a search of another space than {source}. Name another one by --folder.")
@@ -76,7 +81,7 @@ def recover(folder: Path, space: Space, died: str = "") -> int:
     They were interrupted and are handed out again, unless `died` says what became of the process: then they failed, and
     would again.
     """
-    with presence.locked(folder):
+    with _alone(folder):
         study = study_of(folder, space)
         gone = [one for one in study.get_trials(states=[TrialState.RUNNING]) if _is_gone(folder, one)]
         for one in gone:
@@ -96,7 +101,7 @@ def work(folder: Path, data: list[Path], weights: str | None, threads: int) -> N
     """
     space = spaces.read(folder / "space.toml")
     study = study_of(folder, space)
-    with presence.alive(folder) as worker:
+    with at_work(folder) as worker:
         while ticket := take(folder, study, space, worker):
             try:
                 top1 = trial.train(folder, space, ticket, data, weights, threads)
@@ -106,7 +111,7 @@ def work(folder: Path, data: list[Path], weights: str | None, threads: int) -> N
             except Exception as error:  # noqa: BLE001 - whatever a setting leads to, the search goes on without it
                 ticket.set_user_attr("error", f"{type(error).__name__}: {error}")
                 study.tell(ticket, state=TrialState.FAIL)
-            with presence.locked(folder):
+            with _alone(folder):
                 write_table(folder, study)
 
 
@@ -150,7 +155,7 @@ def write_table(folder: Path, study: optuna.Study) -> None:
 
 def take(folder: Path, study: optuna.Study, space: Space, worker: str) -> optuna.Trial | None:
     """The next trial that nobody has begun; None where there is none. Its settings are drawn here."""
-    with presence.locked(folder):
+    with _alone(folder):
         waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
         if not waiting:
             return None
@@ -170,9 +175,26 @@ def _sampler(space: Space, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler(seed=seed)
 
 
+@contextmanager
+def at_work(folder: Path) -> Iterator[str]:
+    """The name of a worker, which is known to be alive until the block ends, on whichever machine."""
+    worker = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    (folder / "workers").mkdir(exist_ok=True)
+    with locks.held(folder / "workers" / worker):
+        yield worker
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: what it reads of the search does not change until it has written."""
+    with locks.held(folder / _LOCK, wait=True):
+        yield
+
+
 def _is_gone(folder: Path, ticket: FrozenTrial) -> bool:
     worker = ticket.user_attrs.get("worker")
-    return worker is None or presence.is_gone(folder, worker)  # without a worker, it was killed on taking the ticket
+    # Without a worker, it was killed on taking the ticket.
+    return worker is None or locks.holder(folder / "workers" / worker) is None
 
 
 def _plain(value: Any) -> Any:

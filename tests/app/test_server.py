@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from foodscene.models.bundle import replacing
+from foodscene.models.folders import replacing
 
 Serve = Callable[..., Any]
 

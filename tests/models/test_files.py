@@ -98,7 +98,7 @@ def test_room_is_asked_for_before_the_work(tmp_path: Path) -> None:
 def test_nothing_else_deletes_or_replaces() -> None:
     root = Path(files.__file__).parents[1]
     helpers = {"models/files.py", "models/folders.py"}
-    own = {"training/locks.py", "training/presence.py"}  # each removes the lock that it made
+    own = {"training/locks.py"}  # removes the lock that it made
     found = {
         f"{path.relative_to(root)}: {ast.unparse(call)}"
         for package in ("models", "training", "app")

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from foodscene.models import bundle
 from foodscene.models.engine import open_engine
-from foodscene.training import presence, recipe, run, runs, sweep, trial
+from foodscene.training import recipe, run, runs, sweep, trial
 from foodscene.training.space import Space
 from foodscene.training.sweep import SweepError
 
@@ -99,17 +99,25 @@ trials = 7
 def test_interrupted_trials_are_handed_out_again_and_dead_ones_fail(tmp_path: Path) -> None:
     space = sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
     study = sweep.study_of(tmp_path / "sweep", space)
-    with presence.alive(tmp_path / "sweep") as worker:
+    with sweep.at_work(tmp_path / "sweep") as worker:
         assert sweep.take(tmp_path / "sweep", study, space, worker)
         assert sweep.recover(tmp_path / "sweep", space) == 0, "its process is alive"
     assert sweep.recover(tmp_path / "sweep", space, died="the process ended with code -9") == 1
-    with presence.alive(tmp_path / "sweep") as worker:
+    with sweep.at_work(tmp_path / "sweep") as worker:
         assert sweep.take(tmp_path / "sweep", study, space, worker)
     assert sweep.recover(tmp_path / "sweep", space) == 1
     found = sweep.trials(study)
     assert [one.state for one in found] == [TrialState.FAIL, *[TrialState.WAITING] * 3]
     assert table(tmp_path / "sweep")[0]["error"] == "the process ended with code -9"
     assert [one.user_attrs["run"] for one in found] == [f"trial-000{number}" for number in range(4)]
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "trials.csv").write_text("mine")
+    with pytest.raises(sweep.SweepError, match=r"holds trials\.csv, and no search"):
+        sweep.open_sweep(tmp_path / "mine", written(tmp_path))
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:
@@ -123,7 +131,7 @@ def test_killed_and_resumed_to_a_bundle_that_serves(
     tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes]
 ) -> None:
     photos, place = folder(two_classes), tmp_path / "sweep"
-    program = [sys.executable, "-c", "from foodscene import cli; cli()"]
+    program = [sys.executable, "-c", "from foodscene.cli import cli; cli()"]
     command = [*program, "sweep", written(tmp_path), "--data", photos, "--folder", place, "--jobs", "2"]
     environment = {**os.environ, "FOODSCENE_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(Path.cwd())}
     command = list(map(str, command))

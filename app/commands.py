@@ -27,7 +27,7 @@ def serve(
     # As variables, since each worker process reads its settings from the environment.
     os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
 
-    from foodscene.app.server import run
+    from foodscene.app.server.run import run
     from foodscene.app.settings import Settings
 
     settings = Settings()

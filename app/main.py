@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from foodscene.app import page, problems
-from foodscene.app.envelope import Envelope
-from foodscene.app.express import Express
-from foodscene.app.limits import Limits
-from foodscene.app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
+from foodscene.app import problems
+from foodscene.app.middleware.limits import Limits
+from foodscene.app.middleware.request_log import Envelope
+from foodscene.app.pages import docs, page
+from foodscene.app.routes import explain, feedback, health, huggingface, kserve, models, predict
+from foodscene.app.routes.fast_path import Express
 from foodscene.app.service import Service
 from foodscene.app.settings import Settings
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from foodscene.app.drain import drained_on_sigterm
-from foodscene.app.library import Library, Model
+from foodscene.app.inference.deadline import Patience
+from foodscene.app.inference.registry import Library, Model
+from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
 from foodscene.app.metrics import PHOTOS
-from foodscene.app.patience import Patience
 from foodscene.app.problems import Problem, of_photo
-from foodscene.app.scheduler import Job, Probabilities, Scheduler
+from foodscene.app.server.drain import drained_on_sigterm
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
 from foodscene.models.pixels import DECODING, PhotoError
-from foodscene.models.ranking import Prediction, rank
+from foodscene.models.prediction import Prediction, rank
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def fast(pixels: Pixels, threads: int) -> Iterator[int]:
 
 def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
     """The batches of one epoch of the pipeline: 30,720 photos, about as many as UECFOOD-256 has."""
-    from foodscene.training.batches import Batches
+    from foodscene.training.loop.batches import Batches
 
     labels, many = np.zeros(len(pixels), np.int64), np.tile(np.arange(len(pixels)), REPEATS)
     batches = Batches(

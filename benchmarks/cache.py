@@ -28,7 +28,7 @@ from benchmarks.needs import need
 need("scipy")
 
 from foodscene.models.pixels import InputSpec
-from foodscene.training import cache, survey
+from foodscene.training.data import cache, survey
 from foodscene.training.datasets import Dataset, open_dataset
 
 

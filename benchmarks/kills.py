@@ -34,7 +34,11 @@ _FORKING = """
 import json, os, sys
 import keras, tensorboard.summary
 from foodscene.cli import cli
-from foodscene.training import data, evaluation, export, loop, report, train
+from foodscene.training import export, train
+from foodscene.training.data import load
+from foodscene.training.evaluation import evaluation
+from foodscene.training.loop import loop
+from foodscene.training.reports import report
 for line in sys.stdin:
     if not (child := os.fork()):
         sys.argv[1:] = json.loads(line)
@@ -139,7 +143,7 @@ def prepare(root: Path, run: Commands) -> Place:
 
 def train(place: Place, turn: int) -> list[object]:
     """Into a bundle that exists; a run that was begun goes on."""
-    from foodscene.training.run import read
+    from foodscene.training.runs.run import read
 
     folder = place.root / "run"
     if (folder / "run.json").exists():
@@ -219,7 +223,7 @@ def _wrong(name: str, place: Place, theirs: dict[str, str]) -> Iterator[str]:
     """What is not as it was, or not whole."""
     from foodscene.models.bundle import BundleError, read
     from foodscene.models.engine import open_engine
-    from foodscene.training import run
+    from foodscene.training.runs import run
 
     now = place.theirs()
     yield from (

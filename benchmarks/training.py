@@ -32,14 +32,17 @@ import keras
 import numpy as np
 from rich.console import Console
 
-from foodscene.training import features, loop, networks, run, standardization
-from foodscene.training import recipe as recipes
-from foodscene.training.batches import Batch, Batches
-from foodscene.training.data import Data
-from foodscene.training.photos import Photos
-from foodscene.training.recipe import Recipe
-from foodscene.training.run import Row
-from foodscene.training.watching import Both, Terminal
+from foodscene.training import networks
+from foodscene.training.augmentation import standardization
+from foodscene.training.data.load import Data
+from foodscene.training.loop import feeds, loop
+from foodscene.training.loop.batches import Batch, Batches
+from foodscene.training.loop.photos import Photos
+from foodscene.training.loop.progress import Both, Terminal
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Row
 
 CLASSES = 10
 PARTS = ("bar", "cache", "loop", "dense", "vgg16")
@@ -83,7 +86,7 @@ def cached_features(photos: int) -> None:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     # In turns, each without the cache between two with it: a machine that others share changes its speed.
     for cacheable in (True, False, True, False, True, False, True):
-        with mock.patch.object(features, "cacheable", return_value=cacheable):
+        with mock.patch.object(feeds, "cacheable", return_value=cacheable):
             began, clock = time.perf_counter(), Clock()
             train(recipe, data, clock)
             seconds[cacheable].append(clock.ended - began)

@@ -26,7 +26,7 @@ def main(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from foodscene.models.pixels import InputSpec
     from foodscene.training.augmentation import Augmentation
-    from foodscene.training.data import load
+    from foodscene.training.data.load import load
 
     augmentation = Augmentation(zca_whitening=True, zca_rank=rank)
     spec = InputSpec(size, size)
@@ -35,7 +35,7 @@ def main(
 
     import keras
 
-    from foodscene.training import standardization
+    from foodscene.training.augmentation import standardization
 
     start = time.perf_counter()
     inputs = outputs = keras.Input(spec.shape)

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from foodscene.models import folders as writing
 from foodscene.models.card import Card, CardInput
 from foodscene.models.files import OccupiedError, check_writable, hash_file
-from foodscene.models.halves import halve_h5
-from foodscene.models.layers import UnsafeModel, inspect
+from foodscene.models.half_precision import halve_h5
 from foodscene.models.pixels import InputSpec
+from foodscene.models.safety import UnsafeModel, inspect
 
 if TYPE_CHECKING:
     import keras

@@ -20,7 +20,7 @@ def predict(
     from foodscene.models.bundle import SHIPPED, choose
     from foodscene.models.engine import open_engine
     from foodscene.models.pixels import PhotoError, read
-    from foodscene.models.ranking import rank
+    from foodscene.models.prediction import rank
 
     bundle = choose(model, models_folder or SHIPPED)
     engine = open_engine(bundle)

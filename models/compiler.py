@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import Bundle, BundleError
 from foodscene.models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
 from foodscene.models.files import OccupiedError, writing
-from foodscene.models.halves import halve_onnx
+from foodscene.models.half_precision import halve_onnx
 
 if TYPE_CHECKING:
     import keras

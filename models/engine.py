@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle, BundleError
 from foodscene.models.files import hash_file
-from foodscene.models.layers import UnsafeModel, inspect
+from foodscene.models.safety import UnsafeModel, inspect
 
 if TYPE_CHECKING:
     import keras

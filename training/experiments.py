@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from foodscene.models import files
 from foodscene.models.text import duration
-from foodscene.training import markdown
-from foodscene.training import recipe as recipes
-from foodscene.training.markdown import Markdown
-from foodscene.training.recipe import Recipe
-from foodscene.training.run import Run, RunError
-from foodscene.training.sections import Reported
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.recipes.sections import Reported
+from foodscene.training.reports import markdown
+from foodscene.training.reports.markdown import Markdown
+from foodscene.training.runs.run import Run, RunError
 
 _REPORTS = {
     "A": "Dishes: a food classifier for UECFOOD-256 (Keras, 2017)",

@@ -8,12 +8,12 @@ import numpy as np
 from foodscene.models import bundle
 from foodscene.models.bundle import Bundle
 from foodscene.models.card import Card, CardDataset, CardInput
-from foodscene.training import card as cards
-from foodscene.training import readme
-from foodscene.training.data import Data
-from foodscene.training.evaluation import Evaluation
-from foodscene.training.loop import Result
-from foodscene.training.recipe import Recipe
+from foodscene.training.data.load import Data
+from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.loop.loop import Result
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.reports import model_card as cards
+from foodscene.training.reports import readme
 
 SAMPLES = 16
 """Photos on which the compiled model is compared with Keras."""

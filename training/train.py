@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from foodscene.models import bundle as bundles
 from foodscene.models.bundle import Bundle
 from foodscene.models.files import DiskFullError, OccupiedError
-from foodscene.training import data as photos
-from foodscene.training import recipe as recipes
-from foodscene.training import run as runs
+from foodscene.training.data import load as photos
 from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, union
-from foodscene.training.recipe import Recipe
-from foodscene.training.run import Run, RunError, now
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.runs import run as runs
+from foodscene.training.runs.run import Run, RunError, now
 from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
     from foodscene.training.augmentation import Engine
-    from foodscene.training.data import Data
-    from foodscene.training.evaluation import Evaluation
-    from foodscene.training.teacher import Teacher
-    from foodscene.training.watching import ClosingWatch
+    from foodscene.training.data.load import Data
+    from foodscene.training.evaluation.evaluation import Evaluation
+    from foodscene.training.loop.progress import ClosingWatch
+    from foodscene.training.loop.teacher import Teacher
 
 LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
@@ -85,7 +85,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
     for what is wrong before training begins; `TrainingError` where the loss is no number any more.
     """
-    from foodscene.training.teacher import demand
+    from foodscene.training.loop.teacher import demand
 
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
@@ -186,12 +186,12 @@ def _follow(
             import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
             from foodscene.models.compiler import versions
-            from foodscene.training import card, report
             from foodscene.training.export import counts, export, measure
-            from foodscene.training.loop import train as loop
+            from foodscene.training.loop.loop import train as loop
+            from foodscene.training.reports import model_card, report
 
             device = _device()
-        from foodscene.training.watching import Both, TensorBoard
+        from foodscene.training.loop.progress import Both, TensorBoard
 
         facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
         facts |= {"classes": list(data.classes), "counts": counts(data)}
@@ -228,7 +228,10 @@ def _follow(
         measured = measure(result, data)
         figures = {}
         if measured:
-            figures = {**card.metrics(measured, result.sure_above).model_dump(exclude_none=True), "loss": measured.loss}
+            figures = {
+                **model_card.metrics(measured, result.sure_above).model_dump(exclude_none=True),
+                "loss": measured.loss,
+            }
         run.update(
             epochs=len(result.history),
             best={key: result.best[key] for key in ("epoch", "val_loss", "val_top1")},
@@ -287,7 +290,7 @@ def _command(
 
 def _longer(run: Run, settings: Sequence[str]) -> Recipe:
     """A run's recipe with more epochs or more patience. Raises `RunError` for other settings, and for fewer epochs."""
-    from foodscene.training.phases import over, phases
+    from foodscene.training.loop.phases import over, phases
 
     recipe = recipes.parse(run.record["recipe"])
     for setting in settings:
@@ -350,7 +353,7 @@ def _check(data: "Data") -> None:
 
 
 def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
-    from foodscene.training.teacher import Teacher
+    from foodscene.training.loop.teacher import Teacher
 
     if not run.record.get("teacher"):
         return None

@@ -8,13 +8,13 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from foodscene.app.answers import ExplanationBody
-from foodscene.app.explain import GRID, area, covers, heat, occlude
+from foodscene.app.inference.occlusion import GRID, area, covers, heat, occlude
+from foodscene.app.inference.registry import Model
+from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.lean import LeanRoute
-from foodscene.app.library import Model
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.predict import MODEL, PHOTO, form_schema, the_photo
-from foodscene.app.scheduler import Pixels
+from foodscene.app.routes.schemas import ExplanationBody
 from foodscene.app.service import Service
 
 router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=LeanRoute)

@@ -6,11 +6,11 @@ import json
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from foodscene.app.answers import FeedbackBody
 from foodscene.app.feedback import is_full, keep
 from foodscene.app.lean import LeanRoute
 from foodscene.app.problems import Problem, of_photo, responses
 from foodscene.app.routes.predict import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.routes.schemas import FeedbackBody
 from foodscene.app.service import Service
 from foodscene.models.pixels import PhotoError
 

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from foodscene.app.answers import ScoreBody
 from foodscene.app.lean import LeanRoute
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.predict import PHOTO
+from foodscene.app.routes.schemas import ScoreBody
 from foodscene.app.service import Service
 
 router = APIRouter(tags=["hugging face"], route_class=LeanRoute)

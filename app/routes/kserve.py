@@ -14,12 +14,12 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from foodscene.app.inference.registry import Model
+from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.lean import LeanRoute
-from foodscene.app.library import Model
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.health import ready as all_ready
 from foodscene.app.routes.huggingface import from_base64, read_json
-from foodscene.app.scheduler import Pixels
 from foodscene.app.service import Service
 
 router = APIRouter(prefix="/v2", tags=["kserve"])

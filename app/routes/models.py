@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from foodscene.app.answers import ModelPageBody, ModelsBody
-from foodscene.app.library import Library, Model
+from foodscene.app.inference.registry import Library, Model
 from foodscene.app.problems import responses
+from foodscene.app.routes.schemas import ModelPageBody, ModelsBody
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 

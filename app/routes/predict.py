@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from foodscene.app.answers import AnswerBody, BatchBody
 from foodscene.app.lean import LeanRoute
 from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.schemas import AnswerBody, BatchBody
 from foodscene.app.service import Service, answer
 from foodscene.app.uploads import Form
 

@@ -9,7 +9,7 @@ import numpy as np
 from foodscene.models.bundle import read as read_bundle
 from foodscene.models.engine import open_engine
 from foodscene.models.pixels import read
-from foodscene.models.ranking import rank
+from foodscene.models.prediction import rank
 
 BUNDLE = read_bundle(Path(os.environ["BENCHMARK_BUNDLE"]))
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI, File
 
 from foodscene.models.bundle import read as read_bundle
 from foodscene.models.pixels import read
-from foodscene.models.ranking import rank
+from foodscene.models.prediction import rank
 
 app = FastAPI()
 bundle = read_bundle(Path(sys.argv[1]))

@@ -11,7 +11,7 @@ from fastapi import Request
 from foodscene.models.bundle import read as read_bundle
 from foodscene.models.engine import open_engine
 from foodscene.models.pixels import read
-from foodscene.models.ranking import rank
+from foodscene.models.prediction import rank
 
 
 class Classifier(litserve.LitAPI):

@@ -10,8 +10,8 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from foodscene.training import markdown
-from foodscene.training.markdown import Markdown
+from foodscene.training.reports import markdown
+from foodscene.training.reports.markdown import Markdown
 
 _WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
 _SIGNS = {annotated_types.Gt: ">", annotated_types.Ge: "≥", annotated_types.Lt: "<", annotated_types.Le: "≤"}

@@ -13,7 +13,7 @@ import pytest
 from docs.generate import rest
 from examples import draw
 from foodscene.models.bundle import SHIPPED
-from foodscene.training import run
+from foodscene.training.runs import run
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("pizza", "soup", "sushi")

@@ -15,8 +15,9 @@ import pytest
 from docs.generate.rest import BUNDLE, HOST
 from foodscene.models.bundle import SHIPPED
 from foodscene.models.card import Card
-from foodscene.training import recipe, space
 from foodscene.training.datasets import LAYOUTS, open_dataset
+from foodscene.training.recipes import recipe
+from foodscene.training.sweep import space
 from tests.docs.blocks import Block, blocks
 
 

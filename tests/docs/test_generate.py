@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from docs.generate import pages, rest
 from foodscene.app.main import create_app
 from foodscene.app.settings import Settings
-from foodscene.training import recipe
+from foodscene.training.recipes import recipe
 
 ROOT = pages.ROOT
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")

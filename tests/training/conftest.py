@@ -12,7 +12,7 @@ from PIL import Image
 
 from foodscene.models import bundle
 from foodscene.models.bundle import Bundle
-from foodscene.training.data import Data
+from foodscene.training.data.load import Data
 from foodscene.training.datasets import open_dataset
 
 Tree = dict[str, bytes]

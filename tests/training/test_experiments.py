@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
-from foodscene.training import experiments, run
+from foodscene.training import experiments
 from foodscene.training.experiments import Entry
-from foodscene.training.run import Run, RunError
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Run, RunError
 
 ROWS = [f"A{n}" for n in range(1, 20)] + ["B1", "B2", "B3", "C0", "C1", "C2", "C3", "C4"]
 ROWS += [f"D{n}" for n in range(1, 14)] + [f"E{n}" for n in range(1, 6)]

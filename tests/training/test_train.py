@@ -12,10 +12,11 @@ import pytest
 from foodscene.models import bundle as bundles
 from foodscene.models.bundle import BundleError
 from foodscene.models.files import OccupiedError
-from foodscene.training import loop, run
 from foodscene.training.datasets import DatasetError
+from foodscene.training.loop import loop
 from foodscene.training.networks.transfer import WeightsError
-from foodscene.training.run import RunError
+from foodscene.training.runs import run
+from foodscene.training.runs.run import RunError
 from foodscene.training.train import InterruptedRun, Outcome, resume, train
 
 SMALL = ("input.size=16", "model.filters=[4]", "training.epochs=1", "training.batch_size=8")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from foodscene.training.augmentation.settings import Augmentation
+from foodscene.training.recipes.augmentation import Augmentation
 
 Engine = Literal["fast", "keras"]
 """Who alters them: `fast`, or the real ImageDataGenerator."""

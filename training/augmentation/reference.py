@@ -8,7 +8,7 @@ from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from numpy.typing import NDArray
 
 from foodscene.training.augmentation.draws import Draws, parameters
-from foodscene.training.augmentation.settings import Augmentation
+from foodscene.training.recipes.augmentation import Augmentation
 
 # Keras calls scipy by a name that scipy will drop.
 warnings.filterwarnings("ignore", message=r".*scipy\.ndimage\.interpolation", category=DeprecationWarning)

@@ -30,14 +30,14 @@ def augment(
     ),
 ) -> None:
     """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
-    from foodscene.training import contact_sheet
-    from foodscene.training import recipe as recipes
-    from foodscene.training.data import load_for
+    from foodscene.training.data import contact_sheet
+    from foodscene.training.data.load import load_for
+    from foodscene.training.recipes import recipe as recipes
 
     contact_sheet.check(output)
     checked = recipes.load(recipe, settings or [])
     photographs = load_for(checked, data)
-    from foodscene.training.augmentation.picture import grid
+    from foodscene.training.augmentation.preview import grid
 
     picture = grid(
         checked.augmentation,

@@ -35,18 +35,18 @@ def check(
     from rich.console import Console
 
     from foodscene.models import files
-    from foodscene.training import doctor, doctor_report
+    from foodscene.training.data import check, check_report
     from foodscene.training.datasets import open_dataset
 
     if report:
         files.check_output(report)
-    found = doctor.examine(open_dataset(path, layout))
+    found = check.examine(open_dataset(path, layout))
     if report:
-        files.write(report, doctor_report.html(found).encode())
+        files.write(report, check_report.html(found).encode())
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
-        doctor_report.print_report(found, Console())
+        check_report.print_report(found, Console())
     raise typer.Exit(int(found.wrong))
 
 
@@ -59,7 +59,7 @@ def show(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = None,
 ) -> None:
     """Draw a contact sheet: some photos of every class."""
-    from foodscene.training import contact_sheet
+    from foodscene.training.data import contact_sheet
     from foodscene.training.datasets import open_dataset
 
     dataset = open_dataset(path, layout)

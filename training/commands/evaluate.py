@@ -11,10 +11,10 @@ from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
-    from foodscene.training.certainty import Certainty
-    from foodscene.training.data import Data
-    from foodscene.training.evaluation import Evaluation
-    from foodscene.training.strangers import Strangers
+    from foodscene.training.data.load import Data
+    from foodscene.training.evaluation.confidence import Certainty
+    from foodscene.training.evaluation.evaluation import Evaluation
+    from foodscene.training.evaluation.out_of_distribution import Strangers
 
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name among those that ship.")
@@ -47,33 +47,34 @@ def evaluate(
     from rich.console import Console
 
     from foodscene.models.engine import open_engine
-    from foodscene.training import card, certainty, evaluation, measurement
-    from foodscene.training import strangers as strange
+    from foodscene.training.evaluation import confidence, evaluation, inference
+    from foodscene.training.evaluation import out_of_distribution as strange
+    from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
     if out:
         with hushed():
-            from foodscene.training import report  # whose pictures take Keras
+            from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
     for path in strangers or []:
         _there(path, "--strangers")
     engine = open_engine(found)
     loaded = [_load(found, path, layout) for path in data]
-    each = {one.name: measurement.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
+    each = {one.name: inference.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
     sure_above = found.card.sure_above
     photos = [(strange.NOISE, strange.noise(found.spec))]
     photos += [strange.read(path, found.spec, found.labels) for path in strangers or []]
     unknown = [strange.measure(engine, name, pixels, sure_above) for name, pixels in photos]
-    speed = measurement.milliseconds(found)
+    speed = inference.milliseconds(found)
     if save:
-        card.save(found, whole, each, unknown)
+        model_card.save(found, whole, each, unknown)
     if out:
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = certainty.measure(whole.probabilities, whole.right, sure_above)
+    certain = confidence.measure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
-        figures = {**whole.as_json(), **certainty.as_json(certain), "strangers": strange.as_json(unknown)}
+        figures = {**whole.as_json(), **confidence.as_json(certain), "strangers": strange.as_json(unknown)}
         typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
@@ -108,7 +109,8 @@ def calibrate(
 
     from foodscene.models import bundle as bundles
     from foodscene.models.engine import KerasEngine, open_engine
-    from foodscene.training import calibration, card, certainty, evaluation, measurement
+    from foodscene.training.evaluation import calibration, confidence, evaluation, inference
+    from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
     if out is None and not bundles.is_ours(found.folder):
@@ -121,18 +123,23 @@ def calibrate(
         engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
     measured = evaluation.join(
-        [measurement.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
+        [inference.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
     )
     factor = calibration.fit(measured.probabilities, measured.truths)
     probabilities = calibration.temper(measured.probabilities, factor)
-    sure_above = certainty.choose(probabilities, measured.truths, right)
+    sure_above = confidence.choose(probabilities, measured.truths, right)
     model = calibration.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
     with hushed():
         bundles.write(
-            out or found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
+            out or found.folder,
+            model,
+            found.labels,
+            model_card.recalibrated(found.card, sure_above),
+            sample,
+            _others(found),
         )
-    certain = certainty.measure(probabilities, measured.right, sure_above)
+    certain = confidence.measure(probabilities, measured.right, sure_above)
     typer.echo(
         f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
@@ -162,12 +169,12 @@ def _bundle(name: str) -> "Bundle":
 
 def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
     """The photos at the bundle's size, split as they were when it was trained."""
-    from foodscene.training import data
+    from foodscene.training.data import load
 
     _there(path, "--data")
     trained = bundle.card.recipe.get("settings", {})
     read = trained.get("data", {})
-    return data.load(
+    return load.load(
         path,
         bundle.spec,
         layout=layout or read.get("layout"),
@@ -200,7 +207,7 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     """A column for each data set."""
     from rich.table import Table
 
-    from foodscene.training.measures import calibration_floor
+    from foodscene.training.evaluation.metrics import calibration_floor
 
     table = Table("", *evaluations, box=None, header_style="bold")
     every = list(evaluations.values())

@@ -18,8 +18,8 @@ def experiments(
     """Write the page of the reports' experiments: reported figures, measured ones, data, time, command."""
     from foodscene.models import files
     from foodscene.training import experiments as log
-    from foodscene.training import runs
-    from foodscene.training.run import RunError
+    from foodscene.training.runs import log as runs
+    from foodscene.training.runs.run import RunError
 
     root: Path = context.obj
     found = list(log.entries(runs.find(root))) if root.is_dir() else []

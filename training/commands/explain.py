@@ -29,14 +29,14 @@ def explain(
     from foodscene.models.bundle import SHIPPED, choose
     from foodscene.models.engine import KerasEngine
     from foodscene.models.pixels import read
-    from foodscene.models.ranking import rank
+    from foodscene.models.prediction import rank
 
     bundle = choose(model, models_folder or SHIPPED)
     folders.check_publishable(out, _NAMES)
     pixels = read(photo, bundle.spec)
     with hushed():
         engine = KerasEngine(bundle)
-        from foodscene.training import explanation
+        from foodscene.training.evaluation import explanation
     probabilities = engine.predict(pixels[None])[0]
     if label and label not in bundle.labels:
         raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")

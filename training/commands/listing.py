@@ -2,8 +2,8 @@
 
 from rich.table import Column, Table
 
-from foodscene.training import recipe as recipes
-from foodscene.training.recipe import Recipe
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
 
 
 def table() -> Table:

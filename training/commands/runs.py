@@ -10,7 +10,7 @@ import typer
 from foodscene.training.commands.experiments import experiments
 
 if TYPE_CHECKING:
-    from foodscene.training.run import Run
+    from foodscene.training.runs.run import Run
 
 runs = typer.Typer(
     help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
@@ -42,7 +42,7 @@ def listing(
     from rich.console import Console
     from rich.table import Column, Table
 
-    from foodscene.training import runs as log
+    from foodscene.training.runs import log
 
     found = log.find(root)
     numbers = {one.name: number for number, one in enumerate(found, start=1)}
@@ -72,8 +72,8 @@ def show(
     part: Annotated[str | None, typer.Argument(help="Only this part: test, recipe.optimizer, history …")] = None,
 ) -> None:
     """Print a run's record, whole or a part of it."""
-    from foodscene.training import runs as log
-    from foodscene.training.run import RunError
+    from foodscene.training.runs import log
+    from foodscene.training.runs.run import RunError
 
     one = _choose(context, which)
     record = {"name": one.name, **one.record}
@@ -94,14 +94,14 @@ def plot(
 ) -> None:
     """Draw the histories of runs over each other."""
     from foodscene.models import files
-    from foodscene.training import pictures
-    from foodscene.training.run import RunError
+    from foodscene.training.reports import charts
+    from foodscene.training.runs.run import RunError
 
     files.check_output(out)
     chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
-    files.write(out, pictures.histories(chosen).encode())
+    files.write(out, charts.histories(chosen).encode())
     typer.echo(f"Drawn: {out}")
 
 
@@ -111,7 +111,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from foodscene.training import runs as log
+    from foodscene.training.runs import log
 
     one, other = _choose(context, first), _choose(context, second)
     difference = log.compare(one, other)
@@ -127,7 +127,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
 @runs.command()
 def report(context: typer.Context, which: Which) -> None:
     """Make a run's report.html anew from what lies in its folder."""
-    from foodscene.training import report as reports
+    from foodscene.training.reports import report as reports
 
     typer.echo(f"Report: {reports.write(_choose(context, which).folder)}")
 
@@ -138,10 +138,10 @@ def take_in(
     files: Annotated[list[Path], typer.Argument(help="Old records: a JSON file per training.")],
 ) -> None:
     """Take in records of the old kind, one JSON file per training."""
-    from foodscene.training import old_records
+    from foodscene.training.runs import legacy
 
     for path in files:
-        typer.echo(f"{path} -> {old_records.take_in(path, context.obj).folder}")
+        typer.echo(f"{path} -> {legacy.take_in(path, context.obj).folder}")
 
 
 @runs.command()
@@ -150,14 +150,14 @@ def mirror(
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
 ) -> None:
     """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
-    from foodscene.training import mirror as mirrors
-    from foodscene.training import runs as log
+    from foodscene.training.runs import log
+    from foodscene.training.runs import mlflow as mirrors
 
     typer.echo(f"{mirrors.mirror(log.find(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":
-    from foodscene.training import runs as log
+    from foodscene.training.runs import log
 
     return log.choose(log.find(context.obj), name)
 

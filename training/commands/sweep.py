@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from foodscene.training.space import Space
+    from foodscene.training.sweep.space import Space
 
     Process = multiprocessing.context.SpawnProcess
 
@@ -39,7 +39,7 @@ def sweep(
     """
     from rich.console import Console
 
-    from foodscene.training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     console = Console(soft_wrap=True, highlight=False)
     for path in data:
@@ -89,7 +89,7 @@ def _work(log: Path, folder: Path, data: list[Path], weights: str | None, thread
     """Take trials until none is left, in a process of its own, whose output goes to `log`."""
     import signal
 
-    from foodscene.training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
@@ -104,7 +104,7 @@ def _run(
     """Keep as many processes at work as are wanted, until there is no trial left; tell of every one that ends."""
     import time
 
-    from foodscene.training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     told: set[str] = {_name(one) for one in search.trials(study) if one.state.is_finished()}
     processes = {number: start(number) for number in range(jobs) if search.tickets_left(study)}
@@ -134,10 +134,10 @@ def _train_best(
     folder: Path, space: "Space", study: "Study", data: list[Path], weights: str | None, console: Any
 ) -> None:
     """Train the best settings for longer and write the bundle; goes on where that was interrupted."""
-    from foodscene.training import run
-    from foodscene.training import sweep as search
     from foodscene.training import train as story
-    from foodscene.training.watching import Terminal
+    from foodscene.training.loop.progress import Terminal
+    from foodscene.training.runs import run
+    from foodscene.training.sweep import sweep as search
 
     best = search.best(study)
     place = folder / "best"

@@ -69,7 +69,7 @@ def train(  # noqa: PLR0917 - typer passes by name
     if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
     from foodscene.training import train as story
-    from foodscene.training.watching import Terminal
+    from foodscene.training.loop.progress import Terminal
 
     common: dict[str, Any] = {
         "settings": settings or [],
@@ -101,7 +101,7 @@ def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[s
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
     if recipe is None:
-        from foodscene.training.choice import choose
+        from foodscene.training.recipes.suggestion import choose
 
         choice = choose(data)
         recipe = choice.recipe
@@ -120,7 +120,7 @@ def _unused(options: dict[str, object]) -> None:
 
 def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
     """The folder of the run to go on with: the one named, or the newest unfinished one, of a recipe or of any."""
-    from foodscene.training import run
+    from foodscene.training.runs import run
 
     if recipe and (folder or recipe.endswith(".toml")):
         raise typer.BadParameter(

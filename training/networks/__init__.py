@@ -6,8 +6,8 @@ import keras
 
 from foodscene.training.networks import convolutional, dense, transfer
 from foodscene.training.networks.layers import inputs, outputs
-from foodscene.training.recipe import Recipe
-from foodscene.training.sections import Convolutional, Dense
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.recipes.sections import Convolutional, Dense
 
 
 def build(

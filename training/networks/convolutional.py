@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from foodscene.training.networks.layers import initializer
-from foodscene.training.sections import Convolutional
+from foodscene.training.recipes.sections import Convolutional
 
 
 def features(x: Any, settings: Convolutional) -> Any:

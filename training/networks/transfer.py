@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from foodscene.training.networks.layers import imagenet
-from foodscene.training.sections import Transfer
+from foodscene.training.recipes.sections import Transfer
 
 # What each family was trained on, as keras.applications' own preprocess_input has it.
 _CAFFE = ("VGG", "ResNet50", "ResNet101", "ResNet152")  # blue, green, red, minus the mean

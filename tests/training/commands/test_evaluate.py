@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from foodscene.cli import program
 from foodscene.models import bundle
 from foodscene.models.engine import open_engine
-from foodscene.training import calibration, data, measurement
-from foodscene.training.evaluation import Evaluation
+from foodscene.training.data import load
+from foodscene.training.evaluation import calibration, inference
+from foodscene.training.evaluation.evaluation import Evaluation
 
 
 def call(*arguments: object) -> str:
@@ -50,11 +51,11 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     found = bundle.read(copied)
     sharp = calibration.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
     bundle.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
-    loaded = data.load(colours, found.spec)
+    loaded = load.load(colours, found.spec)
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:
         now = bundle.read(copied)
-        return measurement.evaluate(open_engine(now), now.labels, loaded, rows)
+        return inference.evaluate(open_engine(now), now.labels, loaded, rows)
 
     before = measured(loaded.test)
     said = call("calibrate", copied, "--data", colours, "--right", 0.8)

@@ -4,8 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from foodscene.cli import program
-from foodscene.training import run
-from foodscene.training.run import RunError
+from foodscene.training.runs import run
+from foodscene.training.runs.run import RunError
 
 RECORD = {
     "status": "finished",

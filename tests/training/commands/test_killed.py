@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.kills import Commands, commands, kills
 from foodscene.models import bundle
-from foodscene.training import run
-from foodscene.training.run import Run
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Run
 
 KILLS, EPOCHS = 20, 5
 RECIPE = f"""extends = "food/basic"

@@ -2,8 +2,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from foodscene.training import recipe as recipes
 from foodscene.training.commands.listing import table
+from foodscene.training.recipes import recipe as recipes
 
 
 def test_it_has_a_line_for_each_recipe_in_80_columns() -> None:

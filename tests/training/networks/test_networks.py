@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from foodscene.training import networks
-from foodscene.training import recipe as recipes
-from foodscene.training.recipe import Recipe
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
 
 NAMES = list(recipes.shipped())
 # What this network has by the report's own arithmetic: kernels of 2 x 2, biases, and a softmax over 256 dishes.

@@ -16,10 +16,10 @@ from foodscene.cli import program
 from foodscene.models import pixels
 from foodscene.models.pixels import InputSpec
 from foodscene.training import networks
-from foodscene.training import recipe as recipes
 from foodscene.training.networks import transfer
 from foodscene.training.networks.transfer import WeightsError
-from foodscene.training.recipe import Recipe
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
 
 
 def tiny(backbone: str, *settings: str) -> Recipe:

@@ -1,6 +1,5 @@
 """Compiles a bundle's Keras model to ONNX, and makes sure that both answer the same. Needs Keras."""
 
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -97,18 +96,6 @@ def _compile_by_tensorflow(bundle: Bundle) -> float:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {said}")
     return float(done.stdout.split()[-1])
-
-
-def versions() -> dict[str, str]:
-    """Of what made a bundle: the Keras stack and foodscene itself."""
-    names = ("foodscene", "keras", "tensorflow", "jax", "torch", "onnx")
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

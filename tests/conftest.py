@@ -17,7 +17,7 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one bundle, `colours`, that tells red, green and blue photos apart (16 x 16, RGB)."""
     import keras
 
-    from foodscene.models import bundle
+    from foodscene.models import saving
     from foodscene.models.card import Card, CardInput, CardMetrics
 
     inputs = keras.Input((16, 16, 3))
@@ -32,7 +32,7 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     sample = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     root = tmp_path_factory.mktemp("bundles")
-    bundle.write(root / "colours", model, ["red", "green", "blue"], card, sample, {"README.md": "# Colours\n"})
+    saving.write(root / "colours", model, ["red", "green", "blue"], card, sample, {"README.md": "# Colours\n"})
     return root
 
 

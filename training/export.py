@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foodscene.models import bundle
+from foodscene.models import saving
 from foodscene.models.bundle import Bundle
 from foodscene.models.card import Card, CardDataset, CardInput
 from foodscene.training.data.load import Data
@@ -42,7 +42,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
     result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
-    return bundle.write(folder, result.model, data.classes, card, sample, files)
+    return saving.write(folder, result.model, data.classes, card, sample, files)
 
 
 def measure(result: Result, data: Data) -> Evaluation | None:

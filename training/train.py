@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foodscene.models import bundle as bundles
+from foodscene.models import saving
 from foodscene.models.bundle import Bundle
 from foodscene.models.files import DiskFullError, OccupiedError
 from foodscene.training.data import load as photos
@@ -95,7 +96,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     if teacher:
         bundles.read(teacher)
     if bundle:
-        bundles.check_target(bundle)
+        saving.check_target(bundle)
     if checked.bundle:
         bundles.check_name(checked.bundle)
     if run:
@@ -151,7 +152,7 @@ def resume(
                 "say how many in all: --set training.epochs=N"
             )
         if bundle:
-            bundles.check_target(bundle)
+            saving.check_target(bundle)
         paths = list(data) or [Path(path) for path in begun.record["data"]]
         try:
             sources = _sources(paths)
@@ -185,7 +186,6 @@ def _follow(
         with hushed():
             import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
 
-            from foodscene.models.compiler import versions
             from foodscene.training.export import counts, export, measure
             from foodscene.training.loop.loop import train as loop
             from foodscene.training.reports import model_card, report
@@ -195,7 +195,7 @@ def _follow(
 
         facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
         facts |= {"classes": list(data.classes), "counts": counts(data)}
-        run.update(status="running", dataset=facts, versions=versions(), device=device)
+        run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
         tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
 
         board = TensorBoard(run.folder / "tensorboard")
@@ -215,7 +215,7 @@ def _follow(
             watches.close()
             run.update(seconds=round(before + time.perf_counter() - began, 1))
 
-        own = run.folder / "models" / (recipe.bundle or bundles.name_for(recipe.name))
+        own = run.folder / "models" / (recipe.bundle or saving.name_for(recipe.name))
         wanted = run.record.get("bundle_wanted")
         with hushed():
             try:
@@ -268,7 +268,7 @@ def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
     dataset = opened[0] if len(opened) == 1 else union(opened)
     if len(dataset.classes) < 2:
         raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
-    bundles.check_labels(dataset.classes)
+    saving.check_labels(dataset.classes)
     return dataset
 
 

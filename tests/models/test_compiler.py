@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 
-from foodscene.models import compiler
 from foodscene.models.bundle import BundleError, read
 from foodscene.models.compiler import compile_onnx
 from foodscene.models.engine import COMPILED_FROM, open_engine
@@ -51,7 +50,3 @@ def test_difference_is_refused_and_leaves_nothing(
         compile_onnx(bundle, other)
     assert not bundle.onnx.exists()
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "card.json", "labels.txt", "model.h5"]
-
-
-def test_versions_name_the_keras_stack() -> None:
-    assert compiler.versions()["keras"] == keras.__version__

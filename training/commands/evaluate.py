@@ -107,18 +107,18 @@ def calibrate(
     """
     import numpy as np
 
-    from foodscene.models import bundle as bundles
+    from foodscene.models import saving
     from foodscene.models.engine import KerasEngine, open_engine
     from foodscene.training.evaluation import calibration, confidence, evaluation, inference
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
-    if out is None and not bundles.is_ours(found.folder):
+    if out is None and not saving.is_ours(found.folder):
         raise typer.BadParameter(
             f"{found.name} was made elsewhere and stays as it is: say where its calibrated copy goes",
             param_hint="--out",
         )
-    bundles.check_target(out or found.folder)
+    saving.check_target(out or found.folder)
     with hushed():
         engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
@@ -131,7 +131,7 @@ def calibrate(
     model = calibration.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
     with hushed():
-        bundles.write(
+        saving.write(
             out or found.folder,
             model,
             found.labels,
@@ -198,7 +198,7 @@ def _rows(data: "Data", split: str) -> Any:
 
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
-    """What an evaluation left in a bundle, which `bundle.write` does not make itself."""
+    """What an evaluation left in a bundle, which `saving.write` does not make itself."""
     others = (bundle.folder / name for name in ("README.md", "confusion.json"))
     return {path.name: path.read_bytes() for path in others if path.is_file()}
 

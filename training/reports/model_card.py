@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from foodscene.models import confusion as confusions
-from foodscene.models.bundle import CARD, Bundle, is_ours
+from foodscene.models.bundle import CARD, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
 from foodscene.models.files import write
+from foodscene.models.saving import is_ours
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from foodscene.cli import program
-from foodscene.models import bundle
+from foodscene.models import bundle, saving
 from foodscene.models.engine import open_engine
 from foodscene.training.data import load
 from foodscene.training.evaluation import calibration, inference
@@ -50,7 +50,7 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
     found = bundle.read(copied)
     sharp = calibration.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
-    bundle.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
+    saving.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
     loaded = load.load(colours, found.spec)
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:

@@ -11,10 +11,10 @@ from starlette.staticfiles import StaticFiles
 
 from foodscene.app import problems
 from foodscene.app.middleware.limits import Limits
-from foodscene.app.middleware.request_log import Envelope
+from foodscene.app.middleware.request_log import RequestLog
 from foodscene.app.pages import docs, page
 from foodscene.app.routes import explain, feedback, health, huggingface, kserve, models, predict
-from foodscene.app.routes.fast_path import Express
+from foodscene.app.routes.fast_path import FastPath
 from foodscene.app.service import Service
 from foodscene.app.settings import Settings
 
@@ -46,7 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Express, path="/api/v1/predict", endpoint=predict.predict)  # added first, so it is the innermost
+    # Added first, so it is the innermost.
+    app.add_middleware(FastPath, path="/api/v1/predict", endpoint=predict.predict)
     app.add_middleware(Limits, settings=service.settings)
     if service.settings.cors_origins:
         app.add_middleware(
@@ -56,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["retry-after", "x-request-id"],
         )
-    app.add_middleware(Envelope, service=service)  # added last, so it is the outermost
+    app.add_middleware(RequestLog, service=service)  # added last, so it is the outermost
     return app
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from foodscene.app.inference.deadline import Patience
-from foodscene.app.inference.registry import Library, Model
+from foodscene.app.inference.deadline import Deadline
+from foodscene.app.inference.registry import Model, Registry
 from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
@@ -47,7 +47,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         DECODING.whole = settings.max_decoding_pixels
-        self.library = Library(settings)
+        self.registry = Registry(settings)
         self.scheduler = Scheduler(settings.threads_used, settings.queue, settings.max_batch, settings.max_pixels)
         self.uploads = Uploads(
             int(settings.max_upload_mb * 1e6), int(settings.max_memory_mb * 1e6), settings.deadline_seconds
@@ -57,7 +57,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
-        return self.library.complete and bool(self.library.models) and not self.draining
+        return self.registry.complete and bool(self.registry.models) and not self.draining
 
     def drain(self) -> None:
         """Say that requests should be sent elsewhere; the ones that come all the same are answered."""
@@ -67,7 +67,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Load the models and work, until the block ends."""
         self.scheduler.start()
-        following = asyncio.create_task(self.library.follow())
+        following = asyncio.create_task(self.registry.follow())
         try:
             with drained_on_sigterm(self.drain, self.settings.drain_seconds):
                 yield
@@ -95,15 +95,15 @@ class Service:
 
         Raises as `predict` does.
         """
-        patience = Patience(jobs, request, self.settings.deadline_seconds)
+        deadline = Deadline(jobs, request, self.settings.deadline_seconds)
         try:
             return [await _outcome(job) for job in jobs]
         except asyncio.CancelledError:
-            if patience.reason:
-                raise patience.reason from None
+            if deadline.reason:
+                raise deadline.reason from None
             raise
         finally:
-            patience.end()
+            deadline.end()
 
 
 async def _outcome(job: Job) -> Probabilities | Problem:

@@ -27,7 +27,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.needs import need
-from foodscene.training.augmentation import Augmentation
+from foodscene.training.recipes.augmentation import Augmentation
 
 Pixels = NDArray[np.uint8]
 

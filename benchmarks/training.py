@@ -37,7 +37,7 @@ from foodscene.training.augmentation import standardization
 from foodscene.training.data.load import Data
 from foodscene.training.loop import feeds, loop
 from foodscene.training.loop.batches import Batch, Batches
-from foodscene.training.loop.photos import Photos
+from foodscene.training.loop.feeds import PhotoFeed
 from foodscene.training.loop.progress import Both, Terminal
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
@@ -114,8 +114,8 @@ def waiting(photos: int, batch_size: int, precision: str) -> None:
     data = noise(photos, 128)
     rows = train(recipe, data, Both())
     fed = {row["phase"]: row["photos_per_second"] for row in rows}  # of the last epoch of each: the first one compiles
-    feed = Photos.training
-    with mock.patch.object(Photos, "training", lambda self, epoch: Resident(feed(self, epoch))):
+    feed = PhotoFeed.training
+    with mock.patch.object(PhotoFeed, "training", lambda self, epoch: Resident(feed(self, epoch))):
         there = {row["phase"]: row["photos_per_second"] for row in train(recipe, data, Both())}
     for phase, title in (("train", "frozen"), ("finetune", "fine-tuned")):
         name = f"VGG16 at 128 px, {title}, {precision}, photos per second"

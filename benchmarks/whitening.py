@@ -25,8 +25,8 @@ def main(
     need("keras", "scipy")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from foodscene.models.pixels import InputSpec
-    from foodscene.training.augmentation import Augmentation
     from foodscene.training.data.load import load
+    from foodscene.training.recipes.augmentation import Augmentation
 
     augmentation = Augmentation(zca_whitening=True, zca_rank=rank)
     spec = InputSpec(size, size)

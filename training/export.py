@@ -13,7 +13,6 @@ from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.loop.loop import Result
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.reports import model_card as cards
-from foodscene.training.reports import readme
 
 SAMPLES = 16
 """Photos on which the compiled model is compared with Keras."""
@@ -35,7 +34,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         license=recipe.license,
         created=datetime.now(UTC).replace(microsecond=0),
     )
-    files: dict[str, str | bytes] = {"README.md": readme.text(card, data.classes)}
+    files: dict[str, str | bytes] = {"README.md": cards.readme(card, data.classes)}
     if measured:
         card = cards.described(card, measured)
         files.update(cards.files(card, measured))

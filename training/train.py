@@ -29,7 +29,7 @@ from foodscene.training.runs.run import Run, RunError, now
 from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
-    from foodscene.training.augmentation import Engine
+    from foodscene.training.augmentation import AugmentationEngine
     from foodscene.training.data.load import Data
     from foodscene.training.evaluation.evaluation import Evaluation
     from foodscene.training.loop.progress import ClosingWatch
@@ -71,7 +71,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     bundle: Path | None = None,
     run: Path | None = None,
     root: Path = Path("runs"),
-    engine: "Engine" = "fast",
+    engine: "AugmentationEngine" = "fast",
     threads: int | None = None,
     watch: "ClosingWatch | None" = None,
     tell: Callable[[str], None] | None = None,

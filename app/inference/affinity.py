@@ -1,7 +1,7 @@
-"""Which cores run what: where a model's lanes leave some free, lanes and all the rest keep off each other's cores.
+"""Which cores run what: where a model's sessions leave some free, they and all the rest keep off each other's cores.
 
-A lane goes through megabytes of weights for each photo, and so empties the caches of its core. Whatever is moved to
-that core next, and the lane when it is moved, starts on cold ones. Measured with `benchmarks.serving` on four cores:
+A session goes through megabytes of weights for each photo, and so empties the caches of its core. Whatever is moved to
+that core next, and the session when it is moved, starts on cold ones. Measured with `benchmarks.serving` on four cores:
 kept apart, the service reaches 0.92 of what decoding and the engine alone can do; wherever the kernel puts them, 0.83.
 """
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 
-from foodscene.app.inference.sessions import Lanes
+from foodscene.app.inference.sessions import Sessions
 
 
 class Cores:
@@ -23,13 +23,13 @@ class Cores:
         cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
         self.all = cores if len(cores) == threads else []
 
-    def of(self, lanes: Lanes) -> list[int]:
-        """The cores for a model's lanes: one for each, or all where each call of the engine uses all."""
-        return self.all[: lanes.count] if lanes.batch == 1 else self.all
+    def of(self, sessions: Sessions) -> list[int]:
+        """The cores for a model's sessions: one for each, or all where each call of the engine uses all."""
+        return self.all[: sessions.count] if sessions.batch == 1 else self.all
 
-    def beside(self, lanes: Lanes) -> list[int]:
-        """The cores for everything else: those without a lane, or all where every core has one."""
-        return self.all[len(self.of(lanes)) :] or self.all
+    def beside(self, sessions: Sessions) -> list[int]:
+        """The cores for everything else: those without a session, or all where every core has one."""
+        return self.all[len(self.of(sessions)) :] or self.all
 
 
 def keep(thread: int, cores: Collection[int]) -> None:

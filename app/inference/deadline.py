@@ -13,7 +13,7 @@ _LONG = 0.1
 """Seconds after which it is worth knowing whether a client still waits: asking costs as much as all the rest here."""
 
 
-class Patience:
+class Deadline:
     """Gives jobs up, for a `reason`, after so many seconds, or when the client of `request` has gone away.
 
     The `reason` is the `Problem` `deadline-exceeded`, or `ClientGone`; None while, or if, the jobs are not given up.

@@ -1,4 +1,4 @@
-"""The library: the models that are served, and the bundles that were refused. It follows the folder they lie in."""
+"""The registry: the models that are served, and the bundles that were refused. It follows the folder they lie in."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foodscene.app.inference.scheduler import Runner
-from foodscene.app.inference.sessions import open_lanes
+from foodscene.app.inference.sessions import open_sessions
 from foodscene.app.metrics import MODELS
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
@@ -32,10 +32,10 @@ class Model:
 
     @property
     def engine(self) -> str:
-        return self.runner.lanes.engine.kind
+        return self.runner.sessions.engine.kind
 
 
-class Library:
+class Registry:
     """Models by name. A request keeps the model that it was given, however the folder changes meanwhile."""
 
     def __init__(self, settings: Settings) -> None:
@@ -100,7 +100,7 @@ class Library:
             refused = None
         except (BundleError, OSError) as error:
             model, refused = None, str(error)
-        except Exception as error:  # a hostile file may lead a library to any error, and must harm no other model
+        except Exception as error:  # a hostile file may lead a registry to any error, and must harm no other model
             logger.exception("Loading %s failed.", folder.name)
             model, refused = None, f"{folder.name} cannot be loaded: {type(error).__name__}."
         if stamp(folder) != before:
@@ -112,16 +112,22 @@ class Library:
             return
         self.refused.pop(folder.name, None)
         self.models[folder.name] = model
-        lanes = model.runner.lanes
+        sessions = model.runner.sessions
         logger.info(
-            "The model %s is in service: %s, %d x %s.", model.name, lanes.engine.kind, lanes.count, lanes.scheduling
+            "The model %s is in service: %s, %d x %s.",
+            model.name,
+            sessions.engine.kind,
+            sessions.count,
+            sessions.scheduling,
         )
 
     def _open(self, folder: Path) -> Model:
         settings = self.settings
         bundle = read(folder)
-        lanes = open_lanes(bundle, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch)
-        return Model(bundle, Runner(lanes, bundle.spec))
+        sessions = open_sessions(
+            bundle, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch
+        )
+        return Model(bundle, Runner(sessions, bundle.spec))
 
 
 def stamp(folder: Path) -> Stamp:

@@ -1,6 +1,6 @@
 """The scheduler: a bounded queue, threads that decode photos, and threads that run the models.
 
-Two ways, chosen for each model by measuring (`lanes.py`): a small network runs fastest when every thread runs single
+Two ways, chosen for each model by measuring (`sessions.py`): a small network runs fastest when every thread runs single
 photos through a single-threaded engine; a large one when one thread at a time gives the engine, which uses all cores,
 whatever has been decoded since the last run. Nothing ever waits for company: an idle engine runs one photo.
 
@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from foodscene.app import metrics
 from foodscene.app.inference.affinity import Cores, keep
-from foodscene.app.inference.sessions import Lanes
+from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
 from foodscene.models.pixels import InputSpec, read
 
-_NICENESS_OF_DECODERS, _NICENESS_OF_LANES = 10, 15
+_NICENESS_OF_DECODERS, _NICENESS_OF_SESSIONS = 10, 15
 _LARGE = 250_000
 """Bytes of a photo whose decoding takes much longer than waiting for a lock."""
 
@@ -42,21 +42,21 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(slots=True, eq=False)
 class Runner:
-    """A model as the scheduler sees it: its engine's lanes, and the photos that are decoded and wait for one.
+    """A model as the scheduler sees it: its engine's sessions, and the photos that are decoded and wait for one.
 
-    `free` holds one thing for each lane that is free, and is a deque as that is faster than a semaphore.
+    `free` holds one thing for each session that is free, and is a deque as that is faster than a semaphore.
     """
 
-    lanes: Lanes
+    sessions: Sessions
     spec: InputSpec
     decoded: deque["Job"] = field(default_factory=deque)
     free: deque[None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.free = deque([None] * self.lanes.count)
+        self.free = deque([None] * self.sessions.count)
 
     def take_lane(self) -> bool:
-        """Whether a lane was free; it is the caller's now."""
+        """Whether a session was free; it is the caller's now."""
         try:
             self.free.pop()
         except IndexError:
@@ -94,7 +94,7 @@ class Scheduler:
             self._ahead.put(None)
         self._small_decoders = self._threads("decode-small", max(1, threads // 4), self._decode, self._small)
         self._large_decoders = self._threads("decode-large", threads, self._decode, self._large)
-        self._lanes = self._threads("lane", threads, self._run)
+        self._lanes = self._threads("session", threads, self._run)
         self._pace = 0.0
         self._cores = Cores(threads)
         self._places = self._cores.all
@@ -127,7 +127,7 @@ class Scheduler:
         A job whose `answer` is cancelled frees its place at once and is not worked on any more.
         """
         self.refuse_if_full(len(photos))
-        if (places := self._cores.beside(runner.lanes)) != self._places:
+        if (places := self._cores.beside(runner.sessions)) != self._places:
             self._make_room(places)
         self.depth += len(photos)
         now = time.perf_counter()
@@ -173,7 +173,7 @@ class Scheduler:
             try:
                 if isinstance(job.photo, bytes):
                     job.photo = read(job.photo, job.runner.spec, max_pixels=self.max_pixels)[None]
-                job.prepared = job.runner.lanes.engine.prepare(job.photo)
+                job.prepared = job.runner.sessions.engine.prepare(job.photo)
             except Exception as error:  # noqa: BLE001 - whoever waits for the answer deals with it
                 self._ahead.put(None)
                 self._loop.call_soon_threadsafe(_fail, [job], error)
@@ -181,16 +181,16 @@ class Scheduler:
                 continue
             job.decoded = time.perf_counter()
             job.runner.decoded.append(job)
-            if job.runner.free:  # else a lane looks for decoded photos after it has been given back
+            if job.runner.free:  # else a session looks for decoded photos after it has been given back
                 self._turns.put(job.runner)
             del job  # or this thread would hold the photo until the next one comes
 
     def _run(self) -> None:
-        """Run what is decoded as long as there is some and a lane is free; else whoever holds a lane will run it."""
-        _yield_to_the_event_loop(_NICENESS_OF_LANES)
+        """Run what is decoded as long as there is some and a session is free; else whoever holds one will run it."""
+        _yield_to_the_event_loop(_NICENESS_OF_SESSIONS)
         cores = self._cores.all
         while (runner := self._turns.get()) is not None:
-            if cores != (cores := self._cores.of(runner.lanes)):
+            if cores != (cores := self._cores.of(runner.sessions)):
                 keep(0, cores)
             while runner.decoded and runner.take_lane():
                 try:
@@ -201,7 +201,7 @@ class Scheduler:
 
     def _batch(self, runner: Runner) -> list[Job]:
         """The next decoded jobs, as many photos as the engine is given at once."""
-        most = min(self.max_batch, runner.lanes.batch)
+        most = min(self.max_batch, runner.sessions.batch)
         batch: list[Job] = []
         photos = 0
         while photos < most:
@@ -219,7 +219,7 @@ class Scheduler:
         started = time.perf_counter()
         prepared = [job.prepared for job in batch if job.prepared is not None]
         try:
-            answers = runner.lanes.engine.run(prepared[0] if len(prepared) == 1 else np.concatenate(prepared))
+            answers = runner.sessions.engine.run(prepared[0] if len(prepared) == 1 else np.concatenate(prepared))
         except Exception as error:  # noqa: BLE001 - whoever waits for the answers deals with it
             self._loop.call_soon_threadsafe(_fail, batch, error)
             return

@@ -1,4 +1,4 @@
-"""How a model runs: in how many lanes at once, each with how many photos; measured, as it differs by network."""
+"""How a model runs: in how many sessions at once, each with how many photos; measured, as it differs by network."""
 
 import threading
 import time
@@ -24,14 +24,14 @@ _CLEARLY = 1.1
 _AROUND = 0.0013
 """Seconds of a core that a small photo takes around its engine: HTTP, decoding, and handing it from thread to thread.
 
-Where every core has a lane that is always busy, a thread that holds Python's global lock loses its core to a lane, and
-then all wait. Measured with `benchmarks.serving` on four cores: three lanes for a network of 4 ms serve 0.89 of what
-decoding and the engine alone can do, four lanes 0.76.
+Where every core has a session that is always busy, a thread that holds Python's global lock loses its core to a
+session, and then all wait. Measured with `benchmarks.serving` on four cores: three sessions for a network of 4 ms serve
+0.89 of what decoding and the engine alone can do, four sessions 0.76.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Lanes:
+class Sessions:
     """An engine, how many threads may call it at once, and the most photos of one call."""
 
     engine: Engine
@@ -43,18 +43,18 @@ class Lanes:
         return "parallel" if self.batch == 1 else "batch"
 
 
-def open_lanes(bundle: Bundle, kind: EngineKind, threads: int, scheduling: Scheduling, max_batch: int) -> Lanes:
+def open_sessions(bundle: Bundle, kind: EngineKind, threads: int, scheduling: Scheduling, max_batch: int) -> Sessions:
     """Open and warm up a bundle's engine the way that gives the most photos per second on `threads` threads.
 
     Raises `BundleError` where the bundle cannot be run here.
     """
     single = open_engine(bundle, kind, threads=1)
     if single.kind == "keras":  # uses all cores by itself, and takes one call at a time
-        return _warm(Lanes(single, 1, max_batch), bundle)
-    parallel = Lanes(single, threads, 1)
+        return _warm(Sessions(single, 1, max_batch), bundle)
+    parallel = Sessions(single, threads, 1)
     if scheduling == "parallel" or (scheduling == "auto" and threads == 1):
         return _beside_the_rest(parallel, photos_per_second(parallel, bundle))
-    batched = Lanes(open_engine(bundle, kind, threads=threads), 1, max_batch)
+    batched = Sessions(open_engine(bundle, kind, threads=threads), 1, max_batch)
     if scheduling == "batch":
         return _warm(batched, bundle)
     speeds = [(photos_per_second(parallel, bundle), photos_per_second(batched, bundle)) for _ in range(_ROUNDS)]
@@ -62,30 +62,30 @@ def open_lanes(bundle: Bundle, kind: EngineKind, threads: int, scheduling: Sched
     return batched if together > one_by_one * _CLEARLY else _beside_the_rest(parallel, one_by_one)
 
 
-def _beside_the_rest(lanes: Lanes, rate: float) -> Lanes:
-    """As many of the lanes, which together predict `rate` photos per second, as leave cores for what is around them."""
-    seconds = lanes.count / rate
-    return replace(lanes, count=max(1, round(lanes.count * seconds / (seconds + _AROUND))))
+def _beside_the_rest(sessions: Sessions, rate: float) -> Sessions:
+    """As many of the sessions, which together predict `rate` photos per second, as leave cores for the rest."""
+    seconds = sessions.count / rate
+    return replace(sessions, count=max(1, round(sessions.count * seconds / (seconds + _AROUND))))
 
 
-def photos_per_second(lanes: Lanes, bundle: Bundle, seconds: float = _SECONDS) -> float:
-    """Photos that the lanes predict in a second, all busy."""
-    pixels = np.zeros((lanes.batch, *bundle.spec.shape), dtype=np.uint8)
-    speeds = [0.0] * lanes.count
-    warm = threading.Barrier(lanes.count)
+def photos_per_second(sessions: Sessions, bundle: Bundle, seconds: float = _SECONDS) -> float:
+    """Photos that the sessions predict in a second, all busy."""
+    pixels = np.zeros((sessions.batch, *bundle.spec.shape), dtype=np.uint8)
+    speeds = [0.0] * sessions.count
+    warm = threading.Barrier(sessions.count)
 
-    def work(lane: int) -> None:
+    def work(session: int) -> None:
         # A thread's first photos take longer: it has no memory of its own yet, and its core may be asleep.
         for _ in range(_WARM_UP):
-            lanes.engine.predict(pixels)
+            sessions.engine.predict(pixels)
         warm.wait()
         count, started = 0, time.perf_counter()
         while not count or time.perf_counter() < started + seconds:
-            lanes.engine.predict(pixels)
+            sessions.engine.predict(pixels)
             count += len(pixels)
-        speeds[lane] = count / (time.perf_counter() - started)
+        speeds[session] = count / (time.perf_counter() - started)
 
-    workers = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes.count)]
+    workers = [threading.Thread(target=work, args=(session,)) for session in range(sessions.count)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -93,6 +93,6 @@ def photos_per_second(lanes: Lanes, bundle: Bundle, seconds: float = _SECONDS) -
     return sum(speeds)
 
 
-def _warm(lanes: Lanes, bundle: Bundle) -> Lanes:
-    photos_per_second(lanes, bundle, seconds=0)
-    return lanes
+def _warm(sessions: Sessions, bundle: Bundle) -> Sessions:
+    photos_per_second(sessions, bundle, seconds=0)
+    return sessions

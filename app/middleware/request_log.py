@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its line in the log, the security headers, and the last word on errors."""
+"""What surrounds every request: its id, its line in the log, the security headers, and the answer to a failure."""
 
 import logging
 import random
@@ -9,7 +9,6 @@ from functools import cache
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from foodscene.app.headers import SECURITY
 from foodscene.app.metrics import REQUEST_SECONDS, REQUESTS
 from foodscene.app.problems import Problem
 from foodscene.app.service import Service
@@ -17,10 +16,32 @@ from foodscene.app.uploads import ClientGone
 
 logger = logging.getLogger("foodscene.app.access")
 
+_CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' blob: data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+
+_SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"geolocation=(), microphone=(), camera=(self)"),
+)
+"""What browsers are told to refuse, with every answer."""
+
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-class Envelope:
+class RequestLog:
     """ASGI middleware. It is the outermost, so that no answer leaves without it."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
@@ -40,7 +61,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message.setdefault("headers", [])
-                headers.extend(SECURITY)
+                headers.extend(_SECURITY_HEADERS)
                 headers.append((b"x-request-id", request_id))
                 if self.service.draining:
                     headers.append((b"connection", b"close"))

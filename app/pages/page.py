@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader
 
-from foodscene.app.inference.registry import Library, Model
+from foodscene.app.inference.registry import Model, Registry
 from foodscene.app.pages import model_page
 from foodscene.app.pages.preview import preview
 from foodscene.app.problems import Problem
-from foodscene.app.routes.predict import the_photo
+from foodscene.app.routes.forms import the_photo
 from foodscene.app.service import Service
 from foodscene.models.confusion import Confusion
 from foodscene.models.text import percent, spell
@@ -46,7 +46,7 @@ async def answered(request: Request) -> HTMLResponse:
         async with service.uploads.form(request) as form:
             name = form.fields.get("model", "")
             photo = the_photo(form)
-            model = service.library.get(name)
+            model = service.registry.get(name)
             answer = await service.predict(photo, model, request=request)
             shown = await preview(photo, service.settings.max_pixels)
     except Problem as problem:
@@ -70,16 +70,16 @@ async def previewed(request: Request) -> Response:
 @router.get("/models")
 async def models(request: Request) -> HTMLResponse:
     """All models side by side, and the bundles that were refused."""
-    library: Library = request.app.state.service.library
-    return _render("models.html", models=_in_short(library), refused=library.refused)
+    registry: Registry = request.app.state.service.registry
+    return _render("models.html", models=_in_short(registry), refused=registry.refused)
 
 
 @router.get("/models/{name}")
 async def model(request: Request, name: str) -> HTMLResponse:
     """One model: its figures, its labels, its mistakes, and how it was trained."""
-    library: Library = request.app.state.service.library
+    registry: Registry = request.app.state.service.registry
     try:
-        found = library.get(name)
+        found = registry.get(name)
     except Problem as problem:
         page = _render("problem.html", problem=problem.detail)
         page.status_code = problem.status
@@ -100,21 +100,21 @@ async def model(request: Request, name: str) -> HTMLResponse:
 
 
 def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:
-    library, settings = service.library, service.settings
+    registry, settings = service.registry, service.settings
     return _render(
         "page.html",
-        models=_in_short(library),
-        chosen=chosen if chosen in library.models else library.default,
+        models=_in_short(registry),
+        chosen=chosen if chosen in registry.models else registry.default,
         feedback=settings.feedback is not None,
         asks_key=bool(settings.api_keys),
-        loading=not library.complete,
+        loading=not registry.complete,
         max_bytes=int(settings.max_upload_mb * 1e6),
         **more,
     )
 
 
-def _in_short(library: Library) -> list[dict[str, Any]]:
-    return [_short(model) for _, model in sorted(library.models.items())]
+def _in_short(registry: Registry) -> list[dict[str, Any]]:
+    return [_short(model) for _, model in sorted(registry.models.items())]
 
 
 def _short(model: Model) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from foodscene.app.problems import Problem
 
 
-class Express:
+class FastPath:
     """ASGI middleware that hands `POST path` to an endpoint itself; the same route stays documented in the router."""
 
     def __init__(self, app: ASGIApp, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
@@ -25,3 +26,13 @@ class Express:
         except Problem as problem:
             response = problem.response()
         await response(scope, receive, send)
+
+
+class DirectRoute(APIRoute):
+    """A route that reads its request itself: documented like any other, without FastAPI's handling of each parameter.
+
+    For routes of the form `async def route(request) -> Response`, where a tenth of a millisecond counts.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        return self.endpoint

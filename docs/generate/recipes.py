@@ -3,9 +3,9 @@
 from pydantic import BaseModel
 
 from docs.generate.tables import default, table, values
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes import sections
+from foodscene.training.recipes.augmentation import Augmentation
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "input": sections.Input,

@@ -47,7 +47,7 @@ def when_ready(client: TestClient) -> TestClient:
 def when_looked(client: TestClient) -> TestClient:
     """For a service whose bundles are all refused, so that it never gets ready."""
     until = time.monotonic() + 20
-    while not client.app.state.service.library.complete:  # type: ignore[attr-defined]
+    while not client.app.state.service.registry.complete:  # type: ignore[attr-defined]
         assert time.monotonic() < until
         time.sleep(0.02)
     return client

@@ -15,7 +15,7 @@ def test_a_refused_photo_is_not_kept(client: TestClient, begins: bytes) -> None:
 
     async def refuse() -> str:
         try:
-            await service.predict(begins + bytes(megabytes << 20), service.library.get(None))
+            await service.predict(begins + bytes(megabytes << 20), service.registry.get(None))
         except Problem as problem:
             return problem.kind
         return ""

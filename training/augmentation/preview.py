@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from foodscene.training import sheet
-from foodscene.training.augmentation import Engine, fast, reference, standardization
+from foodscene.training.augmentation import AugmentationEngine, fast, reference, standardization
 from foodscene.training.augmentation.draws import draw
 from foodscene.training.recipes.augmentation import Augmentation
 
@@ -19,7 +19,7 @@ def grid(
     *,
     photos: int = 6,
     copies: int = 5,
-    engine: Engine = "fast",
+    engine: AugmentationEngine = "fast",
     seed: int = 0,
 ) -> Image.Image:
     """A row for each of `photos` photos of `pixels[indices]`: the original, then `copies` altered ones.

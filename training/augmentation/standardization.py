@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.training.augmentation import Augmentation, whitening
+from foodscene.training.augmentation import whitening
+from foodscene.training.recipes.augmentation import Augmentation
 
 _CHUNK = 64_000_000  # bytes of float32 pixels in memory at a time
 

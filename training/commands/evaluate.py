@@ -120,6 +120,8 @@ def calibrate(
         )
     saving.check_target(out or found.folder)
     with hushed():
+        from foodscene.training.networks import temperature
+
         engine, keras_engine = open_engine(found), KerasEngine(found)
     loaded = [_load(found, path, layout) for path in data]
     measured = evaluation.join(
@@ -128,7 +130,7 @@ def calibrate(
     factor = calibration.fit(measured.probabilities, measured.truths)
     probabilities = calibration.temper(measured.probabilities, factor)
     sure_above = confidence.choose(probabilities, measured.truths, right)
-    model = calibration.calibrated(keras_engine.model, factor)
+    model = temperature.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
     with hushed():
         saving.write(
@@ -141,7 +143,7 @@ def calibrate(
         )
     certain = confidence.measure(probabilities, measured.right, sure_above)
     typer.echo(
-        f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
+        f"Temperature {temperature.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"

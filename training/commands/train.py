@@ -101,11 +101,13 @@ def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[s
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
     if recipe is None:
-        from foodscene.training.recipes.suggestion import choose
+        from foodscene.training.datasets import open_dataset
+        from foodscene.training.recipes.suggestion import suggest
 
-        choice = choose(data)
-        recipe = choice.recipe
-        console.print(f"{choice.reason} Recipe: {recipe}")
+        opened = [open_dataset(path) for path in data]
+        photos = sum(sample.label is not None for dataset in opened for sample in dataset.samples)
+        recipe, reason = suggest(photos, sum(len(dataset.classes) for dataset in opened))
+        console.print(f"{reason} Recipe: {recipe}")
     return recipe, data
 
 

@@ -4,18 +4,10 @@ Guo et al., "On Calibration of Modern Neural Networks", 2017: the network's logi
 fitted on photos which training never saw. The ranking of the labels stays as it was.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.training.evaluation.metrics import log_loss
-
-if TYPE_CHECKING:
-    import keras
-
-LAYER = "temperature"
-"""The name of the layer that holds the temperature in a saved model: a Rescaling by its inverse, before the softmax."""
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 
@@ -24,7 +16,7 @@ _SPREAD = 0.7
 
 
 class CalibrationError(ValueError):
-    """A model that cannot be calibrated. Its text says why."""
+    """Photos that no temperature can be fitted on. Its text says why."""
 
 
 def fit(probabilities: NDArray[np.float32], truths: NDArray[np.int64]) -> float:
@@ -58,39 +50,3 @@ def temper(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np
     logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float32).tiny)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
-    """The same network, its logits divided by `temperature`: built-in layers only. One it already has is multiplied.
-
-    Raises `CalibrationError` where the model does not end in a softmax.
-    """
-    import keras
-
-    from foodscene.training.networks.flatten import flat
-
-    if isinstance(model.layers[-1], keras.Model):
-        model = flat(model)
-    last = model.layers[-1]
-    softmax = getattr(last, "activation", None) is keras.activations.softmax
-    if isinstance(last, keras.layers.Dense) and softmax:
-        linear = keras.layers.Dense.from_config({**last.get_config(), "activation": "linear", "name": "logits"})
-        logits = linear(last.input)
-        linear.set_weights(last.get_weights())
-    elif isinstance(last, keras.layers.Softmax) or (isinstance(last, keras.layers.Activation) and softmax):
-        logits = last.input
-        if model.layers[-2].name == LAYER:
-            temperature *= read(model)
-            logits = model.layers[-2].input
-    else:
-        raise CalibrationError(
-            f"The model ends in a {type(last).__name__} without a softmax: there are no logits to temper."
-        )
-    x = keras.layers.Rescaling(1 / temperature, dtype="float32", name=LAYER)(logits)
-    x = keras.layers.Softmax(dtype="float32", name="probabilities")(x)
-    return keras.Model(model.inputs[0], x, name=model.name)
-
-
-def read(model: "keras.Model") -> float:
-    """The temperature that a model carries; 1 where it was not calibrated."""
-    return next((1 / float(layer.scale) for layer in model.layers if layer.name == LAYER), 1.0)

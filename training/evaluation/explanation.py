@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foodscene.training import sheet
-from foodscene.training.evaluation import calibration
+from foodscene.training.networks import temperature
 from foodscene.training.networks.flatten import flat
 
 _TILE, _GAP = 64, 4
@@ -70,7 +70,7 @@ def grad_cam(model: keras.Model, photos: NDArray[np.uint8], labels: Sequence[int
     spatial = [layer for layer in model.layers[1:] if len(layer.output.shape) == 4 and min(layer.output.shape[1:3]) > 1]
     if not spatial:
         raise ExplanationError("The network has no convolutions: there are no places in it that could be shown.")
-    logits = calibration.calibrated(model, 1.0).layers[-1].input
+    logits = temperature.calibrated(model, 1.0).layers[-1].input
     body = keras.Model(model.inputs[0], spatial[-1].output)
     head = keras.Model(spatial[-1].output, logits)
     maps = _call(body, photos)[0]

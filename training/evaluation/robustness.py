@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.engine import Engine
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.augmentation.draws import draw
 from foodscene.training.augmentation.fast import prepare
 from foodscene.training.evaluation import metrics
 from foodscene.training.evaluation.metrics import TOP, Share
+from foodscene.training.recipes.augmentation import Augmentation
 
 Photos = NDArray[np.uint8]
 Alter = Callable[[Photos, np.random.Generator], Photos]

@@ -12,11 +12,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.training.augmentation import Augmentation, Engine, fast, reference
+from foodscene.training.augmentation import AugmentationEngine, fast, reference
 from foodscene.training.augmentation.draws import Draws, draw
 from foodscene.training.augmentation.mixup import mix
 from foodscene.training.augmentation.outlier_exposure import add
 from foodscene.training.loop.teacher import Teacher
+from foodscene.training.recipes.augmentation import Augmentation
 
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
@@ -54,7 +55,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         classes: int,
         batch_size: int,
         augmentation: Augmentation | None = None,
-        engine: Engine = "fast",
+        engine: AugmentationEngine = "fast",
         seed: int = 0,
         shuffle: bool = False,
         threads: int | None = None,

@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 
 from foodscene.models.files import check_writable
 from foodscene.training import networks
-from foodscene.training.augmentation import Engine, standardization
+from foodscene.training.augmentation import AugmentationEngine, standardization
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import calibration, confidence
 from foodscene.training.evaluation.metrics import TOP
 from foodscene.training.loop import devices, feeds
 from foodscene.training.loop import optimizer as optimizers
 from foodscene.training.loop.backend import fed
+from foodscene.training.loop.feeds import PhotoFeed
 from foodscene.training.loop.phases import Phase, over, phases
-from foodscene.training.loop.photos import Photos
 from foodscene.training.loop.progress import Watch
 from foodscene.training.loop.teacher import Teacher, demand
 from foodscene.training.networks import transfer
 from foodscene.training.networks.compact import compact
+from foodscene.training.networks.temperature import calibrated
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs.run import Row, Run
 
@@ -60,7 +61,7 @@ def train(
     run: Run,
     watch: Watch,
     *,
-    engine: Engine = "fast",
+    engine: AugmentationEngine = "fast",
     threads: int | None = None,
     weights: str | None = None,
     teacher: Teacher | None = None,
@@ -75,10 +76,10 @@ def train(
     """
     demand(recipe, given=teacher is not None)
     with devices.shared(recipe.training.batch_size):
-        return _train(recipe, data, run, watch, Photos(recipe, data, engine, threads, teacher), weights)
+        return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher), weights)
 
 
-def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, weights: str | None) -> Result:
+def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed, weights: str | None) -> Result:
     keras.config.set_dtype_policy(recipe.training.precision)
     model = _network(recipe, data, weights)
     run.update(parameters=_values(model.trainable_weights))
@@ -99,7 +100,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: Photos, w
     told, truths = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(told, truths)
     sure_above = confidence.choose(calibration.temper(told, temperature), truths)
-    model = calibration.calibrated(model, temperature)
+    model = calibrated(model, temperature)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
 
@@ -119,7 +120,7 @@ def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:
 
 
 def _train_phase(
-    phase: Phase, model: keras.Model, recipe: Recipe, data: Data, photos: Photos, run: Run, watch: Watch
+    phase: Phase, model: keras.Model, recipe: Recipe, data: Data, photos: PhotoFeed, run: Run, watch: Watch
 ) -> None:
     """The epochs of a phase that are not done yet, each kept in the run before the next begins."""
     settings = recipe.training
@@ -131,7 +132,7 @@ def _train_phase(
         model.set_weights(run.load_best())
 
     network = model
-    feed: Photos | feeds.Feed = photos
+    feed: PhotoFeed | feeds.FeatureFeed = photos
     if phase.unfreeze is not None:
         transfer.unfreeze(model, phase.unfreeze)
     elif feeds.cacheable(recipe) and not photos.teacher:

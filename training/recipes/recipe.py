@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
 
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.recipes import errors
+from foodscene.training.recipes.augmentation import Augmentation
 from foodscene.training.recipes.sections import (
     Convolutional,
     DataSettings,

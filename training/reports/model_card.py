@@ -1,18 +1,21 @@
-"""What a bundle's card says of an evaluation."""
+"""The model card: what a bundle says of an evaluation, for programs (`card.json`) and for people (`README.md`)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from foodscene.models import confusion as confusions
 from foodscene.models.bundle import CARD, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
+from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
 from foodscene.models.saving import is_ours
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
 from foodscene.training.evaluation.out_of_distribution import Strangers
-from foodscene.training.reports import readme
+from foodscene.training.reports import markdown
+from foodscene.training.reports.markdown import Markdown
 
 
 def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
@@ -78,7 +81,7 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
     confusion = evaluation.confusion()
     return {
         confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
-        "README.md": readme.text(card, evaluation.labels, confusion).encode(),
+        "README.md": readme(card, evaluation.labels, confusion).encode(),
     }
 
 
@@ -99,6 +102,70 @@ def save(
     else:
         said = {**json.loads(path.read_bytes()), **card.model_dump(mode="json", exclude_none=True)}
         write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None = None) -> str:
+    """The card as Markdown. `confusion` is what `confusion.json` holds: labels, and a row of counts for each."""
+    found = Confusion.model_validate(confusion) if confusion else None
+    return (
+        markdown.environment()
+        .get_template("readme.md")
+        .render(
+            card=card,
+            labels=labels,
+            figures=list(_figures(card, card.metrics)) if card.metrics else [],
+            strange=list(_strange(card)) if card.strangers else [],
+            each=list(_per_class(card)) if card.per_class else [],
+            confusion=found,
+            counts=list(_counts(found)) if found else [],
+            model=Markdown(json.dumps(f"{card.name}/model.h5", ensure_ascii=False)),
+        )
+    )
+
+
+def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
+    """The table of test figures."""
+    columns = {**card.parts, "together": whole} if card.parts else {"test photos": whole}
+    rows: dict[str, list[str]] = {
+        "photos": [f"{one.images:,}" for one in columns.values()],
+        "top-1": [_rounded(one.top1, one.top1_interval) for one in columns.values()],
+        "top-5": [_rounded(one.top5, one.top5_interval) for one in columns.values()],
+        "calibration error, 15 bins": [_rounded(one.calibration_error) for one in columns.values()],
+        "answers that are called sure": [_rounded(one.sure) for one in columns.values()],
+        "right among these": [_rounded(one.sure_top1) for one in columns.values()],
+    }
+    yield ["", *columns]
+    yield from ([name, *cells] for name, cells in rows.items() if any(cells))
+
+
+def _strange(card: Card) -> Iterator[list[str]]:
+    """What becomes of photos of something else."""
+    yield ["", "photos", "not called sure"]
+    yield from ([name, f"{one.photos:,}", _rounded(one.unsure)] for name, one in card.strangers.items())
+
+
+def _per_class(card: Card) -> Iterator[list[str]]:
+    yield ["", "photos", "precision", "recall", "F1"]
+    for label, row in card.per_class.items():
+        yield [
+            label,
+            f"{row['photos']:.0f}",
+            _rounded(row["precision"]),
+            _rounded(row["recall"], (row["recall_low"], row["recall_high"]) if "recall_low" in row else None),
+            _rounded(row["f1"]),
+        ]
+
+
+def _counts(confusion: Confusion) -> Iterator[list[str]]:
+    yield ["", *confusion.labels]
+    for true, row in zip(confusion.labels, confusion.matrix, strict=True):
+        yield [true, *(str(count or "·") for count in row)]
+
+
+def _rounded(value: float | None, interval: Sequence[float] | None = None) -> Markdown:
+    if value is None:
+        return Markdown()
+    return Markdown(f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else f"{value:.3f}")
 
 
 def _interval(share: Share) -> tuple[float, float]:

@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from foodscene.app.inference.affinity import Cores, keep
-from foodscene.app.inference.sessions import Lanes
+from foodscene.app.inference.sessions import Sessions
 from foodscene.models.engine import Engine
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread be told where to run")
 
 
-def lanes(count: int, batch: int = 1) -> Lanes:
-    return Lanes(Engine, count, batch)  # type: ignore[arg-type]
+def sessions(count: int, batch: int = 1) -> Sessions:
+    return Sessions(Engine, count, batch)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -24,23 +24,25 @@ def four(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("four")
 def test_lanes_and_the_rest_have_cores_of_their_own() -> None:
     cores = Cores(4)
-    assert cores.of(lanes(3)) == [2, 4, 7]
-    assert cores.beside(lanes(3)) == [9]
-    assert cores.of(lanes(1)) == [2]
-    assert cores.beside(lanes(1)) == [4, 7, 9]
+    assert cores.of(sessions(3)) == [2, 4, 7]
+    assert cores.beside(sessions(3)) == [9]
+    assert cores.of(sessions(1)) == [2]
+    assert cores.beside(sessions(1)) == [4, 7, 9]
 
 
 @pytest.mark.usefixtures("four")
-@pytest.mark.parametrize("lanes", [lanes(4), lanes(1, batch=16)], ids=["a lane on every core", "batches on all cores"])
-def test_where_every_core_is_used_the_rest_may_run_anywhere(lanes: Lanes) -> None:
+@pytest.mark.parametrize(
+    "sessions", [sessions(4), sessions(1, batch=16)], ids=["a session on every core", "batches on all cores"]
+)
+def test_where_every_core_is_used_the_rest_may_run_anywhere(sessions: Sessions) -> None:
     cores = Cores(4)
-    assert cores.of(lanes) == cores.beside(lanes) == [2, 4, 7, 9]
+    assert cores.of(sessions) == cores.beside(sessions) == [2, 4, 7, 9]
 
 
 @pytest.mark.usefixtures("four")
 @pytest.mark.parametrize("threads", [2, 8])
 def test_a_process_that_has_other_threads_than_cores_leaves_them_alone(threads: int) -> None:
-    assert Cores(threads).of(lanes(1)) == Cores(threads).beside(lanes(1)) == []
+    assert Cores(threads).of(sessions(1)) == Cores(threads).beside(sessions(1)) == []
 
 
 @needs_linux

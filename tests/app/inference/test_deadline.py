@@ -8,16 +8,16 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from foodscene.app.inference.deadline import Patience
+from foodscene.app.inference.deadline import Deadline
 from foodscene.app.inference.scheduler import Job, Runner
-from foodscene.app.inference.sessions import Lanes
+from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
 from foodscene.app.uploads import ClientGone
 from foodscene.models.pixels import InputSpec
 
 
 def job() -> Job:
-    runner = Runner(Lanes(None, 1, 1), InputSpec(8, 8))  # type: ignore[arg-type]
+    runner = Runner(Sessions(None, 1, 1), InputSpec(8, 8))  # type: ignore[arg-type]
     return Job(runner, b"", asyncio.get_running_loop().create_future(), time.perf_counter())
 
 
@@ -34,12 +34,12 @@ def request(*messages: Message) -> Request:
 
 async def outcome(request: Request | None, seconds: float, answered_after: float | None = None) -> Exception | None:
     waiting = job()
-    patience = Patience([waiting], request, seconds)
+    deadline = Deadline([waiting], request, seconds)
     if answered_after is not None:
         asyncio.get_running_loop().call_later(answered_after, waiting.answer.set_result, np.zeros((1, 2), np.float32))
     await asyncio.wait([waiting.answer])
-    patience.end()
-    return patience.reason
+    deadline.end()
+    return deadline.reason
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.2])
@@ -65,20 +65,20 @@ def test_an_answer_in_time_is_waited_for(seconds: float) -> None:
 def test_jobs_that_nobody_waits_for_any_more_are_cancelled() -> None:
     async def leave() -> bool:
         waiting = job()
-        Patience([waiting], None, 30).end()
+        Deadline([waiting], None, 30).end()
         return waiting.answer.cancelled()
 
     assert asyncio.run(leave())
 
 
 def test_nothing_is_left_of_a_long_wait_before_garbage_is_collected() -> None:
-    async def wait() -> weakref.ref[Patience]:
+    async def wait() -> weakref.ref[Deadline]:
         waiting = job()
-        patience = Patience([waiting], request(), 30)
+        deadline = Deadline([waiting], request(), 30)
         await asyncio.sleep(0.15)
-        patience.end()
-        left = weakref.ref(patience)
-        del patience
+        deadline.end()
+        left = weakref.ref(deadline)
+        del deadline
         await asyncio.sleep(0.05)
         return left
 

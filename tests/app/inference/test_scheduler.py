@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from foodscene.app.inference.scheduler import Runner, Scheduler
-from foodscene.app.inference.sessions import Lanes
+from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
 from foodscene.models.pixels import InputSpec, UnsupportedPhoto
 
@@ -66,7 +66,7 @@ async def reached(condition: Callable[[], bool]) -> None:
 def test_every_photo_gets_its_own_answer(batch: int) -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
         gate.open.set()
-        runner = Runner(Lanes(gate, 2 if batch == 1 else 1, batch), SPEC)
+        runner = Runner(Sessions(gate, 2 if batch == 1 else 1, batch), SPEC)
         jobs = scheduler.submit(runner, [gray(value) for value in range(60)])
         answers = await asyncio.gather(*(job.answer for job in jobs))
         assert [float(answer[0, 0]) for answer in answers] == list(range(60))
@@ -79,7 +79,7 @@ def test_every_photo_gets_its_own_answer(batch: int) -> None:
 
 def test_a_busy_engine_gathers_a_batch_and_an_idle_one_does_not_wait() -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
-        runner = Runner(Lanes(gate, 1, 8), SPEC)
+        runner = Runner(Sessions(gate, 1, 8), SPEC)
         first = scheduler.submit(runner, [gray(1)])
         await reached(lambda: gate.calls == [1])
         rest = scheduler.submit(runner, [gray(value) for value in range(10)])
@@ -93,7 +93,7 @@ def test_a_busy_engine_gathers_a_batch_and_an_idle_one_does_not_wait() -> None:
 
 def test_single_photos_run_at_the_same_time() -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
-        jobs = scheduler.submit(Runner(Lanes(gate, 3, 1), SPEC), [gray(1)] * 3)
+        jobs = scheduler.submit(Runner(Sessions(gate, 3, 1), SPEC), [gray(1)] * 3)
         await reached(lambda: gate.calls == [1, 1, 1])
         gate.open.set()
         await asyncio.gather(*(job.answer for job in jobs))
@@ -103,7 +103,7 @@ def test_single_photos_run_at_the_same_time() -> None:
 
 def test_a_full_queue_refuses_at_once_and_whole() -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
-        runner = Runner(Lanes(gate, 1, 1), SPEC)
+        runner = Runner(Sessions(gate, 1, 1), SPEC)
         jobs = scheduler.submit(runner, [gray(1)] * 3)
         with pytest.raises(Problem) as caught:
             scheduler.submit(runner, [gray(1)] * 2)
@@ -119,7 +119,7 @@ def test_a_full_queue_refuses_at_once_and_whole() -> None:
 
 def test_a_cancelled_photo_frees_its_place_and_is_not_run() -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
-        runner = Runner(Lanes(gate, 1, 1), SPEC)
+        runner = Runner(Sessions(gate, 1, 1), SPEC)
         jobs = scheduler.submit(runner, [gray(1)] * 4)
         await reached(lambda: gate.calls == [1])
         for job in jobs[1:]:
@@ -143,8 +143,8 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
             def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
                 raise RuntimeError("out of order")
 
-        broken = scheduler.submit(Runner(Lanes(Broken(), 1, 4), SPEC), [gray(1), gray(2)])
-        good = scheduler.submit(Runner(Lanes(gate, 1, 4), SPEC), [b"nothing", gray(3)])
+        broken = scheduler.submit(Runner(Sessions(Broken(), 1, 4), SPEC), [gray(1), gray(2)])
+        good = scheduler.submit(Runner(Sessions(gate, 1, 4), SPEC), [b"nothing", gray(3)])
         outcomes = await asyncio.gather(*(job.answer for job in broken + good), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes[:3]] == [RuntimeError, RuntimeError, UnsupportedPhoto]
         assert float(outcomes[3][0, 0]) == 3
@@ -159,7 +159,7 @@ def test_accepted_photos_are_answered_before_the_threads_end() -> None:
         scheduler.start()
         gate = Gate()
         gate.open.set()
-        jobs = scheduler.submit(Runner(Lanes(gate, 1, 4), SPEC), [gray(5)] * 30)
+        jobs = scheduler.submit(Runner(Sessions(gate, 1, 4), SPEC), [gray(5)] * 30)
         await asyncio.to_thread(scheduler.stop)
         answers = await asyncio.gather(*(job.answer for job in jobs))
         assert len(answers) == 30
@@ -181,22 +181,22 @@ class Place(Gate):
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and a core beside the lane's"
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and a core beside the session's"
 )
 def test_lanes_that_leave_cores_free_and_everything_else_keep_off_each_other() -> None:
     usable = os.sched_getaffinity(0)
 
     async def test(scheduler: Scheduler, _: Gate) -> None:
         few, all_cores = Place(), Place()
-        (job,) = scheduler.submit(Runner(Lanes(few, 1, 1), SPEC), [gray(1)])
+        (job,) = scheduler.submit(Runner(Sessions(few, 1, 1), SPEC), [gray(1)])
         await job.answer
         assert len(few.cores) == 1
         assert os.sched_getaffinity(0) == usable - few.cores
         assert await asyncio.to_thread(os.sched_getaffinity, 0) == usable
-        (job,) = scheduler.submit(Runner(Lanes(all_cores, 1, 8), SPEC), [gray(1)])
+        (job,) = scheduler.submit(Runner(Sessions(all_cores, 1, 8), SPEC), [gray(1)])
         await job.answer
         assert all_cores.cores == os.sched_getaffinity(0) == usable
-        (job,) = scheduler.submit(Runner(Lanes(few, 1, 1), SPEC), [gray(1)])
+        (job,) = scheduler.submit(Runner(Sessions(few, 1, 1), SPEC), [gray(1)])
         await job.answer
         assert os.sched_getaffinity(0) == usable - few.cores
 

@@ -4,33 +4,33 @@ import numpy as np
 import pytest
 
 from foodscene.app.inference import sessions as lanes_module
-from foodscene.app.inference.sessions import open_lanes, photos_per_second
+from foodscene.app.inference.sessions import open_sessions, photos_per_second
 from foodscene.models.bundle import read
 
 
 @pytest.mark.parametrize(("scheduling", "threads", "batch"), [("parallel", 3, 1), ("batch", 3, 8), ("auto", 1, 1)])
 def test_the_way_that_is_asked_for(toy_bundle: Path, scheduling: str, threads: int, batch: int) -> None:
-    lanes = open_lanes(read(toy_bundle / "colours"), "onnx", threads, scheduling, 8)
-    assert (lanes.count, lanes.batch) == (1, batch)
-    assert lanes.engine.predict(np.zeros((2, 16, 16, 3), np.uint8)).shape == (2, 3)
+    sessions = open_sessions(read(toy_bundle / "colours"), "onnx", threads, scheduling, 8)
+    assert (sessions.count, sessions.batch) == (1, batch)
+    assert sessions.engine.predict(np.zeros((2, 16, 16, 3), np.uint8)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(("milliseconds", "count"), [(0.1, 1), (1, 2), (4, 3), (30, 4)])
 def test_a_small_network_leaves_cores_for_what_is_around_it(
     toy_bundle: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float, count: int
 ) -> None:
-    monkeypatch.setattr(lanes_module, "photos_per_second", lambda lanes, *_: lanes.count * 1000 / milliseconds)
-    lanes = open_lanes(read(toy_bundle / "colours"), "onnx", 4, "parallel", 8)
-    assert lanes.count == count
+    monkeypatch.setattr(lanes_module, "photos_per_second", lambda sessions, *_: sessions.count * 1000 / milliseconds)
+    sessions = open_sessions(read(toy_bundle / "colours"), "onnx", 4, "parallel", 8)
+    assert sessions.count == count
 
 
 def test_one_of_the_two_is_chosen_by_measuring(toy_bundle: Path) -> None:
     bundle = read(toy_bundle / "colours")
-    lanes = open_lanes(bundle, "onnx", 2, "auto", 8)
-    assert (lanes.count, lanes.batch) in ((1, 1), (1, 8))
-    assert photos_per_second(lanes, bundle, seconds=0.01) > 0
+    sessions = open_sessions(bundle, "onnx", 2, "auto", 8)
+    assert (sessions.count, sessions.batch) in ((1, 1), (1, 8))
+    assert photos_per_second(sessions, bundle, seconds=0.01) > 0
 
 
 def test_keras_runs_in_one_lane(toy_bundle: Path) -> None:
-    lanes = open_lanes(read(toy_bundle / "colours"), "keras", 4, "parallel", 8)
-    assert (lanes.engine.kind, lanes.count, lanes.batch) == ("keras", 1, 8)
+    sessions = open_sessions(read(toy_bundle / "colours"), "keras", 4, "parallel", 8)
+    assert (sessions.engine.kind, sessions.count, sessions.batch) == ("keras", 1, 8)

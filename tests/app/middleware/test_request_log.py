@@ -42,7 +42,7 @@ def test_what_nobody_thought_of_is_a_problem_without_a_stack_trace(
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(client.app.state.service.library, "get", fail)
+    monkeypatch.setattr(client.app.state.service.registry, "get", fail)
     answer = client.post("/api/v1/predict", files={"file": red})
     assert answer.status_code == 500
     assert answer.json()["type"].endswith("internal-error")

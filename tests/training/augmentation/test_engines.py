@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from foodscene.models.pixels import InputSpec, read
-from foodscene.training.augmentation import Augmentation, fast, reference
+from foodscene.training.augmentation import fast, reference
 from foodscene.training.augmentation.draws import Draws, draw
+from foodscene.training.recipes.augmentation import Augmentation
 
 GEOMETRY: dict[str, Any] = {
     "rotation_range": 90,

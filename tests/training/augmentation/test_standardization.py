@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from foodscene.training.augmentation import Augmentation, standardization
+from foodscene.training.augmentation import standardization
 from foodscene.training.augmentation.reference import generator
+from foodscene.training.recipes.augmentation import Augmentation
 
 ALL: list[dict[str, Any]] = [
     {"rescale": 1 / 255},

@@ -14,8 +14,9 @@ from foodscene.cli import program
 from foodscene.models import bundle, saving
 from foodscene.models.engine import open_engine
 from foodscene.training.data import load
-from foodscene.training.evaluation import calibration, inference
+from foodscene.training.evaluation import inference
 from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.networks import temperature
 
 
 def call(*arguments: object) -> str:
@@ -49,7 +50,7 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
 
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
     found = bundle.read(copied)
-    sharp = calibration.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
+    sharp = temperature.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
     saving.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
     loaded = load.load(colours, found.spec)
 
@@ -59,7 +60,7 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
 
     before = measured(loaded.test)
     said = call("calibrate", copied, "--data", colours, "--right", 0.8)
-    kept = calibration.read(keras.models.load_model(copied / "model.h5", compile=False))
+    kept = temperature.read(keras.models.load_model(copied / "model.h5", compile=False))
     assert kept > 0.5, "five times too sharp"
     assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
     after = measured(loaded.test)

@@ -12,6 +12,7 @@ from foodscene.models.bundle import Bundle
 from foodscene.models.engine import open_engine
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import calibration, inference, metrics
+from foodscene.training.networks import temperature
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -74,19 +75,19 @@ def test_the_saved_model_carries_it(end: str, tmp_path: Path) -> None:
     model = ends()[end]
     photos = np.random.default_rng(0).uniform(0, 3, (5, 4, 4, 1)).astype(np.float32)
     before = np.asarray(model(photos))
-    calibration.calibrated(model, 1.7).save(tmp_path / "model.h5")
+    temperature.calibrated(model, 1.7).save(tmp_path / "model.h5")
     loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
-    assert calibration.read(loaded) == pytest.approx(1.7)
+    assert temperature.read(loaded) == pytest.approx(1.7)
     assert np.asarray(loaded(photos)) == pytest.approx(calibration.temper(before, 1.7), abs=1e-5)
-    again = calibration.calibrated(loaded, 0.5)
-    assert calibration.read(again) == pytest.approx(0.85)
+    again = temperature.calibrated(loaded, 0.5)
+    assert temperature.read(again) == pytest.approx(0.85)
     assert np.asarray(again(photos)) == pytest.approx(calibration.temper(before, 0.85), abs=1e-5)
 
 
 def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_without(
     scenes_cnn: Bundle, scenes: Data
 ) -> None:
-    kept = calibration.read(keras.models.load_model(scenes_cnn.model, compile=False))
+    kept = temperature.read(keras.models.load_model(scenes_cnn.model, compile=False))
     assert kept != 1.0, "the saved .h5 carries a temperature"
     calm = inference.evaluate(open_engine(scenes_cnn, threads=1), scenes_cnn.labels, scenes, scenes.test)
     raw = replace(calm, probabilities=calibration.temper(calm.probabilities, 1 / kept))
@@ -97,6 +98,6 @@ def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_withou
 
 def test_a_model_without_softmax_is_refused() -> None:
     inputs = keras.Input((4,))
-    with pytest.raises(calibration.CalibrationError, match="without a softmax"):
-        calibration.calibrated(keras.Model(inputs, keras.layers.Dense(2, "sigmoid")(inputs)), 2.0)
-    assert calibration.read(keras.Model(inputs, keras.layers.Dense(2)(inputs))) == 1.0
+    with pytest.raises(temperature.TemperatureError, match="without a softmax"):
+        temperature.calibrated(keras.Model(inputs, keras.layers.Dense(2, "sigmoid")(inputs)), 2.0)
+    assert temperature.read(keras.Model(inputs, keras.layers.Dense(2)(inputs))) == 1.0

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from foodscene.training.loop import backend
-from tests.training.test_batches import collected, make
+from tests.training.loop.test_batches import collected, make
 
 ON_TENSORFLOW = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's backend alone")
 WAYS = [{}, {"augmentation": None}]  # batch by batch, and in one piece

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.loop.batches import Batches
+from foodscene.training.recipes.augmentation import Augmentation
 
 ALTERING = Augmentation(rotation_range=90, horizontal_flip=True, channel_shift_range=20.0, probability=0.8)
 

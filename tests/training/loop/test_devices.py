@@ -18,7 +18,7 @@ TRAIN = """
 import json, sys
 from pathlib import Path
 import keras
-from tests.training.test_loop import colours, fit, tiny, transfer
+from tests.training.loop.test_loop import colours, fit, tiny, transfer
 from foodscene.training.loop import devices
 # 60 photos in batches of 8: the last one, of 4, is shared too; of the 15 that validate, 7 are left for the last one.
 _, result = fit(Path(sys.argv[1], "tiny"), tiny("training.batch_size=8", "training.epochs=2", "model.dropout=0.0"))

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from foodscene.training.loop import feeds
-from foodscene.training.loop.feeds import FeatureBatches, Feed, Part
+from foodscene.training.loop.feeds import FeatureBatches, FeatureFeed, Part
 from foodscene.training.networks import build
-from tests.training.test_loop import colours, tiny, transfer
+from tests.training.loop.test_loop import colours, tiny, transfer
 
 
 def part(count: int) -> Part:
@@ -40,7 +40,7 @@ def test_a_network_from_scratch_has_no_features_to_cache() -> None:
 
 
 def test_an_epoch_has_every_photo_once_and_the_next_another_order() -> None:
-    feed = Feed(part(10), part(4), batch_size=3, seed=1)
+    feed = FeatureFeed(part(10), part(4), batch_size=3, seed=1)
     first, again, other = (collected(feed.training(epoch)) for epoch in (0, 0, 1))
     assert first.features.tolist() == again.features.tolist() != other.features.tolist()
     order = first.features[:, 0].astype(int) // 2
@@ -50,7 +50,7 @@ def test_an_epoch_has_every_photo_once_and_the_next_another_order() -> None:
 
 
 def test_an_epoch_in_one_piece_is_its_batches_unless_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = Feed(part(10), part(4), batch_size=3, seed=1).training(0)
+    batches = FeatureFeed(part(10), part(4), batch_size=3, seed=1).training(0)
     whole = batches.whole()
     assert whole
     for one, other in zip(whole, collected(batches), strict=True):

@@ -6,9 +6,9 @@ import pytest
 from foodscene.models import bundle
 from foodscene.models.engine import open_engine
 from foodscene.models.pixels import InputSpec
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.loop.batches import Batches
 from foodscene.training.loop.teacher import Teacher, TeacherError
+from foodscene.training.recipes.augmentation import Augmentation
 
 COLOURS = ("red", "green", "blue")
 SPEC = InputSpec(16, 16, 3, "squash")

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from foodscene.models.pixels import InputSpec
-from foodscene.training.augmentation import Augmentation
 from foodscene.training.augmentation.reference import ImageDataGenerator, generator
+from foodscene.training.recipes.augmentation import Augmentation
 
 
 def test_the_keys_are_those_of_the_real_class() -> None:

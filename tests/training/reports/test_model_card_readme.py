@@ -5,7 +5,7 @@ from markdown_it import MarkdownIt
 
 from foodscene.models import bundle
 from foodscene.models.card import Card, CardDataset, CardMetrics, CardStrangers
-from foodscene.training.reports import readme
+from foodscene.training.reports import model_card
 
 CARD = Card(
     name="two",
@@ -24,7 +24,7 @@ CONFUSION = {"labels": ["a", "b"], "matrix": [[7, 3], [0, 30]]}
 
 
 def test_everything_of_the_card_is_told() -> None:
-    said = readme.text(CARD, ("a", "b"), CONFUSION)
+    said = model_card.readme(CARD, ("a", "b"), CONFUSION)
     for part in (
         "# Two kinds",
         "2 labels: a, b",
@@ -47,13 +47,13 @@ def test_everything_of_the_card_is_told() -> None:
 
 def test_several_data_sets_stand_side_by_side() -> None:
     parts = {"one": CardMetrics(images=10, top1=0.5), "other": CardMetrics(images=30, top1=0.9)}
-    said = readme.text(CARD.model_copy(update={"parts": parts}), ("a", "b"), CONFUSION)
+    said = model_card.readme(CARD.model_copy(update={"parts": parts}), ("a", "b"), CONFUSION)
     assert "|  | one | other | together |" in said
     assert "| photos | 10 | 30 | 40 |" in said
 
 
 def test_a_model_of_which_nothing_else_is_known_has_no_figures() -> None:
-    said = readme.text(Card(name="new"), ("a", "b"))
+    said = model_card.readme(Card(name="new"), ("a", "b"))
     assert said.startswith("# new\n")
     assert "How well it does" not in said
     assert "trained on" not in said
@@ -63,7 +63,7 @@ def test_a_model_of_which_nothing_else_is_known_has_no_figures() -> None:
 def test_the_bundles_that_ship_have_the_readme_of_their_card(name: str) -> None:
     shipped = bundle.read(bundle.SHIPPED / name)
     confusion = json.loads((shipped.folder / "confusion.json").read_text())
-    assert readme.text(shipped.card, shipped.labels, confusion) == (shipped.folder / "README.md").read_text()
+    assert model_card.readme(shipped.card, shipped.labels, confusion) == (shipped.folder / "README.md").read_text()
 
 
 def test_names_are_text_whatever_they_contain() -> None:
@@ -78,7 +78,7 @@ def test_names_are_text_whatever_they_contain() -> None:
             "strangers": {odd: CARD.strangers["noise"]},
         }
     )
-    said = readme.text(card, (odd, "b"), {"labels": [odd, "b"], "matrix": [[7, 3], [0, 30]]})
+    said = model_card.readme(card, (odd, "b"), {"labels": [odd, "b"], "matrix": [[7, 3], [0, 30]]})
     page = MarkdownIt().enable("table").render(said)
     shown = "&lt;b&gt;a&lt;/b&gt; | *b* [c](d) `e` # f"
     assert f"<h1>{shown}</h1>" in page

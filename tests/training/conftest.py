@@ -96,23 +96,6 @@ def two_classes(photo: Callable[..., bytes]) -> Tree:
     }
 
 
-@pytest.fixture
-def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Noisy photos of the toy bundle's three colours and of one that it does not know, in three splits, 6 of each."""
-    monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "cache"))
-    rng = np.random.default_rng(1)
-    known = {"Red": (230, 30, 30), "Green": (30, 220, 40), "Blue": (40, 50, 230)}
-    for split in ("train", "validation", "test"):
-        for name, colour in {**known, "Grey": (128, 128, 128)}.items():
-            folder = tmp_path / "colours" / split / name
-            folder.mkdir(parents=True)
-            for index in range(6):
-                noise = rng.normal(0, 60, (16, 16, 3)) + rng.normal(0, 110, 3)
-                picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-                Image.fromarray(picture).save(folder / f"{index}.png")
-    return tmp_path / "colours"
-
-
 @pytest.fixture(scope="session")
 def scenes_cnn() -> Bundle:
     """The trained model of the Intel archive that ships."""

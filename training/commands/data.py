@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from foodscene.training.commands.augment import augment
-
 data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
-data.command()(augment)
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
 Layout = Annotated[str | None, typer.Option(help="The archive's layout, where it should not be found out.")]
 Crops = Annotated[bool, typer.Option("--crop-boxes", help="Show the parts of photos that the archive's boxes mark.")]
+
+
+class AugmentationEngine(StrEnum):
+    """Who alters the photos."""
+
+    fast = "fast"
+    keras = "keras"
 
 
 class CacheAction(StrEnum):
@@ -80,3 +84,44 @@ def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -
         typer.echo(f"{entry.size / 1e6:10.1f} MB  {entry.path.name}")
     verb = "cleared from" if action is CacheAction.clear else "in"
     typer.echo(f"{sum(entry.size for entry in entries) / 1e6:10.1f} MB  {verb} {root}")
+
+
+@data.command()
+def augment(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `foodscene train --list`) or file.")],
+    data: Annotated[list[Path], typer.Option(help="A folder of photos, or an archive as downloaded.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set augmentation.rotation_range=30."),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, max=100, help="Rows: training photos, drawn at random.")] = 6,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Altered copies of each.")] = 5,
+    engine: Annotated[
+        AugmentationEngine, typer.Option(help="fast, or keras for the real ImageDataGenerator.")
+    ] = AugmentationEngine.fast,
+    seed: Annotated[int, typer.Option(help="Another number draws other photos and copies.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = Path(
+        "augmentation.png"
+    ),
+) -> None:
+    """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
+    from foodscene.training.data import contact_sheet
+    from foodscene.training.data.load import load_for
+    from foodscene.training.recipes import recipe as recipes
+
+    contact_sheet.check(output)
+    checked = recipes.load(recipe, settings or [])
+    photographs = load_for(checked, data)
+    from foodscene.training.augmentation.preview import grid
+
+    picture = grid(
+        checked.augmentation,
+        photographs.pixels,
+        photographs.train,
+        photos=photos,
+        copies=copies,
+        engine=engine.value,
+        seed=seed,
+    )
+    contact_sheet.save(picture, output)
+    typer.echo(output)

@@ -11,7 +11,6 @@ from foodscene.training.terminal import hushed
 
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
-    from foodscene.training.data.load import Data
     from foodscene.training.evaluation.confidence import Certainty
     from foodscene.training.evaluation.evaluation import Evaluation
     from foodscene.training.evaluation.out_of_distribution import Strangers
@@ -59,8 +58,10 @@ def evaluate(
     for path in strangers or []:
         _there(path, "--strangers")
     engine = open_engine(found)
-    loaded = [_load(found, path, layout) for path in data]
-    each = {one.name: inference.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
+    for path in data:
+        _there(path, "--data")
+    loaded = [inference.photos_for(found, path, layout) for path in data]
+    each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
     sure_above = found.card.sure_above
     photos = [(strange.NOISE, strange.noise(found.spec))]
@@ -123,9 +124,11 @@ def calibrate(
         from foodscene.training.networks import temperature
 
         engine, keras_engine = open_engine(found), KerasEngine(found)
-    loaded = [_load(found, path, layout) for path in data]
+    for path in data:
+        _there(path, "--data")
+    loaded = [inference.photos_for(found, path, layout) for path in data]
     measured = evaluation.join(
-        [inference.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
+        [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
     )
     factor = calibration.fit(measured.probabilities, measured.truths)
     probabilities = calibration.temper(measured.probabilities, factor)
@@ -169,34 +172,9 @@ def _bundle(name: str) -> "Bundle":
     return choose(name, SHIPPED)
 
 
-def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
-    """The photos at the bundle's size, split as they were when it was trained."""
-    from foodscene.training.data import load
-
-    _there(path, "--data")
-    trained = bundle.card.recipe.get("settings", {})
-    read = trained.get("data", {})
-    return load.load(
-        path,
-        bundle.spec,
-        layout=layout or read.get("layout"),
-        crop_boxes=read.get("crop_boxes", False),
-        fractions=tuple(read.get("fractions", (0.7, 0.2, 0.1))),
-        seed=trained.get("seed", 0),
-    )
-
-
 def _there(path: Path, option: str) -> None:
     if not path.exists():
         raise typer.BadParameter(f"there is no {path}", param_hint=option)
-
-
-def _rows(data: "Data", split: str) -> Any:
-    import numpy as np
-
-    if split not in ("train", "validation", "test", "all"):
-        raise typer.BadParameter("it is test, validation, train or all", param_hint="--split")
-    return np.flatnonzero(data.labels >= 0) if split == "all" else getattr(data, split)
 
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foodscene.training.commands.experiments import experiments
-
 if TYPE_CHECKING:
     from foodscene.training.runs.run import Run
 
@@ -16,7 +14,6 @@ runs = typer.Typer(
     help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
 )
 
-runs.command()(experiments)
 
 Root = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
 Which = Annotated[str, typer.Argument(metavar="N", help="A run: its number in the list, or (part of) its name.")]

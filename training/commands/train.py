@@ -12,7 +12,9 @@ from foodscene.training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+    from foodscene.training.recipes.recipe import Recipe
     from foodscene.training.train import Outcome
 
 
@@ -61,10 +63,8 @@ def train(  # noqa: PLR0917 - typer passes by name
 
     console = Console(soft_wrap=True, highlight=False)
     if listing:
-        from foodscene.training.commands.listing import table
-
         # Where nobody's window is to be filled, lines may be as long as they are.
-        Console(width=None if sys.stdout.isatty() else 120).print(table(), highlight=False)
+        Console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
         return
     if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
@@ -152,3 +152,33 @@ def summary(outcome: "Outcome", console: "Console") -> None:
     console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}", markup=False)
     if outcome.report:
         console.print(f"Report: {outcome.report}", markup=False)
+
+
+def _listing() -> "Table":
+    """The shipped recipes, a line each: name, the row of their report, its figures, as much of the title as fits."""
+    from rich.table import Column, Table
+
+    from foodscene.training.recipes import recipe as recipes
+
+    loaded = sorted((recipes.load(name) for name in recipes.shipped()), key=_by_row)
+    shown = Table(
+        # People type the names: these and the figures stay whole in 80 columns.
+        Column("recipe", min_width=max(len(recipe.name) for recipe in loaded)),
+        Column("row", min_width=3),
+        Column("top-1", min_width=6),
+        Column("top-5", min_width=6),
+        Column("what it shows", no_wrap=True, overflow="ellipsis"),
+        box=None,
+        header_style="bold",
+    )
+    for recipe in loaded:
+        row, *figures = (recipe.reported.row, recipe.reported.top1, recipe.reported.top5) if recipe.reported else [""]
+        shares = [f"{figure:.4f}" if figure is not None else "" for figure in figures] or ["", ""]
+        shown.add_row(recipe.name, row, *shares, recipe.title)
+    return shown
+
+
+def _by_row(recipe: "Recipe") -> tuple[str, str, int, str]:
+    """By report, then in its order; what repeats no row comes last."""
+    row = recipe.reported.row if recipe.reported else ""
+    return recipe.name.rpartition("/")[0], row[:1] or "~", int(row[1:] or 0), recipe.name

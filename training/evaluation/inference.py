@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,32 @@ if TYPE_CHECKING:
     from foodscene.training.data.load import Data
 
 _BATCH = 32
+
+
+SPLITS = ("train", "validation", "test", "all")
+
+
+def photos_for(bundle: Bundle, path: Path, layout: str | None = None) -> "Data":
+    """A data set at a bundle's size, split as it was when the bundle was trained. Raises `DatasetError`."""
+    from foodscene.training.data import load
+
+    trained = bundle.card.recipe.get("settings", {})
+    said = trained.get("data", {})
+    return load.load(
+        path,
+        bundle.spec,
+        layout=layout or said.get("layout"),
+        crop_boxes=said.get("crop_boxes", False),
+        fractions=tuple(said.get("fractions", (0.7, 0.2, 0.1))),
+        seed=trained.get("seed", 0),
+    )
+
+
+def rows(data: "Data", split: str) -> NDArray[np.int64]:
+    """The photos of a split, or "all" that have a label, as rows of `data.pixels`. Raises `EvaluationError`."""
+    if split not in SPLITS:
+        raise EvaluationError(f"There is no split {split!r}: it is train, validation, test or all.")
+    return np.flatnonzero(data.labels >= 0) if split == "all" else np.asarray(getattr(data, split))
 
 
 def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> Evaluation:

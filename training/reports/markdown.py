@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import BaseLoader, Environment
 
 # CommonMark's marks that mean something within a line, and GFM's bar of a table and stroke through a text. An
 # underscore within a word means nothing (CommonMark, "Emphasis"), nor does an ampersand that begins no entity.
@@ -18,13 +18,13 @@ class Markdown(str):
     __slots__ = ()
 
 
-def environment() -> Environment:
+def environment(loader: BaseLoader) -> Environment:
     """Jinja for Markdown: values are text, on one line, unless they are `Markdown`.
 
     Filters: `text` for what begins a line or has paragraphs, `code` and `fenced` for code, `table`.
     """
     made = Environment(  # noqa: S701 - autoescape is for HTML; this is for Markdown
-        loader=PackageLoader("foodscene.training"),
+        loader=loader,
         finalize=lambda value: escape(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jinja2 import PackageLoader
+
 from foodscene.models import confusion as confusions
 from foodscene.models.bundle import CARD, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
@@ -108,7 +110,7 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
     """The card as Markdown. `confusion` is what `confusion.json` holds: labels, and a row of counts for each."""
     found = Confusion.model_validate(confusion) if confusion else None
     return (
-        markdown.environment()
+        markdown.environment(PackageLoader("foodscene.training"))
         .get_template("readme.md")
         .render(
             card=card,

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from foodscene.training import experiments
-from foodscene.training.experiments import Entry
+from docs.generate import experiments
+from docs.generate.experiments import Entry
 from foodscene.training.runs import run
 from foodscene.training.runs.run import Run, RunError
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jinja2 import FileSystemLoader
 from pydantic import BaseModel, ConfigDict
 
 from foodscene.models import files
@@ -22,6 +23,7 @@ from foodscene.training.reports import markdown
 from foodscene.training.reports.markdown import Markdown
 from foodscene.training.runs.run import Run, RunError
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _REPORTS = {
     "A": "Dishes: a food classifier for UECFOOD-256 (Keras, 2017)",
     "B": "Scenes: the Intel image classification challenge",
@@ -159,7 +161,7 @@ def page(ledger: Sequence[Entry], notes: str = "") -> str:
             line for one in rows for line in _lines(one, [entry for entry in ledger if entry.recipe == one.recipe.name])
         ]
         reports.append((letter, title, lines))
-    template = markdown.environment().get_template("experiments.md")
+    template = markdown.environment(FileSystemLoader(_TEMPLATES)).get_template("experiments.md")
     return template.render(reports=reports, notes=Markdown(notes.strip()))
 
 

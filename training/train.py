@@ -63,14 +63,14 @@ class InterruptedRun(KeyboardInterrupt):
 
 def train(  # noqa: PLR0913 - named options, each with a default
     recipe: str | Path,
-    data: Sequence[Path],
+    data: str | Path | Sequence[str | Path],
     *,
     settings: Sequence[str] = (),
     weights: str | None = None,
-    teacher: Path | None = None,
-    bundle: Path | None = None,
-    run: Path | None = None,
-    root: Path = Path("runs"),
+    teacher: str | Path | None = None,
+    bundle: str | Path | None = None,
+    run: str | Path | None = None,
+    root: str | Path = "runs",
     engine: "AugmentationEngine" = "fast",
     threads: int | None = None,
     watch: "ClosingWatch | None" = None,
@@ -88,6 +88,8 @@ def train(  # noqa: PLR0913 - named options, each with a default
     """
     from foodscene.training.loop.teacher import demand
 
+    data, root = _paths(data), Path(root)
+    teacher, bundle, run = (Path(path) if path else None for path in (teacher, bundle, run))
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
     if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
@@ -125,11 +127,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
 
 
 def resume(
-    run: Path,
+    run: str | Path,
     *,
-    data: Sequence[Path] = (),
+    data: str | Path | Sequence[str | Path] = (),
     settings: Sequence[str] = (),
-    bundle: Path | None = None,
+    bundle: str | Path | None = None,
     threads: int | None = None,
     watch: "ClosingWatch | None" = None,
     tell: Callable[[str], None] | None = None,
@@ -142,6 +144,7 @@ def resume(
 
     Raises `RunError` where the run is being trained, is finished, or was begun on other photos; else as `train`.
     """
+    run, data, bundle = Path(run), _paths(data), Path(bundle) if bundle else None
     runs.read(run)  # before a lock is made in a folder that is no run's
     with runs.held(run):
         begun = runs.read(run)
@@ -153,7 +156,7 @@ def resume(
             )
         if bundle:
             saving.check_target(bundle)
-        paths = list(data) or [Path(path) for path in begun.record["data"]]
+        paths = data or [Path(path) for path in begun.record["data"]]
         try:
             sources = _sources(paths)
         except DatasetError as error:
@@ -248,6 +251,11 @@ def _follow(
 
 def _silent(_line: str) -> None:
     pass
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One path or several, each as text or not."""
+    return [Path(path) for path in ([given] if isinstance(given, str | Path) else given)]
 
 
 def _sources(data: Sequence[Path]) -> list[tuple[str, Path]]:

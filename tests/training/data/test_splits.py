@@ -33,7 +33,7 @@ def test_added_photos_move_no_other(photos, added, seed):
 
 def test_another_machine_makes_the_same_split():
     code = (
-        "from hashlib import sha256; from foodscene.training import splits;"
+        "from hashlib import sha256; from foodscene.training.data import splits;"
         "photos = [sha256(str(number).encode()).digest() for number in range(40)];"
         "print(splits.assign(photos, [None] * 40, seed=3).tolist())"
     )

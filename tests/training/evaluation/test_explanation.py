@@ -84,7 +84,7 @@ def test_grad_cam_is_the_same_on_every_backend(
     spotter.save(tmp_path / "model.h5")
     np.save(tmp_path / "spot.npy", spot)
     code = (
-        "import keras, numpy as np, sys; from foodscene.training import explanation; "
+        "import keras, numpy as np, sys; from foodscene.training.evaluation import explanation; "
         "model = keras.models.load_model('model.h5', compile=False); "
         f"assert keras.backend.backend() == '{backend}'; "
         "np.save('heat.npy', explanation.grad_cam(model, np.load('spot.npy')[None], [1])); "

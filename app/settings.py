@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from foodscene.models.bundle import SHIPPED
 from foodscene.models.engine import EngineKind
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.pixels import MAX_PIXELS
 
 Listed = Annotated[tuple[str, ...], NoDecode]
@@ -109,3 +110,19 @@ class Settings(BaseSettings):
     def threads_used(self) -> int:
         """Threads of one process: what was set, else its share of the cores."""
         return self.threads or max(1, usable_cores() // self.workers)
+
+
+class SettingsError(FoodsceneError, ValueError):
+    """Settings that the service cannot start with. Its text names the variable."""
+
+
+def read() -> Settings:
+    """The settings as the environment has them. Raises `SettingsError`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        said = (
+            f"FOODSCENE_{'_'.join(map(str, one['loc'])).upper()}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        )
+        raise SettingsError("\n".join(said)) from None

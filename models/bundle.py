@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from foodscene.models.card import Card, CardInput
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import hash_file
 from foodscene.models.pixels import InputSpec
 from foodscene.models.safety import UnsafeModel, inspect
@@ -23,7 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_LABELS = 100_000
 
 
-class BundleError(ValueError):
+class BundleError(FoodsceneError, ValueError):
     """A folder that is not a usable bundle. Its text says which file is wrong and what to do."""
 
 

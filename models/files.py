@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from foodscene.models.errors import FoodsceneError
+
 MARK = "made with foodscene"
 """Stands in every page and picture that a command writes where a person says: what bears it may be replaced."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class OccupiedError(ValueError):
+class OccupiedError(FoodsceneError, ValueError):
     """Something that foodscene did not write is where it is to write. The text says what, and what to do."""
 
 
-class DiskFullError(OSError):
+class DiskFullError(FoodsceneError, OSError):
     """There was no room to write. What stood there before stands there still."""
 
     def __init__(self, place: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from foodscene.models.budget import Budget
+from foodscene.models.errors import FoodsceneError
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # `decode` refuses large images itself, from the header and by a limit of its own.
@@ -53,7 +54,7 @@ _SMALL = 1_000_000
 _OVERSAMPLING = 3
 
 
-class PhotoError(ValueError):
+class PhotoError(FoodsceneError, ValueError):
     """A photo that cannot be used. Its text says why, in words for the person who sent it."""
 
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import h5py
 
+from foodscene.models.errors import FoodsceneError
+
 LAYERS = frozenset(
     """
     Activation ActivityRegularization Add AlphaDropout Average AveragePooling1D AveragePooling2D BatchNormalization
@@ -46,7 +48,7 @@ _MODULES = frozenset(
 _MOST_VALUES_PER_BYTE = 2
 
 
-class UnsafeModel(ValueError):
+class UnsafeModel(FoodsceneError, ValueError):
     """The file is no Keras model made of built-in layers alone. Its text names what was found."""
 
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from foodscene.models.errors import FoodsceneError
+
 _BEAT, _GRACE = 10.0, 120.0
 """Seconds between two touches, and without one after which a holder on another machine is taken for dead."""
 
@@ -37,7 +39,7 @@ class Holder(NamedTuple):
         return f"process {self.process} on {self.host} since {self.since}"
 
 
-class LockedError(ValueError):
+class LockedError(FoodsceneError, ValueError):
     """A lock that another process holds. `holder` says which, where that is known."""
 
     def __init__(self, holder: Holder | None) -> None:

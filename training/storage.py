@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from foodscene.models import files, folders
+from foodscene.models.errors import FoodsceneError
 
 # The folders of the cache, and the files in each.
 _NAMES = {
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
     size: int
 
 
-class StorageError(OSError):
+class StorageError(FoodsceneError, OSError):
     """The cache cannot be written. Its text says why and what to do."""
 
 

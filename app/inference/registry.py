@@ -100,7 +100,7 @@ class Registry:
             refused = None
         except (BundleError, OSError) as error:
             model, refused = None, str(error)
-        except Exception as error:  # a hostile file may lead a registry to any error, and must harm no other model
+        except Exception as error:  # a hostile file may lead a library to any error, and must harm no other model
             logger.exception("Loading %s failed.", folder.name)
             model, refused = None, f"{folder.name} cannot be loaded: {type(error).__name__}."
         if stamp(folder) != before:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.training.augmentation import whitening
+from foodscene.training.datasets import DatasetError
 from foodscene.training.recipes.augmentation import Augmentation
 
 _CHUNK = 64_000_000  # bytes of float32 pixels in memory at a time
@@ -27,7 +28,7 @@ def layers(
     Raises a ValueError, as `Augmentation.check` does, where there are no photos.
     """
     if augmentation.featurewise_center and len(indices) == 0:
-        raise ValueError("featurewise_center: there are no training photos to take the mean of.")
+        raise DatasetError("featurewise_center: there are no training photos to take the mean of.")
     scale = augmentation.rescale or 1.0
     made: list[keras.layers.Layer] = []
     if augmentation.samplewise_center:

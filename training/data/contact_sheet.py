@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import MARK, check_output, write
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training import sheet
@@ -33,13 +34,17 @@ def data_url(sample: Sample, side: int = 128) -> str:
     return f"data:image/jpeg;base64,{b64encode(target.getvalue()).decode()}"
 
 
+class PictureError(FoodsceneError, ValueError):
+    """A picture that cannot be saved so. Its text says what to change."""
+
+
 def check(path: Path) -> None:
     """Make sure that a picture can be saved to `path`: its ending is a picture's, and nothing is in the way.
 
-    Raises `OccupiedError`, as `models.files.check_output` does, and `ValueError` for another ending.
+    Raises `OccupiedError`, as `models.files.check_output` does, and `PictureError` for another ending.
     """
     if path.suffix.lower() not in Image.registered_extensions():
-        raise ValueError(f"{path.name} has no ending of a picture, such as .png.")
+        raise PictureError(f"{path.name} has no ending of a picture, such as .png.")
     check_output(path)
 
 

@@ -110,13 +110,10 @@ def divide(
     """
     own = [sample.split for sample in dataset.samples]
     ends = np.cumsum(dataset.parts or (len(own),)).tolist()
-    try:
-        parts = [
-            splits.assign(facts.contents[start:end], own[start:end], fractions=fractions, seed=seed)
-            for start, end in zip([0, *ends], ends, strict=False)
-        ]
-    except ValueError as error:
-        raise DatasetError(str(error)) from error
+    parts = [
+        splits.assign(facts.contents[start:end], own[start:end], fractions=fractions, seed=seed)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
     assigned = np.concatenate(parts)
     assigned[[sample.label is None for sample in dataset.samples]] = -1
     leaks = splits.leaked(assigned, facts.groups)

@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.training.datasets import Split
+from foodscene.training.datasets import DatasetError, Split
 
 SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
 """In the order of the codes 0, 1, 2; where copies stand in two of them, the later one keeps its photo."""
@@ -29,7 +29,7 @@ def assign(
     fractions.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not 0.999 < sum(fractions) < 1.001 or fractions[0] == 0:
-        raise ValueError(f"The shares of training, validation and test must add up to 1, not {fractions}.")
+        raise DatasetError(f"The shares of training, validation and test must add up to 1, not {fractions}.")
     given = set(own) - {None}
     missing = [code for code, split in enumerate(SPLITS) if split not in given]
     share = dict(enumerate(fractions))

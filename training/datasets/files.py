@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.training import storage
 
 PHOTOS = frozenset(
@@ -24,7 +25,7 @@ _CHUNK = 1 << 20
 _CLOCK = 2_000_000_000  # nanoseconds: the coarsest time of a file system, FAT's
 
 
-class DatasetError(ValueError):
+class DatasetError(FoodsceneError, ValueError):
     """A folder or an archive that cannot be used as a data set. Its text says what is wrong and what to do."""
 
 

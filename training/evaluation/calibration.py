@@ -7,6 +7,7 @@ fitted on photos which training never saw. The ranking of the labels stays as it
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.training.evaluation.metrics import log_loss
 
 _COLDEST, _HOTTEST = 0.05, 20.0
@@ -15,7 +16,7 @@ _SPREAD = 0.7
 """The standard deviation of a temperature's logarithm before any photo is seen: most lie between a half and two."""
 
 
-class CalibrationError(ValueError):
+class CalibrationError(FoodsceneError, ValueError):
     """Photos that no temperature can be fitted on. Its text says why."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.training.evaluation import metrics
+from foodscene.training.evaluation.calibration import CalibrationError
 from foodscene.training.evaluation.metrics import Share
 
 TARGET = 0.95
@@ -35,7 +36,7 @@ def choose(probabilities: NDArray[np.float32], truths: NDArray[np.int64], target
     `probabilities` has shape (n, classes), `truths` (n,). Raises `ValueError` where there are no photos.
     """
     if not len(truths):
-        raise ValueError("There are no validation photos to choose on when an answer is sure.")
+        raise CalibrationError("There are no validation photos to choose on when an answer is sure.")
     told = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     falling = np.argsort(-confidence, kind="stable")

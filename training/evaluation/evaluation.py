@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import write
 from foodscene.training.evaluation import metrics
 from foodscene.training.evaluation.metrics import TOP, Bin, ClassFigures, Share
 
 
-class EvaluationError(ValueError):
+class EvaluationError(FoodsceneError, ValueError):
     """Photos on which a model cannot be measured. Its text says why."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.training import sheet
 from foodscene.training.networks import temperature
 from foodscene.training.networks.flatten import flat
@@ -16,7 +17,7 @@ from foodscene.training.networks.flatten import flat
 _TILE, _GAP = 64, 4
 
 
-class ExplanationError(ValueError):
+class ExplanationError(FoodsceneError, ValueError):
     """A network that cannot be looked into. Its text says why."""
 
 

@@ -11,8 +11,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
 
-class DevicesError(ValueError):
+
+class DevicesError(FoodsceneError, ValueError):
     """A batch that cannot be shared out. Its text says which size can."""
 
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import check_writable
 from foodscene.training import networks
 from foodscene.training.augmentation import AugmentationEngine, standardization
@@ -38,7 +39,7 @@ _BYTES_KEPT, _BYTES_LEARNING = 12, 24
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
 
 
-class TrainingError(ValueError):
+class TrainingError(FoodsceneError, ValueError):
     """A training that cannot go on. Its text says what to change."""
 
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import open_engine
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.pixels import InputSpec
 from foodscene.training.evaluation.calibration import temper
 from foodscene.training.recipes.recipe import Recipe
 
 
-class TeacherError(ValueError):
+class TeacherError(FoodsceneError, ValueError):
     """A bundle that cannot teach this training. Its text says why."""
 
 

@@ -5,6 +5,8 @@ Guo et al., "On Calibration of Modern Neural Networks", 2017. `evaluation.calibr
 
 from typing import TYPE_CHECKING
 
+from foodscene.models.errors import FoodsceneError
+
 if TYPE_CHECKING:
     import keras
 
@@ -12,7 +14,7 @@ LAYER = "temperature"
 """The name of the layer that holds the temperature in a saved model: a Rescaling by its inverse, before the softmax."""
 
 
-class TemperatureError(ValueError):
+class TemperatureError(FoodsceneError, ValueError):
     """A model that has no place for a temperature. Its text says why."""
 
 

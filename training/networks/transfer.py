@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.training.networks.layers import imagenet
 from foodscene.training.recipes.sections import Transfer
 
@@ -21,7 +22,7 @@ _SIGNED = ("MobileNet", "Inception", "Xception", "ResNet", "NASNet")  # -1..1
 _CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
-class WeightsError(ValueError):
+class WeightsError(FoodsceneError, ValueError):
     """Weights of a backbone that cannot be had or do not fit. Its text says which file, and where to put it."""
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.training.recipes import errors
 from foodscene.training.recipes.augmentation import Augmentation
 from foodscene.training.recipes.sections import (
@@ -33,7 +34,7 @@ SHIPPED = Path(__file__).resolve().parent
 _OWN = ("about", "bundle", "caution", "extends", "reported", "title")
 
 
-class RecipeError(ValueError):
+class RecipeError(FoodsceneError, ValueError):
     """A recipe that cannot be used. Its text names the file, the key and the values allowed."""
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import check_writable, write, writing
 from foodscene.training import locks
 
@@ -32,7 +33,7 @@ Row = dict[str, Any]
 _HISTORY, _LOCK = "history", ".lock"
 
 
-class RunError(ValueError):
+class RunError(FoodsceneError, ValueError):
     """A run folder that cannot be used or gone on with. Its text says why."""
 
 

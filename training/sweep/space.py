@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from foodscene.models.errors import FoodsceneError
+
 _LARGEST_GRID = 10_000
 
 
-class SpaceError(ValueError):
+class SpaceError(FoodsceneError, ValueError):
     """A `SPACE.toml` that cannot be searched. Its text says what to change."""
 
 

@@ -27,6 +27,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import write
 from foodscene.training import locks
 from foodscene.training.sweep import space as spaces
@@ -36,7 +37,7 @@ from foodscene.training.sweep.space import Space
 _NAME, _LOCK = "sweep", ".lock"
 
 
-class SweepError(ValueError):
+class SweepError(FoodsceneError, ValueError):
     """A search that cannot be made or gone on with. Its text says what to change."""
 
 

@@ -18,13 +18,13 @@ class Mistake(NamedTuple):
     """What was taken for what, on how many photos, out of how many."""
 
     true: str
-    told: str
+    predicted: str
     photos: int
     out_of: int
 
 
 class Confusion(BaseModel):
-    """`confusion.json` of a bundle: counts of test photos, a row for each true label, a column for each one told."""
+    """`confusion.json` of a bundle: counts of test photos, a row for each true label, a column for each predicted."""
 
     labels: list[str]
     matrix: list[list[int]]
@@ -46,10 +46,10 @@ class Confusion(BaseModel):
     def mistakes(self, most: int = _MISTAKES_NAMED) -> list[Mistake]:
         """The most frequent mistakes, the most frequent one first; of equals, in the order of the labels."""
         found = [
-            Mistake(true, told, count, sum(row))
+            Mistake(true, predicted, count, sum(row))
             for true, row in zip(self.labels, self.matrix, strict=True)
-            for told, count in zip(self.labels, row, strict=True)
-            if count and told != true
+            for predicted, count in zip(self.labels, row, strict=True)
+            if count and predicted != true
         ]
         return sorted(found, key=lambda mistake: -mistake.photos)[:most]
 

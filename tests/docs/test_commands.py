@@ -45,7 +45,7 @@ ELSEWHERE = {
         "tests/training/evaluation/test_evaluation.py"
     ),
     "foodscene evaluate scenes-cnn --data intel-image-classification.zip \\\n"
-    "    --strangers mnist/ --strangers food-101-10.tar.gz --save": "tests/training/evaluation/test_evaluation.py",
+    "    --ood mnist/ --ood food-101-10.tar.gz --save": "tests/training/evaluation/test_evaluation.py",
     "docker build --target serve -t foodscene .": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 foodscene": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 -v /srv/bundles:/bundles -e FOODSCENE_MODELS=/bundles foodscene": "as the one above",

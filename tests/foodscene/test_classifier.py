@@ -31,7 +31,7 @@ def test_a_photo_alone_is_answered_by_the_bundle_that_ships(photo: Callable[...,
 
 def test_a_bundle_is_measured(toy_bundle: Path, colours: Path) -> None:
     measured = foodscene.evaluate(toy_bundle / "colours", colours)
-    assert len(measured.truths) == 18
+    assert len(measured.targets) == 18
     assert foodscene.evaluate(foodscene.load(toy_bundle / "colours"), [colours], "all").top1.value > 0
     with pytest.raises(EvaluationError, match="There is no split 'tests'"):
         foodscene.evaluate(toy_bundle / "colours", colours, "tests")

@@ -33,7 +33,12 @@ def evaluate(
     layout: Layout = None,
     strangers: Annotated[
         list[Path] | None,
-        typer.Option(help="Photos of nothing that the model knows: is it unsure of them? Noise always is among them."),
+        typer.Option(
+            "--ood",
+            "--strangers",
+            help="Out-of-distribution photos, of nothing that the model knows: is it unsure of them? "
+            "Noise always is among them.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Put the figures into the bundle's card.")] = False,
@@ -56,7 +61,7 @@ def evaluate(
             from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
     for path in strangers or []:
-        _there(path, "--strangers")
+        _there(path, "--ood")
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
@@ -130,9 +135,9 @@ def calibrate(
     measured = evaluation.join(
         [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
     )
-    factor = calibration.fit(measured.probabilities, measured.truths)
+    factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
-    sure_above = confidence.choose(probabilities, measured.truths, right)
+    sure_above = confidence.choose(probabilities, measured.targets, right)
     model = temperature.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
     with hushed():
@@ -146,7 +151,7 @@ def calibrate(
         )
     certain = confidence.measure(probabilities, measured.right, sure_above)
     typer.echo(
-        f"Temperature {temperature.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
+        f"Temperature {temperature.read(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
@@ -191,7 +196,7 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
 
     table = Table("", *evaluations, box=None, header_style="bold")
     every = list(evaluations.values())
-    table.add_row("photos", *(f"{len(one.truths):,}" for one in every))
+    table.add_row("photos", *(f"{len(one.targets):,}" for one in every))
     table.add_row("top-1", *(_interval(one.top1) for one in every))
     table.add_row("top-5", *(_interval(one.top5) if one.top5 else "" for one in every))
     table.add_row("loss", *(f"{one.loss:.4f}" for one in every))
@@ -231,9 +236,9 @@ def _classes(evaluation: "Evaluation") -> Any:
 def _mistakes(evaluation: "Evaluation") -> Any:
     from rich.table import Table
 
-    table = Table("surest mistakes", "is", "told", "probability", box=None, header_style="bold")
+    table = Table("surest mistakes", "is", "predicted", "probability", box=None, header_style="bold")
     for mistake in evaluation.mistakes(8):
-        table.add_row(mistake.name, mistake.true, mistake.told, f"{mistake.probability:.3f}")
+        table.add_row(mistake.name, mistake.true, mistake.predicted, f"{mistake.probability:.3f}")
     return table
 
 

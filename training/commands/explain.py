@@ -19,7 +19,7 @@ def explain(
     models_folder: Annotated[
         Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")
     ] = None,
-    label: Annotated[str, typer.Option(show_default="the one told", help="What speaks for this label.")] = "",
+    label: Annotated[str, typer.Option(show_default="the one predicted", help="What speaks for this label.")] = "",
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("explained"),
 ) -> None:
     """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""

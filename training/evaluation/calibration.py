@@ -20,21 +20,21 @@ class CalibrationError(FoodsceneError, ValueError):
     """Photos that no temperature can be fitted on. Its text says why."""
 
 
-def fit(probabilities: NDArray[np.float32], truths: NDArray[np.int64]) -> float:
+def fit(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
     """The most probable temperature, given the photos' right labels, and that it is somewhere around 1.
 
-    A few photos, all told rightly, would otherwise make a network as sure as it can be; with hundreds it is the
-    temperature that gives their labels the highest likelihood. `probabilities` has shape (n, classes), `truths` (n,).
+    A few photos, all predicted rightly, would otherwise make a network as sure as it can be; with hundreds it is the
+    temperature that gives their labels the highest likelihood. `probabilities` has shape (n, classes), `targets` (n,).
     Above 1 it tempers a model that is too sure. Raises `CalibrationError` where there are no photos.
     """
     from scipy.optimize import minimize_scalar
 
-    if not len(truths):
+    if not len(targets):
         raise CalibrationError("There are no validation photos to calibrate on.")
 
     def improbability(exponent: float) -> float:
         tempered = temper(probabilities, float(np.exp(exponent)))
-        return len(truths) * log_loss(tempered, truths) + (exponent / _SPREAD) ** 2 / 2
+        return len(targets) * log_loss(tempered, targets) + (exponent / _SPREAD) ** 2 / 2
 
     found = minimize_scalar(
         improbability,

@@ -24,7 +24,7 @@ class Certainty(NamedTuple):
     """The right ones, of those that are called sure."""
 
 
-def choose(probabilities: NDArray[np.float32], truths: NDArray[np.int64], target: float = TARGET) -> float:
+def choose(probabilities: NDArray[np.float32], targets: NDArray[np.int64], target: float = TARGET) -> float:
     """The probability from which on answers are to be called sure, chosen on validation photos; 0 to 1.
 
     It is the lowest at which the share `target` of the sure answers is right: the most answers at that risk (Geifman
@@ -33,20 +33,20 @@ def choose(probabilities: NDArray[np.float32], truths: NDArray[np.int64], target
     is, as is usual where strange photos are to be noticed (Hendrycks and Gimpel, "A Baseline for Detecting
     Misclassified and Out-of-Distribution Examples", 2017). It is 1 where no probability is high enough.
 
-    `probabilities` has shape (n, classes), `truths` (n,). Raises `ValueError` where there are no photos.
+    `probabilities` has shape (n, classes), `targets` (n,). Raises `ValueError` where there are no photos.
     """
-    if not len(truths):
+    if not len(targets):
         raise CalibrationError("There are no validation photos to choose on when an answer is sure.")
-    told = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
     falling = np.argsort(-confidence, kind="stable")
-    accuracy = np.cumsum((told == truths)[falling]) / np.arange(1, len(truths) + 1)
+    accuracy = np.cumsum((predicted == targets)[falling]) / np.arange(1, len(targets) + 1)
     # A probability takes all photos that share it, or none.
     last_of_equals = np.append(np.diff(confidence[falling]) < 0, True)
     enough = np.flatnonzero((accuracy >= target) & last_of_equals)
     if not len(enough):
         return 1.0
-    most = max(0, int(target * len(truths)) - 1)
+    most = max(0, int(target * len(targets)) - 1)
     # Rounded down, so that the photo whose probability it is remains sure.
     return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
 

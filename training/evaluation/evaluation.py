@@ -22,12 +22,12 @@ class EvaluationError(FoodsceneError, ValueError):
 
 
 class Mistake(NamedTuple):
-    """A photo with another label than the one told, and how sure the model was."""
+    """A photo with another label than the one predicted, and how sure the model was."""
 
     photo: int
     name: str
     true: str
-    told: str
+    predicted: str
     probability: float
 
 
@@ -38,36 +38,36 @@ class Evaluation:
     labels: tuple[str, ...]
     names: list[str]
     """Of the photos, n of them."""
-    truths: NDArray[np.int64]
+    targets: NDArray[np.int64]
     """Shape (n,): indices into `labels`."""
     probabilities: NDArray[np.float32] = field(repr=False)
     """Shape (n, labels)."""
 
     @cached_property
-    def told(self) -> NDArray[np.int64]:
+    def predicted(self) -> NDArray[np.int64]:
         """The most probable label of each photo, shape (n,)."""
         return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which photos are told rightly, shape (n,)."""
-        return np.asarray(self.told == self.truths)
+        """Which photos are predicted rightly, shape (n,)."""
+        return np.asarray(self.predicted == self.targets)
 
     @property
     def top1(self) -> Share:
-        return metrics.share(int(self.right.sum()), len(self.truths))
+        return metrics.share(int(self.right.sum()), len(self.targets))
 
     @property
     def top5(self) -> Share | None:
         """None where there are no more than five labels."""
         if len(self.labels) <= TOP:
             return None
-        hits = metrics.right_within(self.probabilities, self.truths, TOP)
-        return metrics.share(int(hits.sum()), len(self.truths))
+        hits = metrics.right_within(self.probabilities, self.targets, TOP)
+        return metrics.share(int(hits.sum()), len(self.targets))
 
     @property
     def loss(self) -> float:
-        return metrics.log_loss(self.probabilities, self.truths)
+        return metrics.log_loss(self.probabilities, self.targets)
 
     @cached_property
     def bins(self) -> list[Bin]:
@@ -81,11 +81,11 @@ class Evaluation:
     @cached_property
     def matrix(self) -> NDArray[np.int64]:
         """The confusion matrix in the order of `labels`, shape (labels, labels)."""
-        return metrics.confusion(self.told, self.truths, len(self.labels))
+        return metrics.confusion(self.predicted, self.targets, len(self.labels))
 
     @cached_property
     def order(self) -> list[int]:
-        """The labels that are on a photo or told of one, those that are confused side by side."""
+        """The labels that are on a photo or predicted of one, those that are confused side by side."""
         seen = np.flatnonzero(self.matrix.sum(axis=0) + self.matrix.sum(axis=1))
         return [int(index) for index in seen[metrics.together(self.matrix[np.ix_(seen, seen)])]]
 
@@ -98,14 +98,14 @@ class Evaluation:
     def mistakes(self, most: int = 24) -> list[Mistake]:
         """The wrong answers, those first of which the model was surest."""
         wrong = np.flatnonzero(~self.right)
-        sure = self.probabilities[wrong, self.told[wrong]]
+        sure = self.probabilities[wrong, self.predicted[wrong]]
         return [
             Mistake(
                 index,
                 self.names[index],
-                self.labels[self.truths[index]],
-                self.labels[self.told[index]],
-                float(self.probabilities[index, self.told[index]]),
+                self.labels[self.targets[index]],
+                self.labels[self.predicted[index]],
+                float(self.probabilities[index, self.predicted[index]]),
             )
             for index in wrong[np.argsort(-sure, kind="stable")][:most].tolist()
         ]
@@ -114,7 +114,7 @@ class Evaluation:
         """Everything that is measured, for programs."""
         top5 = self.top5
         return {
-            "photos": len(self.truths),
+            "photos": len(self.targets),
             "top1": self.top1._asdict(),
             "top5": top5._asdict() if top5 else None,
             "loss": self.loss,
@@ -134,10 +134,10 @@ class Evaluation:
         return {"labels": [self.labels[index] for index in self.order], "matrix": matrix.tolist()}
 
     def confusion_csv(self) -> str:
-        """The same as a table: a row for each true label, a column for each one told."""
+        """The same as a table: a row for each true label, a column for each predicted one."""
         table, text = self.confusion(), io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["true \\ told", *table["labels"]])
+        writer.writerow(["true \\ predicted", *table["labels"]])
         writer.writerows([label, *row] for label, row in zip(table["labels"], table["matrix"], strict=True))
         return text.getvalue()
 
@@ -146,7 +146,7 @@ class Evaluation:
         file = io.BytesIO()
         texts = {"labels": self.labels, "names": self.names}
         encoded = {key: np.frombuffer("\n".join(text).encode(), np.uint8) for key, text in texts.items()}
-        arrays = {"truths": self.truths.astype(np.int32), "probabilities": self.probabilities, **encoded}
+        arrays = {"truths": self.targets.astype(np.int32), "probabilities": self.probabilities, **encoded}
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         write(path, file.getvalue())
 
@@ -168,6 +168,6 @@ def join(evaluations: Sequence[Evaluation]) -> Evaluation:
     return Evaluation(
         evaluations[0].labels,
         [name for one in evaluations for name in one.names],
-        np.concatenate([one.truths for one in evaluations]),
+        np.concatenate([one.targets for one in evaluations]),
         np.concatenate([one.probabilities for one in evaluations]),
     )

@@ -51,10 +51,10 @@ def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[
     Raises `EvaluationError` where none is known, or there are no photos.
     """
     labelled = match(data.classes, labels)[data.labels[rows]]
-    rows, truths = rows[labelled >= 0], labelled[labelled >= 0]
+    rows, targets = rows[labelled >= 0], labelled[labelled >= 0]
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
-    return Evaluation(tuple(labels), [data.names[row] for row in rows], truths, predict(engine, data.pixels, rows))
+    return Evaluation(tuple(labels), [data.names[row] for row in rows], targets, predict(engine, data.pixels, rows))
 
 
 def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""The figures of a classifier: pure functions from probabilities and truths to numbers.
+"""The figures of a classifier: pure functions from probabilities and targets to numbers.
 
-Throughout, `probabilities` has shape (n, classes), float32, rows summing to 1; `truths` has shape (n,), the index of
+Throughout, `probabilities` has shape (n, classes), float32, rows summing to 1; `targets` has shape (n,), the index of
 the right class of each photo.
 """
 
@@ -55,29 +55,29 @@ def share(hits: int, of: int) -> Share:
     return Share(value, float(max(0.0, middle - reach)), float(min(1.0, middle + reach)))
 
 
-def right_within(probabilities: NDArray[np.float32], truths: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
+def right_within(probabilities: NDArray[np.float32], targets: NDArray[np.int64], k: int) -> NDArray[np.bool_]:
     """Which photos have their class among the `k` most probable ones, shape (n,). Of equals, the first class leads."""
     ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
-    return np.asarray((ranked == truths[:, None]).any(axis=1))
+    return np.asarray((ranked == targets[:, None]).any(axis=1))
 
 
-def log_loss(probabilities: NDArray[np.float32], truths: NDArray[np.int64]) -> float:
+def log_loss(probabilities: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
     """The mean negative logarithm of the right class's probability."""
-    told = probabilities[np.arange(len(truths)), truths].astype(np.float64)
-    return float(-np.log(np.maximum(told, np.finfo(np.float32).tiny)).mean())
+    predicted = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    return float(-np.log(np.maximum(predicted, np.finfo(np.float32).tiny)).mean())
 
 
-def confusion(told: NDArray[np.int64], truths: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Counts of photos, shape (classes, classes): a row for each true class, a column for each one told."""
-    return np.bincount(truths * classes + told, minlength=classes**2).reshape(classes, classes)
+def confusion(predicted: NDArray[np.int64], targets: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Counts of photos, shape (classes, classes): a row for each true class, a column for each predicted one."""
+    return np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def per_class(matrix: NDArray[np.int64]) -> list[ClassFigures]:
     """Precision, recall and F1 of every class of a confusion matrix."""
-    hits, photos, told = np.diag(matrix).tolist(), matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
+    hits, photos, predicted = np.diag(matrix).tolist(), matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
     return [
         ClassFigures(of, hit / said if said else 0.0, share(hit, of), 2 * hit / (of + said) if of + said else 0.0)
-        for hit, of, said in zip(hits, photos, told, strict=True)
+        for hit, of, said in zip(hits, photos, predicted, strict=True)
     ]
 
 

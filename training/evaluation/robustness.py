@@ -41,8 +41,8 @@ class Row:
         return {"name": self.name, "kind": self.kind, "amount": self.amount, "unit": self.unit, **shares}
 
 
-def measure(engine: Engine, pixels: Photos, rows: NDArray[np.int64], truths: NDArray[np.int64]) -> list[Row]:
-    """A model's figures on the photos `pixels[rows]` with the labels `truths`: as they are, then altered in every way.
+def measure(engine: Engine, pixels: Photos, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> list[Row]:
+    """A model's figures on the photos `pixels[rows]` with the labels `targets`: as they are, then altered in every way.
 
     Uses at most `MOST` of the photos, the same for every way; what is drawn at random repeats from call to call.
     """
@@ -52,7 +52,7 @@ def measure(engine: Engine, pixels: Photos, rows: NDArray[np.int64], truths: NDA
     for number, (name, kind, amount, unit, alter) in enumerate(ways()):
         rng = np.random.default_rng(number)
         answers = [engine.predict(alter(np.asarray(pixels[rows[batch]]), rng)) for batch in batches]
-        found.append(_row(name, kind, amount, unit, np.concatenate(answers), truths[chosen]))
+        found.append(_row(name, kind, amount, unit, np.concatenate(answers), targets[chosen]))
     return found
 
 
@@ -114,9 +114,9 @@ def curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
 
 
 def _row(
-    name: str, kind: str, amount: float | None, unit: str, answers: NDArray[np.float32], truths: NDArray[np.int64]
+    name: str, kind: str, amount: float | None, unit: str, answers: NDArray[np.float32], targets: NDArray[np.int64]
 ) -> Row:
-    top1, top5 = (metrics.share(int(metrics.right_within(answers, truths, k).sum()), len(truths)) for k in (1, TOP))
+    top1, top5 = (metrics.share(int(metrics.right_within(answers, targets, k).sum()), len(targets)) for k in (1, TOP))
     return Row(name, kind, amount, unit, top1, top5 if answers.shape[1] > TOP else None)
 
 

@@ -98,9 +98,9 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed
     if recipe.training.compact:
         model = compact(model)
     model = networks.probabilities(model)
-    told, truths = photos.predict(model, data.validation), data.labels[data.validation]
-    temperature = calibration.fit(told, truths)
-    sure_above = confidence.choose(calibration.temper(told, temperature), truths)
+    predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
+    temperature = calibration.fit(predicted, targets)
+    sure_above = confidence.choose(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))

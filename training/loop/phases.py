@@ -35,7 +35,7 @@ def over(rows: Sequence[Row], phase: Phase, early_stopping: EarlyStopping | None
         return False
     best, waited = math.inf, 0
     for row in rows:
-        if row["val_loss"] < best * (1 - early_stopping.min_delta):
+        if row["val_loss"] < best * (1 - early_stopping.min_relative_delta):
             best, waited = row["val_loss"], 0
         else:
             waited += 1

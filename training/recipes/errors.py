@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from foodscene.training.recipes.sections import Convolutional, Dense, Transfer
 
 
-def told(error: ValidationError, recipe: type[BaseModel], path: Path, overridden: set[str]) -> Iterator[str]:
+def sentences(error: ValidationError, recipe: type[BaseModel], path: Path, overridden: set[str]) -> Iterator[str]:
     """A line per mistake: file, key, what is wrong and what is allowed.
 
     `overridden` are the dotted keys that `--set` gave: mistakes there are not blamed on the file.

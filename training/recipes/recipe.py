@@ -106,7 +106,7 @@ def parse(table: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        raise RecipeError("\n".join(errors.told(error, Recipe, Path("run.json"), set()))) from None
+        raise RecipeError("\n".join(errors.sentences(error, Recipe, Path("run.json"), set()))) from None
 
 
 def shipped() -> Iterator[str]:
@@ -139,7 +139,7 @@ def _checked(table: dict[str, Any], overrides: Sequence[str], path: Path) -> Rec
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        raise RecipeError("\n".join(errors.told(error, Recipe, path, overridden))) from None
+        raise RecipeError("\n".join(errors.sentences(error, Recipe, path, overridden))) from None
 
 
 def _name(path: Path) -> str:

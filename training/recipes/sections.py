@@ -3,6 +3,7 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -177,8 +178,8 @@ class EarlyStopping(Section):
     """`[early_stopping]`: end once the validation loss falls no more. Without this section, all epochs are trained."""
 
     patience: PositiveInt
-    """Epochs in a row that may bring the validation loss down by less than `min_delta`."""
-    min_delta: Share = 0.0
+    """Epochs in a row that may bring the validation loss down by less than `min_relative_delta`."""
+    min_relative_delta: Share = Field(default=0.0, validation_alias=AliasChoices("min_relative_delta", "min_delta"))
     """A share of the best loss so far (0.005: half a percent)."""
 
 

@@ -51,7 +51,7 @@ MOST_COUNTS = 30
 
 
 def confusion(evaluation: Evaluation) -> str:
-    """The confusion matrix: a row for each true label, a column for each one told, shaded by the share of the row."""
+    """The confusion matrix: a row for each true label, a column for each predicted, shaded by the row's share."""
     table = evaluation.confusion()
     labels, matrix = [spell(label) for label in table["labels"]], np.array(table["matrix"])
     count = len(labels)
@@ -68,7 +68,7 @@ def confusion(evaluation: Evaluation) -> str:
             colour = _PAPER if share > 0.7 else _INK
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=colour.drawn, fontsize=8)
     axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), aspect="equal")
-    axes.set_xlabel("told", color=_SOFT.drawn)
+    axes.set_xlabel("predicted", color=_SOFT.drawn)
     axes.set_ylabel("true", color=_SOFT.drawn)
     axes.xaxis.set_label_position("top")
     size = 9 if count <= MOST_COUNTS else 6

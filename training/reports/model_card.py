@@ -24,7 +24,7 @@ def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     """The figures that a card gives."""
     top5, certain = evaluation.top5, confidence.measure(evaluation.probabilities, evaluation.right, sure_above)
     return CardMetrics(
-        images=len(evaluation.truths),
+        images=len(evaluation.targets),
         top1=round(evaluation.top1.value, 6),
         top1_interval=_interval(evaluation.top1),
         top5=round(top5.value, 6) if top5 else None,

@@ -155,7 +155,7 @@ def _write_page(folder: Path, run: Path) -> None:
 def _alter(
     folder: Path, engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
 ) -> None:
-    found = robustness.measure(engine, pixels, rows, measured.truths)
+    found = robustness.measure(engine, pixels, rows, measured.targets)
     (folder / "sensitivity.json").write_bytes(json.dumps([row.as_json() for row in found], indent=2).encode())
     units = {row.kind: row.unit for row in found}
     drawn = charts.curves(robustness.curves(found), found[0].top1.value, units)
@@ -175,11 +175,11 @@ def _explain(
     try:
         shown = [*right, *wrong]
         seen = pixels[rows[shown]]
-        heats = explanation.grad_cam(model, seen, measured.told[shown].tolist())
+        heats = explanation.grad_cam(model, seen, measured.predicted[shown].tolist())
         for number, photo in enumerate(shown):
             (drawn / f"decided-{number}.png").write_bytes(explanation.overlaid(seen[number], heats[number]))
-            said = f"{measured.labels[measured.told[photo]]}, {sure[photo]:.0%}"
-            truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.truths[photo]]}"
+            said = f"{measured.labels[measured.predicted[photo]]}, {sure[photo]:.0%}"
+            truth = "" if measured.right[photo] else f"; it is {measured.labels[measured.targets[photo]]}"
             titles[f"decided-{number}"] = spell(f"{said}{truth}")
         kernels = explanation.filters(model)
         (drawn / "filters.png").write_bytes(kernels.png)

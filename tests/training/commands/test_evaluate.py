@@ -64,7 +64,7 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     assert kept > 0.5, "five times too sharp"
     assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
     after = measured(loaded.test)
-    assert (after.told == before.told).all(), "the ranking stays"
+    assert (after.predicted == before.predicted).all(), "the ranking stays"
     assert after.loss < before.loss
     assert after.calibration_error < before.calibration_error
     card = bundle.read(copied).card

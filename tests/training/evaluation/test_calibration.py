@@ -24,16 +24,16 @@ def test_finds_the_temperature_that_logits_were_sharpened_by() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 6)) * 2
     honest = softmax(logits)
-    truths = (honest.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1).clip(max=5)
+    targets = (honest.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1).clip(max=5)
     too_sure = softmax(logits * 2.5)
-    assert calibration.fit(too_sure, truths) == pytest.approx(2.5, rel=0.05)
+    assert calibration.fit(too_sure, targets) == pytest.approx(2.5, rel=0.05)
 
     def error(probabilities: NDArray[np.float32]) -> float:
-        right = probabilities.argmax(axis=1) == truths
+        right = probabilities.argmax(axis=1) == targets
         return metrics.calibration_error(metrics.reliability(probabilities, right))
 
     assert error(too_sure) > 0.1
-    assert error(calibration.temper(too_sure, calibration.fit(too_sure, truths))) < 0.02
+    assert error(calibration.temper(too_sure, calibration.fit(too_sure, targets))) < 0.02
 
 
 def test_few_photos_all_told_rightly_do_not_make_a_network_as_sure_as_can_be() -> None:
@@ -93,7 +93,7 @@ def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_withou
     raw = replace(calm, probabilities=calibration.temper(calm.probabilities, 1 / kept))
     assert calm.calibration_error < raw.calibration_error
     assert calm.loss < raw.loss
-    assert (calm.told == raw.told).all()
+    assert (calm.predicted == raw.predicted).all()
 
 
 def test_a_model_without_softmax_is_refused() -> None:

@@ -10,28 +10,30 @@ from foodscene.training.evaluation import metrics
 
 @pytest.fixture(scope="module")
 def answers() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities of a middling classifier of 8 classes for 600 photos, and the truths."""
+    """Probabilities of a middling classifier of 8 classes for 600 photos, and the targets."""
     rng = np.random.default_rng(3)
-    truths = rng.integers(0, 8, 600)
-    logits = rng.normal(size=(600, 8)) + 2.0 * np.eye(8)[truths]
+    targets = rng.integers(0, 8, 600)
+    logits = rng.normal(size=(600, 8)) + 2.0 * np.eye(8)[targets]
     powers = np.exp(logits)
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), truths
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), targets
 
 
 def test_top_k_and_loss_are_scikit_learns(answers: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
-    probabilities, truths = answers
+    probabilities, targets = answers
     for k in (1, 5):
-        expected = reference.top_k_accuracy_score(truths, probabilities, k=k)
-        assert metrics.right_within(probabilities, truths, k).mean() == pytest.approx(expected)
-    assert metrics.log_loss(probabilities, truths) == pytest.approx(reference.log_loss(truths, probabilities), rel=1e-5)
+        expected = reference.top_k_accuracy_score(targets, probabilities, k=k)
+        assert metrics.right_within(probabilities, targets, k).mean() == pytest.approx(expected)
+    assert metrics.log_loss(probabilities, targets) == pytest.approx(
+        reference.log_loss(targets, probabilities), rel=1e-5
+    )
 
 
 def test_confusion_and_class_figures_are_scikit_learns(answers: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
-    probabilities, truths = answers
-    told = probabilities.argmax(axis=1)
-    matrix = metrics.confusion(told, truths, 8)
-    assert (matrix == reference.confusion_matrix(truths, told)).all()
-    precision, recall, f1, photos = reference.precision_recall_fscore_support(truths, told)
+    probabilities, targets = answers
+    predicted = probabilities.argmax(axis=1)
+    matrix = metrics.confusion(predicted, targets, 8)
+    assert (matrix == reference.confusion_matrix(targets, predicted)).all()
+    precision, recall, f1, photos = reference.precision_recall_fscore_support(targets, predicted)
     figures = metrics.per_class(matrix)
     assert [one.precision for one in figures] == pytest.approx(precision)
     assert [one.recall.value for one in figures] == pytest.approx(recall)
@@ -58,13 +60,13 @@ def test_calibration_bins_are_those_of_a_calibration_curve(
 ) -> None:
     from sklearn.calibration import calibration_curve
 
-    probabilities, truths = answers
-    right = probabilities.argmax(axis=1) == truths
+    probabilities, targets = answers
+    right = probabilities.argmax(axis=1) == targets
     bins = metrics.reliability(probabilities, right)
     accuracy, confidence = calibration_curve(right, probabilities.max(axis=1), n_bins=metrics.BINS)
     assert [one.accuracy for one in bins] == pytest.approx(accuracy)
     assert [one.confidence for one in bins] == pytest.approx(confidence)
-    assert sum(one.photos for one in bins) == len(truths)
+    assert sum(one.photos for one in bins) == len(targets)
 
 
 def test_calibration_error_by_hand() -> None:

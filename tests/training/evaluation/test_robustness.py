@@ -15,20 +15,20 @@ class Exact:
 
     kind = "onnx"
 
-    def __init__(self, photos: NDArray[np.uint8], truths: NDArray[np.int64]) -> None:
-        self._known = {photo.tobytes(): truth for photo, truth in zip(photos, truths, strict=True)}
+    def __init__(self, photos: NDArray[np.uint8], targets: NDArray[np.int64]) -> None:
+        self._known = {photo.tobytes(): truth for photo, truth in zip(photos, targets, strict=True)}
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        told = [self._known.get(photo.tobytes(), 6) for photo in pixels]
-        return np.eye(7, dtype=np.float32)[told]
+        predicted = [self._known.get(photo.tobytes(), 6) for photo in pixels]
+        return np.eye(7, dtype=np.float32)[predicted]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_way_alters_every_photo(channels: int) -> None:
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (40, 24, 24, channels), dtype=np.uint8)
-    truths = rng.integers(0, 6, 40)
-    untouched, *altered = robustness.measure(Exact(photos, truths), photos, np.arange(40), truths)
+    targets = rng.integers(0, 6, 40)
+    untouched, *altered = robustness.measure(Exact(photos, targets), photos, np.arange(40), targets)
     assert untouched.top1.value == 1.0
     assert len(altered) > 25
     for row in altered:
@@ -40,9 +40,9 @@ def test_a_trained_model_gets_worse_with_what_is_done_to_photos(
     scenes_cnn: Bundle, scenes: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(robustness, "MOST", 60)
-    truths = inference.match(scenes.classes, scenes_cnn.labels)[scenes.labels]
+    targets = inference.match(scenes.classes, scenes_cnn.labels)[scenes.labels]
     engine = open_engine(scenes_cnn, threads=1)
-    untouched, *altered = robustness.measure(engine, scenes.pixels, scenes.test, truths)
+    untouched, *altered = robustness.measure(engine, scenes.pixels, scenes.test, targets)
     reported = [row.top1.value for row in altered[:3]]
     assert untouched.top1.value > reported[0] >= reported[1] > reported[2], "the report's rows all read the same"
     for kind, points in robustness.curves([untouched, *altered]).items():
@@ -75,8 +75,8 @@ def test_alterations_do_what_they_say() -> None:
 
 def test_curves_start_at_doing_nothing() -> None:
     photos = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
-    truths = np.zeros(8, np.int64)
-    rows = robustness.measure(Exact(photos, truths), photos, np.arange(8), truths)
+    targets = np.zeros(8, np.int64)
+    rows = robustness.measure(Exact(photos, targets), photos, np.arange(8), targets)
     curves = robustness.curves(rows)
     assert curves["noise"][0] == (0.0, 1.0)
     assert (1.0, 1.0) in curves["brightness"]

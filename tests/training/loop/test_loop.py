@@ -45,7 +45,7 @@ class Stopping(Nobody):
 
 
 def colours(count: int = 90, size: int = 12, noise: int = 100) -> Data:
-    """Red, green and blue pictures, told apart by their mean."""
+    """Red, green and blue pictures, predicted apart by their mean."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 3
     pixels = rng.integers(0, noise, (count, size, size, 3), dtype=np.uint8)

@@ -23,7 +23,7 @@ def rows(*losses: float) -> list[Row]:
 )
 def test_a_phase_is_over_when_nothing_is_gained(losses: list[float], ended: bool) -> None:
     phase = Phase("train", 5, Optimizer(), Schedule(), None)
-    assert over(rows(*losses), phase, EarlyStopping(patience=2, min_delta=0.005)) is ended
+    assert over(rows(*losses), phase, EarlyStopping(patience=2, min_relative_delta=0.005)) is ended
 
 
 def test_fine_tuning_is_a_phase_of_its_own() -> None:

@@ -17,9 +17,9 @@ def texts(svg: str) -> list[str]:
 @pytest.fixture(scope="module")
 def measured() -> Evaluation:
     rng = np.random.default_rng(0)
-    truths = rng.integers(0, 4, 80)
+    targets = rng.integers(0, 4, 80)
     probabilities = rng.dirichlet(np.ones(4), 80).astype(np.float32)
-    return Evaluation(("apple_pie", "sea", "forest", "ice"), [str(n) for n in range(80)], truths, probabilities)
+    return Evaluation(("apple_pie", "sea", "forest", "ice"), [str(n) for n in range(80)], targets, probabilities)
 
 
 def test_confusion_matrix_says_every_label_twice_and_every_count(measured: Evaluation) -> None:
@@ -36,9 +36,9 @@ def test_a_matrix_of_256_classes_is_drawn_without_a_word(measured: Evaluation) -
         np.arange(256),
         np.eye(256, dtype=np.float32),
     )
-    assert texts(charts.confusion(many)) == ["true", "told"] or set(texts(charts.confusion(many))) == {
+    assert texts(charts.confusion(many)) == ["true", "predicted"] or set(texts(charts.confusion(many))) == {
         "true",
-        "told",
+        "predicted",
     }
 
 

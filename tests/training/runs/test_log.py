@@ -68,9 +68,9 @@ def test_damaged_records_are_left_out_and_an_absent_folder_is_named(root: Path) 
 
 
 def answered(folder: Path, right: list[bool]) -> None:
-    truths = np.zeros(len(right), np.int64)
+    targets = np.zeros(len(right), np.int64)
     probabilities = np.array([[0.9, 0.1] if one else [0.1, 0.9] for one in right], np.float32)
-    Evaluation(("a", "b"), [f"{n}.jpg" for n in range(len(right))], truths, probabilities).save(
+    Evaluation(("a", "b"), [f"{n}.jpg" for n in range(len(right))], targets, probabilities).save(
         folder / "predictions.npz"
     )
 

@@ -48,3 +48,16 @@ def test_no_former_name_is_left() -> None:
             text = path.read_text(encoding="utf-8")
             left += [f"{name}: {match[0].strip()}" for match in former.finditer(text)]
     assert not left
+
+
+def test_the_architecture_names_today_s_files() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:app|training|models|foodscene)/[\w/]+\.py)`", page)
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / name).is_file()]
+    drawn = page.partition("```text\n")[2].partition("```")[0]
+    for folder in (path for path in (ROOT / "training").iterdir() if (path / "__init__.py").exists()):
+        [line] = [line for line in drawn.splitlines() if line.split()[:1] == [f"{folder.name}/"]]
+        if folder.name not in ("datasets", "commands"):
+            missing = {path.stem for path in folder.glob("*.py")} - set(re.findall(r"\w+", line)) - {"__init__"}
+            assert missing <= {"buffers", "check_report", "contact_sheet", "layers"}, (folder, missing)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Standard error goes nowhere: TensorFlow's libraries greet there, whatever their log level."""
+def quiet_stderr() -> Iterator[None]:
+    """Standard error goes nowhere: TensorFlow's libraries write there when they load, whatever their log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.getLogger("absl").setLevel(logging.ERROR)
     sys.stderr.flush()

@@ -26,7 +26,7 @@ from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs import run as runs
 from foodscene.training.runs.run import Run, RunError, now
-from foodscene.training.terminal import hushed
+from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
     from foodscene.training.augmentation import AugmentationEngine
@@ -186,8 +186,8 @@ def _follow(
     with _recorded(run):
         data = photos.load_for(recipe, dataset)
         _check(data)
-        with hushed():
-            import tensorboard.summary  # noqa: F401 - greets too, where it finds TensorFlow
+        with quiet_stderr():
+            import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
 
             from foodscene.training.export import counts, export, measure
             from foodscene.training.loop.loop import train as loop
@@ -220,7 +220,7 @@ def _follow(
 
         own = run.folder / "models" / (recipe.bundle or saving.name_for(recipe.name))
         wanted = run.record.get("bundle_wanted")
-        with hushed():
+        with quiet_stderr():
             try:
                 written = export(result, recipe, data, Path(wanted) if wanted else own, run.record["command"])
             except (OccupiedError, PermissionError, DiskFullError) as error:

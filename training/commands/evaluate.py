@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from foodscene.training.terminal import hushed
+from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
@@ -57,7 +57,7 @@ def evaluate(
 
     found = _bundle(bundle)
     if out:
-        with hushed():
+        with quiet_stderr():
             from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
     for path in strangers or []:
@@ -125,7 +125,7 @@ def calibrate(
             param_hint="--out",
         )
     saving.check_target(out or found.folder)
-    with hushed():
+    with quiet_stderr():
         from foodscene.training.networks import temperature
 
         engine, keras_engine = open_engine(found), KerasEngine(found)
@@ -140,7 +140,7 @@ def calibrate(
     sure_above = confidence.choose(probabilities, measured.targets, right)
     model = temperature.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
-    with hushed():
+    with quiet_stderr():
         saving.write(
             out or found.folder,
             model,
@@ -166,7 +166,7 @@ def _model(bundle: "Bundle") -> Any:
 
     if not importlib.util.find_spec("keras"):
         return None
-    with hushed():
+    with quiet_stderr():
         return KerasEngine(bundle).model
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from foodscene.training.terminal import hushed
+from foodscene.training.terminal import quiet_stderr
 
 _NAMES = re.compile(r"(decided|filters|maps-\d+)\.png")
 _SHOWN = 448
@@ -34,7 +34,7 @@ def explain(
     bundle = choose(model, models_folder or SHIPPED)
     folders.check_publishable(out, _NAMES)
     pixels = read(photo, bundle.spec)
-    with hushed():
+    with quiet_stderr():
         engine = KerasEngine(bundle)
         from foodscene.training.evaluation import explanation
     probabilities = engine.predict(pixels[None])[0]

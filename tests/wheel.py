@@ -41,13 +41,14 @@ if order == "after":
 assert "site-packages" in str(SHIPPED), SHIPPED
 """
 _TRAINED_BESIDE_OTHERS = """
-import sys
-import app, models, training
+import importlib, sys
+
+theirs = [importlib.import_module(name) for name in ("app", "models", "training")]
 from foodscene import train
 
 outcome = train("photos/many", sys.argv[1], settings=["input.size=16", "training.epochs=1"], run="run")
 assert outcome.bundle.labels == ("pizza", "soup"), outcome.bundle.labels
-assert [one.WHOSE for one in (app, models, training)] == ["somebody's"] * 3
+assert [one.WHOSE for one in theirs] == ["somebody's"] * 3
 """
 MOST_MEGABYTES = 40
 """What the wheel may have, bundles included."""

@@ -42,7 +42,8 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
     if sample is None:
         sample = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
     expected = reference.predict(sample)  # a model must have been called before it can be exported
-    check_compiled(bundle)
+    if bundle.onnx.exists() and COMPILED_FROM.encode() not in bundle.onnx.read_bytes():
+        raise OccupiedError(f"{bundle.onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
     with tempfile.TemporaryDirectory(prefix="foodscene-") as temporary:
         path = Path(temporary) / "model.onnx"
         try:
@@ -62,21 +63,6 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
         with path.open("rb") as made, writing(bundle.onnx) as file:
             shutil.copyfileobj(made, file)
     return difference
-
-
-def check_compiled(bundle: Bundle) -> None:
-    """Make sure that `model.onnx` of a bundle is ours, or is not there. Raises `OccupiedError`."""
-    import onnx
-
-    if not bundle.onnx.exists():
-        return
-    try:
-        properties = onnx.load(bundle.onnx, load_external_data=False).metadata_props
-        ours = any(entry.key == COMPILED_FROM for entry in properties)
-    except Exception:  # noqa: BLE001 - protobuf raises what it likes: what cannot be read is not ours
-        ours = False
-    if not ours:
-        raise OccupiedError(f"{bundle.onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
 
 
 def _compile_by_tensorflow(bundle: Bundle) -> float:

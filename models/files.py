@@ -4,11 +4,13 @@ on the disk. The one place that replaces files; `models.folders` is that for fol
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import stat
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ from foodscene.models.errors import FoodsceneError
 
 MARK = "made with foodscene"
 """Stands in every page and picture that a command writes where a person says: what bears it may be replaced."""
+
+_YOUNG = 5.0
+"""Seconds in which a file or folder may exist before whoever makes it holds its lock."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -71,6 +76,12 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
                 temporary.unlink(missing_ok=True)
 
 
+def write_output(path: Path, content: bytes) -> None:
+    """Write a page or picture where somebody wants it, in a folder that need not exist. Raises `DiskFullError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, content)
+
+
 def check_output(path: Path) -> None:
     """Make sure that a page or picture may be written to `path`, before the work is done that leads to it.
 
@@ -114,8 +125,21 @@ def _open_new(path: Path) -> tuple[int, Path | None]:
     if sys.platform == "linux" and Path("/proc/self/fd").is_dir():
         with contextlib.suppress(OSError):  # some file systems have none
             return os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666), None
+    _remove_dead(path.parent)
     temporary = _temporary_name(path)
-    return os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), temporary
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    with contextlib.suppress(OSError):  # some network folders have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor, temporary
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove what killed processes left in a folder: what nobody holds the lock of."""
+    for left in folder.glob(".foodscene-*.unfinished"):
+        with contextlib.suppress(OSError), left.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - left.stat().st_mtime > _YOUNG:  # else its lock may be about to be taken
+                left.unlink()
 
 
 def _give_name(descriptor: int, name: Path) -> Path:

@@ -7,13 +7,13 @@ A process that is killed leaves at most a hidden folder, which the next one that
 import contextlib
 import ctypes
 import fcntl
-import glob
 import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +30,8 @@ from foodscene.models.files import (
 
 # In the hidden folder in which another is being made: the lock of whoever makes it, and the old one on its way out.
 _LOCK, _ASIDE = "foodscene.lock", "foodscene.old"
+_YOUNG = 60.0
+"""Seconds in which such a folder may be without its lock."""
 
 
 @contextmanager
@@ -42,12 +44,12 @@ def replacing(folder: Path, own: Collection[str]) -> Iterator[Path]:
     folder = Path(os.path.realpath(folder))
     with _unfinished(folder) as new:
         yield new
-        kept = _carry_over(folder, new, own)
+        _carry_over(folder, new, own)
         _sync_tree(new)
         if folder.exists():
             _exchange(new, folder)
             for old in (new, new.with_name(_ASIDE)):
-                _keep_late_arrivals(old, folder, {*own, *kept})
+                _keep_late_arrivals(old, folder, own)
         else:
             new.rename(folder)
         sync_folder(folder.parent)
@@ -91,13 +93,16 @@ def remove(folder: Path, names: re.Pattern[str]) -> bool:
     return True
 
 
-def check_publishable(folder: Path, names: re.Pattern[str]) -> None:
-    """Make sure that files of these names, relative to `folder`, can be published there.
+def check_publishable(folder: Path, names: re.Pattern[str], below: Collection[str] = ()) -> None:
+    """Make sure that files of these names, relative to `folder`, can be published there; `below` are folders in it.
 
     Raises `OccupiedError` where one of them stands there that we did not write, or that was changed since.
     """
     check_writable(folder)
-    ours = _Manifest(folder)
+    for name in below:
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise OccupiedError(f"{folder / name} is a file, where a folder is to be. Move it, or name another folder.")
+    ours = _Manifest(folder, names)
     for path in [*folder.glob("*"), *folder.glob("*/*")]:
         name = path.relative_to(folder).as_posix()
         if names.fullmatch(name) and not ours.wrote(name):
@@ -108,8 +113,8 @@ def check_publishable(folder: Path, names: re.Pattern[str]) -> None:
 
 
 @contextmanager
-def publishing(folder: Path) -> Iterator[Path]:
-    """An empty folder, whose files take their places in `folder` when the block ends without an error.
+def publishing(folder: Path, names: re.Pattern[str]) -> Iterator[Path]:
+    """An empty folder, whose files, of these names, take their places in `folder` when the block ends without an error.
 
     Those that we published there before are removed then, and nothing else. Which they are is kept in
     `.foodscene.json`, each with its sha256. Raises `DiskFullError`.
@@ -120,7 +125,7 @@ def publishing(folder: Path) -> Iterator[Path]:
     with _unfinished(folder / "files") as new:
         yield new
         _sync_tree(new)
-        ours = _Manifest(folder)
+        ours = _Manifest(folder, names)
         old = {name for name in ours.files if ours.wrote(name)}
         made = [path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file()]
         # Without a hash while they take their places: a killed process's files are known for ours.
@@ -136,12 +141,18 @@ def publishing(folder: Path) -> Iterator[Path]:
 class _Manifest:
     """Which files of a folder we published: `.foodscene.json` in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: re.Pattern[str]) -> None:
         self._folder = folder
         try:
-            self.files: dict[str, str | None] = json.loads((folder / ".foodscene.json").read_bytes())["files"]
+            said = json.loads((folder / ".foodscene.json").read_bytes())["files"]
         except (OSError, ValueError, KeyError, TypeError):
-            self.files = {}
+            said = {}
+        # It may have come with the folder from somebody: what we never write is not ours, whatever it says.
+        self.files: dict[str, str | None] = {
+            name: sha256
+            for name, sha256 in (said.items() if isinstance(said, dict) else ())
+            if names.fullmatch(name) and isinstance(sha256, str | None)
+        }
 
     def wrote(self, name: str) -> bool:
         """Whether the file of that name is there and is what we wrote."""
@@ -162,7 +173,7 @@ def _unfinished(folder: Path) -> Iterator[Path]:
     """
     with explaining_full_disk(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
+        remove_leftovers(folder.parent)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.unfinished-", dir=folder.parent))
         try:
             with (temporary / "new").open("w") as lock:
@@ -176,27 +187,34 @@ def _unfinished(folder: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left when they were making `folder`: what nobody holds the lock of."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.unfinished-*"):
-        with contextlib.suppress(OSError), (left / _LOCK).open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (left / _ASIDE).exists() and not folder.exists():
-                (left / _ASIDE).rename(folder)
-            shutil.rmtree(left)
+def remove_leftovers(parent: Path) -> None:
+    """Remove what killed processes left when they were making folders in `parent`: what nobody holds the lock of."""
+    for left in parent.glob(".*.unfinished-*"):
+        folder = parent / left.name[1:].rpartition(".unfinished-")[0]
+        try:
+            with (left / _LOCK).open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (left / _ASIDE).exists() and not folder.exists():
+                    (left / _ASIDE).rename(folder)
+                shutil.rmtree(left)
+        except FileNotFoundError:
+            with contextlib.suppress(OSError):  # nothing in it: it was killed before it had its lock
+                if time.time() - left.stat().st_mtime > _YOUNG:
+                    left.rmdir()
+        except OSError:
+            continue  # somebody is at work in it
 
 
-def _carry_over(folder: Path, new: Path, own: Collection[str]) -> list[str]:
+def _carry_over(folder: Path, new: Path, own: Collection[str]) -> None:
     """Bring along what lies in `folder` and is not ours: a second name for the same files where that can be."""
     if not folder.is_dir():
-        return []
+        return
     others = [path for path in folder.iterdir() if path.name not in own and not (new / path.name).exists()]
     for path in others:
         if path.is_dir() and not path.is_symlink():
             shutil.copytree(path, new / path.name, symlinks=True, copy_function=_link_or_copy)
         else:
             _link_or_copy(path, new / path.name)
-    return [path.name for path in others]
 
 
 def _link_or_copy(source: str | Path, target: str | Path) -> None:
@@ -206,11 +224,16 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _keep_late_arrivals(old: Path, folder: Path, known: Collection[str]) -> None:
-    """Bring along what came into the old folder while the new one took its place."""
+def _keep_late_arrivals(old: Path, folder: Path, own: Collection[str] = ()) -> None:
+    """Bring along what came into the old folder, or into one in it, while the new one took its place."""
     for path in old.iterdir() if old.is_dir() else ():
-        if path.name not in known and not (folder / path.name).exists():
-            path.rename(folder / path.name)
+        here = folder / path.name
+        if path.name in own:
+            continue
+        if path.is_dir() and here.is_dir() and not path.is_symlink():
+            _keep_late_arrivals(path, here)
+        elif not os.path.lexists(here):
+            path.rename(here)
 
 
 def _exchange(new: Path, old: Path) -> None:

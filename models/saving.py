@@ -28,6 +28,7 @@ from foodscene.models.bundle import (
     read_card,
 )
 from foodscene.models.card import Card
+from foodscene.models.engine import COMPILED_FROM
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.folders import replacing
 from foodscene.models.half_precision import halve_h5
@@ -51,6 +52,12 @@ def check_target(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise OccupiedError(f"{folder} is a file: a bundle is a folder. Name another one.")
+    if os.path.ismount(folder):
+        raise OccupiedError(f"{folder} is a mount point, which cannot be replaced. Name a folder in it.")
+    if Path.cwd().is_relative_to(folder):
+        raise OccupiedError(f"{folder} is the folder that you are in. Name it from outside, or name another one.")
+    if (folder / ONNX).exists() and COMPILED_FROM.encode() not in (folder / ONNX).read_bytes():
+        raise OccupiedError(f"{folder / ONNX} was not compiled by foodscene: it is not replaced. Move it away first.")
     if any(folder.iterdir()) and not is_ours(folder):
         raise OccupiedError(
             f"{folder} holds {_some(folder)}, and no bundle that foodscene wrote: it is not replaced. "

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from foodscene.models import files, folders
 from foodscene.models.errors import FoodsceneError
+from foodscene.training import locks
 
 # The folders of the cache, and the files in each.
 _NAMES = {
@@ -51,12 +52,19 @@ def entries(root: Path) -> list[Entry]:
 
 
 def clear(root: Path) -> list[Entry]:
-    """Delete what lies in the cache and return it. Other files in the folder stay."""
-    removed = entries(root)
+    """Delete what lies in the cache and return it. Other files in the folder stay, and what somebody is making."""
+    removed = [entry for entry in entries(root) if locks.holder(lock_of(entry.path)) is None]
+    if root.is_dir():
+        folders.remove_leftovers(root)
     for entry in removed:
         if names := _file_names(entry.path.name):
             folders.remove(entry.path, names)
     return removed
+
+
+def lock_of(folder: Path) -> Path:
+    """The lock that whoever fills a folder of the cache holds."""
+    return folder.with_name(f".{folder.name.removesuffix('.unfinished')}.lock")
 
 
 def _is_ours(folder: Path) -> bool:

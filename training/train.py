@@ -12,6 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from foodscene.models import bundle as bundles
 from foodscene.models import saving
 from foodscene.models.bundle import Bundle
-from foodscene.models.files import DiskFullError, OccupiedError
+from foodscene.models.files import OccupiedError
+from foodscene.models.text import printable
 from foodscene.training.data import load as photos
 from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, union
 from foodscene.training.recipes import recipe as recipes
@@ -103,6 +105,8 @@ def train(  # noqa: PLR0913 - named options, each with a default
         bundles.check_name(checked.bundle)
     if run:
         runs.check_new(run)
+        if bundle and run.resolve().is_relative_to(bundle.resolve()):
+            raise RunError(f"The run's folder {run} lies in the bundle's, {bundle}. Name another one for either.")
     dataset = _open(checked, data)
 
     folder = run or runs.new_folder(root, checked.name, datetime.now())
@@ -148,6 +152,8 @@ def resume(
     runs.read(run)  # before a lock is made in a folder that is no run's
     with runs.held(run):
         begun = runs.read(run)
+        if not runs.is_run(run):
+            raise RunError(f"{run / 'run.json'} is no record of a run that can be gone on with.")
         recipe = _longer(begun, settings)
         if begun.finished and not settings:
             raise RunError(
@@ -223,7 +229,7 @@ def _follow(
         with quiet_stderr():
             try:
                 written = export(result, recipe, data, Path(wanted) if wanted else own, run.record["command"])
-            except (OccupiedError, PermissionError, DiskFullError) as error:
+            except (OccupiedError, OSError) as error:
                 if not wanted:
                     raise
                 tell(f"{error} The bundle goes into the run's folder.")
@@ -277,7 +283,7 @@ def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
     if len(dataset.classes) < 2:
         raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
     saving.check_labels(dataset.classes)
-    return dataset
+    return replace(dataset, classes=tuple(label.strip() for label in dataset.classes))
 
 
 def _command(
@@ -371,7 +377,7 @@ def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
 
 def _named(classes: Sequence[str]) -> str:
     more = len(classes) - _CLASSES_NAMED
-    return ", ".join(classes[:_CLASSES_NAMED]) + (f" … and {more:,} more" if more > 0 else "")
+    return ", ".join(map(printable, classes[:_CLASSES_NAMED])) + (f" … and {more:,} more" if more > 0 else "")
 
 
 def _device() -> str:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,18 @@ def test_a_killed_process_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
+def test_where_every_file_has_a_name_a_killed_process_s_goes_with_the_next_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    for number, age in ((1, 3600), (2, 0)):
+        left = tmp_path / f".foodscene-{number}.unfinished"
+        left.touch()
+        os.utime(left, (time.time() - age,) * 2)
+    files.write(tmp_path / "file", b"new")
+    assert names(tmp_path) == [".foodscene-2.unfinished", "file"], "the younger one may have an owner"
+
+
 def test_only_what_we_made_is_an_output_s_place(tmp_path: Path) -> None:
     files.check_output(tmp_path / "new.html")
     (tmp_path / "ours.html").write_text(f'<meta name="generator" content="{files.MARK}">')
@@ -93,6 +106,8 @@ def test_room_is_asked_for_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"1000000\.00 GB are needed"):
         files.check_writable(tmp_path / "not" / "yet", 10**15)
     assert names(tmp_path) == []
+    files.write_output(tmp_path / "new" / "page.html", b"page")
+    assert (tmp_path / "new" / "page.html").read_bytes() == b"page"
 
 
 def test_nothing_else_deletes_or_replaces() -> None:

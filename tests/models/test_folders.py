@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,10 @@ def test_what_is_not_ours_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     with folders.replacing(folder, OURS) as new:
         (new / "a").write_text("new")
         (folder / "late.txt").write_text("came while the new one was made")
+        monkeypatch.setattr(folders, "_sync_tree", lambda _: (folder / "holiday" / "2.jpg").write_text("later"))
     kept = {
         "holiday/1.jpg": "photo",
+        "holiday/2.jpg": "later",
         "notes.txt": "mine",
         "link": "mine",
         "late.txt": "came while the new one was made",
@@ -133,7 +136,7 @@ def test_only_what_was_published_is_replaced_and_removed(tmp_path: Path) -> None
         (folder / name).write_text(content)
     for pictures in (3, 1):
         folders.check_publishable(folder, NAMES)
-        with folders.publishing(folder) as new:
+        with folders.publishing(folder, NAMES) as new:
             (new / "pictures").mkdir()
             (new / "page.html").write_text(str(pictures))
             for number in range(pictures):
@@ -152,16 +155,46 @@ def test_what_somebody_else_wrote_is_not_published_over(tmp_path: Path, name: st
 
 
 def test_what_somebody_changed_is_theirs(tmp_path: Path) -> None:
-    with folders.publishing(tmp_path) as new:
+    with folders.publishing(tmp_path, NAMES) as new:
+        (new / "pictures").mkdir()
         (new / "page.html").write_text("ours")
-        (new / "other.html").write_text("ours")
+        (new / "pictures" / "0.png").write_text("ours")
     (tmp_path / "page.html").write_text("with my remarks")
     with pytest.raises(OccupiedError, match="or was changed since"):
         folders.check_publishable(tmp_path, NAMES)
-    (tmp_path / "other.html").write_text("with my remarks")
-    with folders.publishing(tmp_path):
+    (tmp_path / "pictures" / "0.png").write_text("with my remarks")
+    with folders.publishing(tmp_path, NAMES):
         pass
-    assert (tmp_path / "other.html").read_text() == "with my remarks", "not removed"
+    assert (tmp_path / "pictures" / "0.png").read_text() == "with my remarks", "not removed"
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"files": {"../precious.txt": null, "notes.txt": null}}',
+        '{"files": null}',
+        '{"files": ["page.html"]}',
+        "[]",
+        "{",
+    ],
+)
+def test_a_manifest_that_came_from_somebody_removes_nothing(tmp_path: Path, manifest: str) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    theirs = [tmp_path / "precious.txt", folder / "notes.txt"]
+    for path in theirs:
+        path.write_text("mine")
+    (folder / ".foodscene.json").write_text(manifest)
+    folders.check_publishable(folder, NAMES)
+    with folders.publishing(folder, NAMES) as new:
+        (new / "page.html").write_text("ours")
+    assert [path.read_text() for path in theirs] == ["mine", "mine"]
+
+
+def test_a_file_where_a_folder_is_to_be_is_seen_first(tmp_path: Path) -> None:
+    (tmp_path / "pictures").write_text("mine")
+    with pytest.raises(OccupiedError, match="pictures is a file, where a folder is to be"):
+        folders.check_publishable(tmp_path, NAMES, below=["pictures"])
 
 
 def test_files_are_removed_by_name(tmp_path: Path) -> None:
@@ -174,3 +207,11 @@ def test_files_are_removed_by_name(tmp_path: Path) -> None:
     (tmp_path / "other" / "1").touch()
     assert folders.remove(tmp_path / "other", re.compile(r"\d"))
     assert not (tmp_path / "other").exists()
+
+
+def test_what_was_left_before_it_had_its_lock_goes_in_time(tmp_path: Path) -> None:
+    for name, age in ((".b.unfinished-1", 3600), (".b.unfinished-2", 0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    folders.remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".b.unfinished-2"]

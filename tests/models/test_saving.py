@@ -1,6 +1,7 @@
 """Where a bundle may be written, and what it may be called."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,29 @@ def test_only_a_bundle_of_ours_is_written_over(colours: Path, tmp_path: Path) ->
         check_target(tmp_path / "file" / "below")
     with pytest.raises(BundleError, match="'my bundle' is no name"):
         check_target(tmp_path / "my bundle")
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", colours):
+        monkeypatch.chdir(folder)
+        with pytest.raises(OccupiedError, match="is the folder that you are in"):
+            check_target(Path())
+
+
+def test_a_mount_point_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")
+    with pytest.raises(OccupiedError, match="is a mount point"):
+        check_target(tmp_path / "mounted")
+
+
+def test_a_compiled_model_of_somebody_s_is_not_replaced(colours: Path) -> None:
+    (colours / "model.onnx").write_bytes(b"mine")
+    with pytest.raises(OccupiedError, match=r"model\.onnx was not compiled by foodscene"):
+        check_target(colours)
 
 
 @pytest.mark.parametrize("change", ["no card", "no sha256", "another model"])

@@ -2,7 +2,7 @@ import errno
 
 import pytest
 
-from foodscene.training import storage
+from foodscene.training import locks, storage
 
 
 def test_the_environment_says_where_the_cache_is(monkeypatch, tmp_path):
@@ -62,3 +62,18 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(storage.StorageError, match="Set FOODSCENE_CACHE to a folder that can"):
         storage.ensure_space(tmp_path / "file" / "below", 0)
+
+
+def test_what_somebody_is_making_is_not_cleared(tmp_path):
+    (tmp_path / f"{PHOTOS}.unfinished").mkdir()
+    (tmp_path / f"{PHOTOS}.unfinished" / "pixels").touch()
+    with locks.held(storage.lock_of(tmp_path / PHOTOS)):
+        assert storage.clear(tmp_path) == []
+    assert [entry.path.name for entry in storage.clear(tmp_path)] == [f"{PHOTOS}.unfinished"]
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    (tmp_path / ".archive-photos-0123456789abcdef.unfinished-x").mkdir()
+    (tmp_path / ".archive-photos-0123456789abcdef.unfinished-x" / "foodscene.lock").touch()
+    storage.clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []

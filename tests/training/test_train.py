@@ -128,6 +128,13 @@ def test_there_are_photos_to_validate_on(photos: Path, tmp_path: Path) -> None:
         tiny(photos, tmp_path / "run", "data.fractions=[1.0, 0.0, 0.0]")
 
 
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("run_folder", ["both", "both/run"])
+def test_the_run_and_the_bundle_have_folders_of_their_own(photos: Path, tmp_path: Path, run_folder: str) -> None:
+    with pytest.raises(RunError, match="lies in the bundle's"):
+        tiny(photos, tmp_path / run_folder, bundle=tmp_path / "both")
+
+
 def test_a_run_takes_a_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds a, and no run"):
         tiny(photos, photos)

@@ -46,7 +46,7 @@ def check(
         files.check_output(report)
     found = check.examine(open_dataset(path, layout))
     if report:
-        files.write(report, check_report.html(found).encode())
+        files.write_output(report, check_report.html(found).encode())
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:

@@ -50,7 +50,7 @@ def explain(
 
     for name, probability in rank(probabilities, bundle.labels, 3):
         typer.echo(f"{name:<20} {probability:6.1%}")
-    with folders.publishing(out) as new:
+    with folders.publishing(out, _NAMES) as new:
         (new / "decided.png").write_bytes(explanation.overlaid(read(photo, shown), heat))
         for name, grid in grids.items():
             (new / f"{name}.png").write_bytes(grid.png)

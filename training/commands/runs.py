@@ -98,7 +98,7 @@ def plot(
     chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
-    files.write(out, charts.histories(chosen).encode())
+    files.write_output(out, charts.histories(chosen).encode())
     typer.echo(f"Drawn: {out}")
 
 

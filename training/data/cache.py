@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models import folders
-from foodscene.models.files import sync
+from foodscene.models.files import sync, write
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training import locks, storage
 from foodscene.training.data import parallel as pool
@@ -66,7 +66,7 @@ def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, worker
     if not index.exists():
         storage.ensure_space(folder.parent, 0)
         # One process decodes, the others take what it made.
-        with locks.held(folder.with_name(f".{key}.lock"), wait=True):
+        with locks.held(storage.lock_of(folder), wait=True):
             if not index.exists():
                 unfinished = folder.with_name(f"{key}.unfinished")
                 _fill(unfinished, dataset, spec, workers)
@@ -105,7 +105,8 @@ def _fill(folder: Path, dataset: Dataset, spec: InputSpec, workers: int | None) 
         reason = broken.get(0, "there are none")
         raise DatasetError(f"{dataset.name} has no photo that can be decoded, of {total}. The first: {reason}")
     names = [(dataset.samples[index].name, reason) for index, reason in broken.items()]
-    storage.write_bytes(folder / "index.json", json.dumps({"rows": rows.tolist(), "broken": names}).encode())
+    with storage.explaining_full_disk(folder.parent):
+        write(folder / "index.json", json.dumps({"rows": rows.tolist(), "broken": names}).encode())
 
 
 def _decode(spec: InputSpec, pixels: Path, state: Path, index: int, sample: Sample) -> str | None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.files import MARK, check_output, write
+from foodscene.models.files import MARK, check_output, write_output
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training import sheet
 from foodscene.training.datasets import Dataset, DatasetError, Sample
@@ -34,28 +34,32 @@ def data_url(sample: Sample, side: int = 128) -> str:
     return f"data:image/jpeg;base64,{b64encode(target.getvalue()).decode()}"
 
 
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".tif": "TIFF"}
+
+
 class PictureError(FoodsceneError, ValueError):
     """A picture that cannot be saved so. Its text says what to change."""
 
 
 def check(path: Path) -> None:
-    """Make sure that a picture can be saved to `path`: its ending is a picture's, and nothing is in the way.
+    """Make sure that a picture can be saved to `path`: in a format that can say who made it, and nothing is in the way.
 
-    Raises `OccupiedError`, as `models.files.check_output` does, and `PictureError` for another ending.
+    Raises `PictureError` for another ending, and `OccupiedError` as `models.files.check_output` does.
     """
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise PictureError(f"{path.name} has no ending of a picture, such as .png.")
+    if path.suffix.lower() not in _FORMATS:
+        raise PictureError(f"{path.name}: a picture's name ends in {', '.join(_FORMATS)}.")
     check_output(path)
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture in the format of its ending; a PNG or a JPEG says that foodscene made it."""
-    encoded, kind = BytesIO(), Image.registered_extensions()[path.suffix.lower()]
-    said = PngInfo()
+    """Write a picture in the format of its ending; it says that foodscene made it."""
+    encoded, kind = BytesIO(), _FORMATS[path.suffix.lower()]
+    said, software = PngInfo(), Image.Exif()
     said.add_text("Software", MARK)
-    options: dict[str, dict[str, Any]] = {"PNG": {"pnginfo": said}, "JPEG": {"comment": MARK}}
-    picture.save(encoded, kind, **options.get(kind, {}))
-    write(path, encoded.getvalue())
+    software[ExifTags.Base.Software] = MARK
+    options: dict[str, dict[str, Any]] = {"PNG": {"pnginfo": said}, "GIF": {"comment": MARK.encode()}}
+    picture.save(encoded, kind, **options.get(kind, {"exif": software}))
+    write_output(path, encoded.getvalue())
 
 
 def draw(rows: Sequence[tuple[str, Sequence[Sample]]], side: int = 96) -> Image.Image:

@@ -31,7 +31,7 @@ from foodscene.training.evaluation import out_of_distribution as strange
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.out_of_distribution import Strangers
 from foodscene.training.reports import charts
-from foodscene.training.runs.run import Run
+from foodscene.training.runs.run import Run, is_run
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +59,7 @@ def review(
     `strangers`, how many of them it is not sure of.
     """
     check(folder)
-    with folders.publishing(folder) as new:
+    with folders.publishing(folder, _NAMES) as new:
         _review(new, bundle, photos, measured, model, strangers)
         _write_page(new, folder)
     return folder / "report.html"
@@ -106,14 +106,14 @@ def check(folder: Path) -> None:
 
     Raises `OccupiedError` where something is in its place that we did not write.
     """
-    if "recipe" not in (_json(folder / "run.json") or {}):
-        folders.check_publishable(folder, _NAMES)
+    if not is_run(folder):
+        folders.check_publishable(folder, _NAMES, below=["pictures"])
 
 
 def write(folder: Path) -> Path:
     """Make `report.html` anew of what lies in the folder of a run or an evaluation. Returns its path."""
     check(folder)
-    with folders.publishing(folder) as new:
+    with folders.publishing(folder, _NAMES) as new:
         for path in [*folder.glob("*"), *folder.glob("pictures/*")]:
             if _NAMES.fullmatch(name := path.relative_to(folder).as_posix()):
                 (new / name).parent.mkdir(exist_ok=True)

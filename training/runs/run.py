@@ -106,6 +106,7 @@ def new_folder(root: Path, recipe: str, when: datetime) -> Path:
     """Make the folder of a new run below `root`, named by the time and the recipe; with a number where two began in one
     second.
     """
+    check_writable(root)
     root.mkdir(parents=True, exist_ok=True)
     name = folder_name(recipe, when)
     for ending in ("", *(f"-{number}" for number in range(2, 10_000))):
@@ -119,7 +120,9 @@ def new_folder(root: Path, recipe: str, when: datetime) -> Path:
 
 def check_new(folder: Path) -> None:
     """Make sure that a run can begin in a folder. Raises `RunError` where another run or something else is in it."""
-    if (folder / "run.json").exists():
+    if folder.is_symlink() and not folder.exists():
+        raise RunError(f"{folder} is a link to a folder that is not there. Make that folder, or name another one.")
+    if is_run(folder):
         if not read(folder).stillborn:
             raise RunError(f"{folder} holds a run already. Go on with it by --resume, or name another folder.")
     elif folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK)):
@@ -147,6 +150,15 @@ def held(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder} is being trained by {error.holder or 'another process'}.") from None
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run of ours: a record that says which recipe was begun when."""
+    try:
+        record = read(folder).record
+    except RunError:
+        return False
+    return isinstance(record.get("recipe"), dict) and {"status", "started"} <= record.keys()
+
+
 def read(folder: Path) -> Run:
     """The run in a folder. Raises `RunError`."""
     try:
@@ -155,6 +167,8 @@ def read(folder: Path) -> Run:
         raise RunError(f"{folder} is no run's folder: it has no run.json.") from None
     except ValueError as error:
         raise RunError(f"{folder / 'run.json'} is damaged: {error}") from None
+    if not isinstance(record, dict):
+        raise RunError(f"{folder / 'run.json'} is no record of a run.")
     return Run(folder, record)
 
 
@@ -164,7 +178,8 @@ def newest_unfinished(root: Path, recipe: str | None) -> Run:
     Runs that failed at once are passed over: they have nothing to go on with, and would only fail again. Raises
     `RunError` where there is none.
     """
-    runs = [read(path.parent) for path in sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)]
+    paths = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+    runs = [read(path.parent) for path in paths if is_run(path.parent)]
     runs = [
         run for run in runs if not (run.finished or run.stillborn) and recipe in (None, run.record["recipe"]["name"])
     ]

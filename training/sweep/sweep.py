@@ -47,7 +47,7 @@ def open_sweep(folder: Path, source: Path) -> Space:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         others = {path.name for path in folder.iterdir()} - {_LOCK}
-        if others and "journal.log" not in others:
+        if others and not _is_journal(folder / "journal.log"):
             raise SweepError(f"{folder} holds {min(others)}, and no search. Name another folder: --folder.")
         kept = folder / "space.toml"
         if kept.exists() and spaces.read(kept) != space:
@@ -175,6 +175,15 @@ def _sampler(space: Space, number: int) -> optuna.samplers.BaseSampler:
         first = min(10, max(4, space.trials // 4))  # which are drawn at random; Optuna's 10 would be most of a dozen
         return optuna.samplers.TPESampler(seed=seed, constant_liar=True, n_startup_trials=first)
     return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether a file is Optuna's journal: each of its lines says which operation it is."""
+    try:
+        with path.open("rb") as file:
+            return b'"op_code"' in file.readline(10_000)
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def test_refuses_an_output_that_is_no_picture(folder: Callable[..., Path], two_c
     arguments = ["augment", "scenes/custom-cnn", "--data", str(folder(two_classes)), "-o", "grid.doc"]
     answer = CliRunner().invoke(data, arguments)
     assert answer.exit_code == 1
-    assert "grid.doc has no ending of a picture" in str(answer.exception)
+    assert "grid.doc: a picture's name ends in" in str(answer.exception)
 
 
 def test_no_picture_of_somebody_else_s_is_replaced(

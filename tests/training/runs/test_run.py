@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foodscene.models.files import OccupiedError
 from foodscene.training.runs import run
 from foodscene.training.runs.run import RunError
 
@@ -45,21 +46,46 @@ def test_the_record_grows_and_stays_readable(tmp_path: Path) -> None:
     assert run.read(tmp_path).finished
 
 
+RECORD = {"recipe": {"name": "a"}, "status": "running", "started": "2026-11-21T09:05:07"}
+
+
 def test_a_run_is_not_begun_twice(tmp_path: Path) -> None:
-    run.create(tmp_path, {})
+    run.create(tmp_path, RECORD)
     with pytest.raises(RunError, match="--resume"):
-        run.create(tmp_path, {})
+        run.create(tmp_path, RECORD)
+
+
+@pytest.mark.parametrize("record", ['{"status": "failed", "notes": "mine"}', '{"recipe": "soup"}', "[1]", "{}", "{"])
+def test_somebody_s_own_run_json_is_none_of_ours(tmp_path: Path, record: str) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "run.json").write_text(record)
+    assert not run.is_run(folder)
+    with pytest.raises(RunError, match=r"holds run\.json, and no run"):
+        run.create(folder, RECORD)
+    with pytest.raises(RunError, match="no unfinished run"):
+        run.newest_unfinished(tmp_path, None)
+    assert (folder / "run.json").read_text() == record
+
+
+def test_a_run_s_place_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="a link to a folder that is not there"):
+        run.check_new(tmp_path / "link")
+    (tmp_path / "file").touch()
+    with pytest.raises(OccupiedError, match="is a file"):
+        run.new_folder(tmp_path / "file", "food/basic", datetime(2026, 11, 21))
 
 
 def test_a_run_that_failed_before_its_first_epoch_is_in_nobody_s_way(tmp_path: Path) -> None:
-    work = run.create(tmp_path / "one", {"status": "failed", "recipe": {"name": "a"}})
+    work = run.create(tmp_path / "one", {**RECORD, "status": "failed"})
     with pytest.raises(RunError, match="no unfinished run"):
         run.newest_unfinished(tmp_path, None)
-    assert run.create(work.folder, {"status": "running", "recipe": {"name": "a"}}).record["status"] == "running"
+    assert run.create(work.folder, RECORD).record["status"] == "running"
     work.update(status="failed")
     work.save_checkpoint(ARRAYS, HISTORY)
     with pytest.raises(RunError, match="--resume"):
-        run.create(work.folder, {})
+        run.create(work.folder, RECORD)
     assert run.newest_unfinished(tmp_path, "a").name == "one"
 
 
@@ -80,7 +106,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 def test_the_newest_unfinished_run_of_a_recipe_is_found(tmp_path: Path) -> None:
     for name, recipe, status in [("1", "a", "interrupted"), ("2", "b", "interrupted"), ("3", "a", "finished")]:
-        run.create(tmp_path / name, {"recipe": {"name": recipe}, "status": status})
+        run.create(tmp_path / name, {**RECORD, "recipe": {"name": recipe}, "status": status})
     assert run.newest_unfinished(tmp_path, "a").name == "1"
     assert run.newest_unfinished(tmp_path, None).name == "2"
     with pytest.raises(RunError, match="no unfinished run of c"):

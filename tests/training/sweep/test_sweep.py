@@ -116,10 +116,11 @@ def test_interrupted_trials_are_handed_out_again_and_dead_ones_fail(tmp_path: Pa
 
 def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "trials.csv").write_text("mine")
-    with pytest.raises(sweep.SweepError, match=r"holds trials\.csv, and no search"):
-        sweep.open_sweep(tmp_path / "mine", written(tmp_path))
-    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine"]
+    for name in ("trials.csv", "journal.log"):
+        (tmp_path / "mine" / name).write_text("mine")
+        with pytest.raises(sweep.SweepError, match="and no search"):
+            sweep.open_sweep(tmp_path / "mine", written(tmp_path))
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == ["mine", "mine"]
 
 
 def test_another_space_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 
-.PHONY: serve test check docs wheel bench lock help
+.PHONY: serve test quick check docs wheel bench lock help
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 2
@@ -15,6 +15,10 @@ serve: .venv/serve
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+
+# The tests but those marked slow, for daily work; CI runs them all.
+quick: .venv/dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 # What CI checks before the tests: style, types, and who may import whom.
 check: .venv/dev

@@ -25,6 +25,7 @@ def _id(block: Block) -> str:
     return block.page.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block", [block for block in blocks("python") if block.page.name != "CONTRIBUTING.md"], ids=_id
 )

@@ -71,6 +71,7 @@ def test_there_are_commands() -> None:
     assert sum(len(commands(page)) for page in _pages()) > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=page.name) for page in (*PAGES, ROOT / "examples" / "README.md") if commands(page)]
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.docs.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_from_drawn_photos_to_a_served_bundle_in_two_minutes(sandbox: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

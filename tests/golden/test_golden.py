@@ -26,6 +26,7 @@ def test_the_command_answers_as_it_did(drawn: dict[str, bytes], tmp_path: Path) 
     assert not expected.differences(wanted, answers.of_the_command(drawn, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_training_leads_to_the_same_figures(tmp_path: Path) -> None:
     assert not expected.differences(expected.read("training"), answers.of_a_training(tmp_path))
 

@@ -38,6 +38,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "_train_phase", lambda *_: pytest.fail("it was trained"))
 
 
+@pytest.mark.slow
 def test_the_outcome_says_what_it_led_to(photos: Path, tmp_path: Path) -> None:
     said: list[str] = []
     outcome = tiny(photos, tmp_path / "run", tell=said.append)
@@ -140,6 +141,7 @@ def test_a_run_takes_a_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
         tiny(photos, photos)
 
 
+@pytest.mark.slow
 def test_a_bundle_that_cannot_go_where_it_was_wanted_is_not_lost(photos: Path, tmp_path: Path) -> None:
     class Meddler:
         """Puts a file where the bundle is to go, while the run trains."""
@@ -174,6 +176,7 @@ class Stopping:
     def close(self) -> None: ...
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path: Path) -> None:
     place = tmp_path / "run"
     with pytest.raises(InterruptedRun, match=f"--resume --run {place}"):
@@ -191,6 +194,7 @@ def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path
     assert outcome.run.record["data"] == [str(moved)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -211,6 +215,7 @@ def test_what_a_run_does_not_take_is_refused(photos: Path, tmp_path: Path, setti
     assert (place / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path) -> None:
     whole = tiny(photos, tmp_path / "whole", "training.epochs=4")
     tiny(photos, tmp_path / "run", "training.epochs=2")
@@ -222,6 +227,7 @@ def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path) -
     assert bundles.read(outcome.bundle.folder).card.recipe["settings"]["training"]["epochs"] == 4
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_by_one(photos: Path, tmp_path: Path) -> None:
     place, caught = tmp_path / "run", []
 

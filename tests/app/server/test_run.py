@@ -50,6 +50,7 @@ def test_curl_gets_an_answer(serve: Serve, red: bytes, tmp_path: Path) -> None:
     assert answer["predictions"][0]["label"] == "red"
 
 
+@pytest.mark.slow
 def test_a_bundle_is_replaced_ten_times_under_load_without_a_failed_request(
     serve: Serve, toy_bundle: Path, tmp_path: Path, red: bytes
 ) -> None:
@@ -123,6 +124,7 @@ def test_clients_that_go_away_free_their_places(serve: Serve, red: bytes) -> Non
     assert httpx.post(f"{server.url}/models/colours", content=red).status_code == 200
 
 
+@pytest.mark.slow
 def test_two_workers_answer_and_count_together(serve: Serve, red: bytes) -> None:
     server = serve("--workers", "2", FOODSCENE_THREADS="1")
     ready, until = 0, time.monotonic() + 30

@@ -65,6 +65,7 @@ def look(place: Path) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_wherever_it_was_killed(
     tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes], trainer: Commands, log: Path
 ) -> None:

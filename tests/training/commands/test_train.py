@@ -42,6 +42,7 @@ def call(*arguments: object) -> tuple[int, str, BaseException | None]:
     return result.exit_code, result.output, result.exception
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photos: Path) -> None:
     code, output, error = call(recipe, "--data", photos, "--runs", tmp_path / "runs", "--set", "training.epochs=1")
     assert code == 0, (output, error)
@@ -62,6 +63,7 @@ def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photo
     assert "nothing to resume" in str(error)
 
 
+@pytest.mark.slow
 def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--set", "training.epochs=1", "--run")
     code, output, error = call(*command, tmp_path / "large")
@@ -81,6 +83,7 @@ def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = [
         sys.executable,

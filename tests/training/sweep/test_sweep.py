@@ -130,6 +130,7 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
         sweep.open_sweep(tmp_path / "sweep", written(tmp_path, GRID.replace("0.01", "0.02")))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_to_a_bundle_that_serves(
     tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes]
 ) -> None:

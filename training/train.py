@@ -160,8 +160,8 @@ def resume(
                 f"{run} is finished: there is nothing to resume. For more epochs than its {begun.record['epochs']}, "
                 "say how many in all: --set training.epochs=N"
             )
-        if bundle:
-            saving.check_target(bundle)
+        if wanted := bundle or begun.record.get("bundle_wanted"):
+            saving.check_target(Path(wanted))
         paths = data or [Path(path) for path in begun.record["data"]]
         try:
             sources = _sources(paths)
@@ -174,9 +174,11 @@ def resume(
         if known not in (None, (dataset.crops() if recipe.data.crop_boxes else dataset).fingerprint):
             where = ", ".join(str(path) for _, path in sources)
             raise RunError(f"{run} was begun on other photos than {where} holds now. Begin a new run.")
-        facts = {"bundle_wanted": str(bundle.resolve())} if bundle else {}
         begun.update(
-            recipe=recipe.record(), data=[f"{label}{path.resolve()}" for label, path in sources], error=None, **facts
+            recipe=recipe.record(),
+            data=[f"{label}{path.resolve()}" for label, path in sources],
+            bundle_wanted=str(Path(wanted).resolve()) if wanted else None,
+            error=None,
         )
         return _follow(begun, dataset, threads, watch, tell)
 

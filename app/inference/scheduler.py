@@ -7,7 +7,8 @@ whatever has been decoded since the last run. Nothing ever waits for company: an
 Decoding goes on a few photos ahead, on threads of its own: it asks for Python's global lock many times, an engine
 twice. So the cores stay busy with engines while the decoders wait for the lock; a thread that does one after the other
 leaves its core idle meanwhile. Small photos have a decoder for every four threads, as each one more is one more that
-waits for the lock; large ones, which take long, have as many as there are threads.
+waits for the lock; large ones, which take long, have as many as there are threads. What is heavy by its header goes on
+to threads that do nothing but wait for a helper process, so that no photo holds a decoder for long.
 """
 
 import asyncio
@@ -27,9 +28,10 @@ from numpy.typing import NDArray
 
 from foodscene.app import metrics
 from foodscene.app.inference.affinity import Cores, keep
+from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
-from foodscene.models.pixels import InputSpec, read
+from foodscene.models.pixels import InputSpec
 
 _NICENESS_OF_DECODERS, _NICENESS_OF_SESSIONS = 10, 15
 _LARGE = 250_000
@@ -68,7 +70,8 @@ class Runner:
 class Job:
     """A photo, as bytes or as pixels of shape (n, height, width, channels), on its way through one model.
 
-    `answer` becomes probabilities of shape (n, classes). The times are `time.perf_counter()`'s, in seconds.
+    `answer` becomes probabilities of shape (n, classes). The times are `time.perf_counter()`'s, in seconds. `truncated`
+    says, once there is an answer, that the photo lacks its end.
     """
 
     runner: Runner
@@ -78,22 +81,25 @@ class Job:
     taken: float = 0
     decoded: float = 0
     prepared: Prepared | None = None
+    truncated: bool = False
 
 
 class Scheduler:
     """Runs jobs, `threads` at once. At most `length` photos wait or are worked on; beyond, `submit` refuses."""
 
-    def __init__(self, threads: int, length: int, max_batch: int, max_pixels: int) -> None:
-        self.threads, self.length, self.max_batch, self.max_pixels = threads, length, max_batch, max_pixels
+    def __init__(self, threads: int, length: int, max_batch: int, decoder: Decoder) -> None:
+        self.threads, self.length, self.max_batch, self.decoder = threads, length, max_batch, decoder
         self.depth = 0
         self._small: SimpleQueue[Job | None] = SimpleQueue()
         self._large: SimpleQueue[Job | None] = SimpleQueue()
+        self._heavy: SimpleQueue[Job | None] = SimpleQueue()
         self._turns: SimpleQueue[Runner | None] = SimpleQueue()
         self._ahead: SimpleQueue[None] = SimpleQueue()
         for _ in range(threads + max_batch):
             self._ahead.put(None)
         self._small_decoders = self._threads("decode-small", max(1, threads // 4), self._decode, self._small)
         self._large_decoders = self._threads("decode-large", threads, self._decode, self._large)
+        self._heavy_decoders = self._threads("decode-heavy", decoder.helpers, self._decode, self._heavy)
         self._lanes = self._threads("session", threads, self._run)
         self._pace = 0.0
         self._cores = Cores(threads)
@@ -105,7 +111,7 @@ class Scheduler:
         # Its threads would inherit the event loop's cores.
         self._loop.set_default_executor(ThreadPoolExecutor(initializer=keep, initargs=(0, self._cores.all)))
         self._loop_thread = threading.get_native_id()
-        for thread in self._small_decoders + self._large_decoders + self._lanes:
+        for thread in self._small_decoders + self._large_decoders + self._heavy_decoders + self._lanes:
             thread.start()
 
     def stop(self) -> None:
@@ -113,6 +119,7 @@ class Scheduler:
         for queue, threads in (
             (self._small, self._small_decoders),
             (self._large, self._large_decoders),
+            (self._heavy, self._heavy_decoders),
             (self._turns, self._lanes),
         ):
             for _ in threads:
@@ -171,9 +178,11 @@ class Scheduler:
                 continue
             job.taken = time.perf_counter()
             try:
-                if isinstance(job.photo, bytes):
-                    job.photo = read(job.photo, job.runner.spec, max_pixels=self.max_pixels)[None]
-                job.prepared = job.runner.sessions.engine.prepare(job.photo)
+                if not self._prepare(job, heavy=queue is self._heavy):
+                    self._ahead.put(None)
+                    self._heavy.put(job)
+                    del job  # as below
+                    continue
             except Exception as error:  # noqa: BLE001 - whoever waits for the answer deals with it
                 self._ahead.put(None)
                 self._loop.call_soon_threadsafe(_fail, [job], error)
@@ -184,6 +193,18 @@ class Scheduler:
             if job.runner.free:  # else a session looks for decoded photos after it has been given back
                 self._turns.put(job.runner)
             del job  # or this thread would hold the photo until the next one comes
+
+    def _prepare(self, job: Job, *, heavy: bool) -> bool:
+        """Decode a photo and make it ready for its engine. Not a heavy one that is not `heavy` here; says whether."""
+        photo = job.photo
+        if isinstance(photo, bytes):
+            header = self.decoder.inspect(photo)
+            if header.heavy and not heavy:
+                return False
+            pixels, job.truncated = self.decoder.read(photo, header, job.runner.spec)
+            job.photo = photo = pixels[None]
+        job.prepared = job.runner.sessions.engine.prepare(photo)
+        return True
 
     def _run(self) -> None:
         """Run what is decoded as long as there is some and a session is free; else whoever holds one will run it."""

@@ -48,7 +48,7 @@ async def answered(request: Request) -> HTMLResponse:
             photo = the_photo(form)
             model = service.registry.get(name)
             answer = await service.predict(photo, model, request=request)
-            shown = await preview(photo, service.settings.max_pixels)
+            shown = await preview(photo, service.decoder)
     except Problem as problem:
         page = _page(service, name, problem=problem.detail)
         page.status_code = problem.status
@@ -63,7 +63,7 @@ async def previewed(request: Request) -> Response:
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
     async with service.uploads.form(request) as form:
-        shown = await preview(the_photo(form), service.settings.max_pixels)
+        shown = await preview(the_photo(form), service.decoder)
     return Response(shown, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 

@@ -4,8 +4,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
+from foodscene.app.inference.decoder import Decoder
 from foodscene.app.problems import of_photo
-from foodscene.models import pixels
+from foodscene.models.pixels import PhotoError
 
 LONGEST_SIDE = 960
 
@@ -13,15 +14,15 @@ LONGEST_SIDE = 960
 _hand = ThreadPoolExecutor(1, "preview")
 
 
-async def preview(photo: bytes, max_pixels: int) -> bytes:
+async def preview(photo: bytes, decoder: Decoder) -> bytes:
     """A JPEG of the photo, upright, at most `LONGEST_SIDE` pixels wide and high. Raises a `Problem`."""
     try:
-        return await asyncio.get_running_loop().run_in_executor(_hand, _jpeg, photo, max_pixels)
-    except pixels.PhotoError as error:
+        return await asyncio.get_running_loop().run_in_executor(_hand, _jpeg, photo, decoder)
+    except PhotoError as error:
         raise of_photo(error) from error
 
 
-def _jpeg(photo: bytes, max_pixels: int) -> bytes:
+def _jpeg(photo: bytes, decoder: Decoder) -> bytes:
     target = BytesIO()
-    pixels.shrink(photo, LONGEST_SIDE, max_pixels=max_pixels).save(target, "JPEG", quality=80)
+    decoder.shrink(photo, LONGEST_SIDE).save(target, "JPEG", quality=80)
     return target.getvalue()

@@ -6,7 +6,7 @@ import json
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from foodscene.app.feedback import is_full, keep
+from foodscene.app.feedback import MOST_PIXELS_A_SIDE, is_full, keep
 from foodscene.app.problems import Problem, of_photo, responses
 from foodscene.app.routes.fast_path import DirectRoute
 from foodscene.app.routes.forms import MODEL, PHOTO, form_schema, the_photo
@@ -39,7 +39,8 @@ async def feedback(request: Request) -> Response:
         if await asyncio.to_thread(is_full, folder):
             raise Problem("feedback-off", "Enough photos are kept already; nothing was stored.")
         try:
-            await asyncio.to_thread(keep, photo, label, folder, service.settings.max_pixels)
+            shrunk = await asyncio.to_thread(service.decoder.shrink, photo, MOST_PIXELS_A_SIDE)
+            await asyncio.to_thread(keep, shrunk, label, folder)
         except PhotoError as error:
             raise of_photo(error) from error
         except OSError as error:

@@ -48,11 +48,12 @@ async def predict_batch(request: Request) -> Response:
             raise Problem("bad-parameter", f"files: send 1 to {service.settings.max_files}, not {len(form.files)}.")
         model, many = service.registry.get(form.fields.get("model")), top_k(form)
         started = time.perf_counter()
-        outcomes = await service.finish(service.scheduler.submit(model.runner, form.files), request)
+        jobs = service.scheduler.submit(model.runner, form.files)
+        outcomes = await service.finish(jobs, request)
         results = [
             {"problem": outcome.body()}
             if isinstance(outcome, Problem)
-            else {"answer": answer(model, outcome, many, started).as_json()}
-            for outcome in outcomes
+            else {"answer": answer(model, outcome, many, started, truncated=job.truncated).as_json()}
+            for job, outcome in zip(jobs, outcomes, strict=True)
         ]
     return Response(json.dumps({"results": results}), media_type="application/json")

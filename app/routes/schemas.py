@@ -21,6 +21,9 @@ class AnswerBody(BaseModel):
     predictions: list[PredictionBody]
     sure: bool = Field(description="Whether the first label is probable enough to rely on (the card's `sure_above`).")
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
+    truncated: bool = Field(
+        default=False, description="True for a JPEG that lacks its end, up to 5 % of its rows; left out otherwise."
+    )
 
 
 class ResultBody(BaseModel):

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.scheduler import Runner, Scheduler
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
@@ -46,7 +47,7 @@ def gray(value: int) -> bytes:
 
 def run(test: Callable[[Scheduler, Gate], object], *, threads: int = 2, length: int = 100, max_batch: int = 8) -> None:
     async def main() -> None:
-        scheduler = Scheduler(threads, length, max_batch, 1_000_000)
+        scheduler = Scheduler(threads, length, max_batch, Decoder())
         scheduler.start()
         try:
             await test(scheduler, Gate())
@@ -155,7 +156,7 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
 
 def test_accepted_photos_are_answered_before_the_threads_end() -> None:
     async def main() -> None:
-        scheduler = Scheduler(2, 100, 4, 1000)
+        scheduler = Scheduler(2, 100, 4, Decoder())
         scheduler.start()
         gate = Gate()
         gate.open.set()

@@ -21,7 +21,7 @@ from foodscene.training import locks, storage
 from foodscene.training.data import parallel as pool
 from foodscene.training.datasets import Dataset, DatasetError, Sample
 
-VERSION = 1
+VERSION = 2
 """Of the decoded pixels. Raise it with a change after which a photo decodes to other pixels (in `models.pixels`, in how
 a sample is cut out, or in the files of the cache): everybody's photos are then decoded again. A test tells when."""
 

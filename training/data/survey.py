@@ -19,7 +19,7 @@ from foodscene.training.data import duplicates
 from foodscene.training.data import parallel as pool
 from foodscene.training.datasets import Dataset, DatasetError, Sample
 
-VERSION = 1
+VERSION = 2
 """Of the facts. Raise it with a change after which a photo has other facts or other copies (in `models.pixels`,
 `copies` or here): everybody's photos are then looked at again. A test tells when."""
 
@@ -85,8 +85,17 @@ def _facts(_: int, sample: Sample) -> Facts:
         photo = sample.read()
         content = sha256(photo).digest()
         gray = pixels.read(photo, _VIEW)[:, :, 0]
-        with Image.open(BytesIO(photo)) as image:  # the header alone
-            width, height, mode, kind = image.width, image.height, image.mode, image.format or ""
+        kind, width, height = pixels.inspect(photo)[:3]
+        mode = _mode(photo)
     except (PhotoError, DatasetError) as error:
         return Facts(content, b"", 0, 0, "", "", str(error))
     return Facts(content, duplicates.view(gray) if min(width, height) >= _SMALL else b"", width, height, mode, kind, "")
+
+
+def _mode(photo: bytes) -> str:
+    """Pillow's name of an intact photo's mode; empty for the few layouts that only `models.pixels` reads."""
+    try:
+        with Image.open(BytesIO(photo)) as image:  # the header alone
+            return image.mode
+    except (OSError, SyntaxError, ValueError):
+        return ""

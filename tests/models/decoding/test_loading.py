@@ -70,9 +70,9 @@ def test_a_jpeg_with_hundreds_of_segments_of_metadata_is_read() -> None:
 
 def test_an_arithmetic_jpeg_of_more_than_a_buffer_is_read() -> None:
     """Any bytes are some picture to an arithmetic decoder, so these need no encoder."""
-    data = np.random.default_rng(0).integers(0, 255, 200_000, dtype=np.uint8).tobytes()
+    data = np.random.default_rng(0).integers(0, 255, 1_000_000, dtype=np.uint8).tobytes()
     tables = next(part for part in segments(encoded(rough(64, 64), "JPEG")) if part[:2] == b"\xff\xdb")
-    frame = b"\xff\xc9\0\x0b\x08" + struct.pack(">HH", 1200, 1600) + b"\1\1\x11\0"
+    frame = b"\xff\xc9\0\x0b\x08" + struct.pack(">HH", 3000, 4000) + b"\1\1\x11\0"
     photo = b"\xff\xd8" + tables + frame + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + data + b"\xff\xd9"
     found = read_noting(photo, SPEC)
     assert not found.truncated

@@ -16,7 +16,10 @@ from foodscene.training.data import cache
 from foodscene.training.datasets import DatasetError, open_dataset
 
 SPEC = InputSpec(24, 32)
-DECODED = {1: "fc027f90e1ebeba0933026bf57faf0f807e9f1459d2afdcd60626a17b2216640"}
+DECODED = {
+    1: "fc027f90e1ebeba0933026bf57faf0f807e9f1459d2afdcd60626a17b2216640",
+    2: "fc027f90e1ebeba0933026bf57faf0f807e9f1459d2afdcd60626a17b2216640",  # profiles are followed, none is drawn
+}
 """What the drawn photos decode to, by the cache's version: a new line for each, none is changed."""
 
 

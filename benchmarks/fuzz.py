@@ -4,6 +4,7 @@
 
 Every answer must be a label or a problem below 500; the service must live, and its memory stay flat. Exits with 1
 where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed makes the same uploads.
+At last it prints what the worst photos cost that are accepted, as `benchmarks.costs` does: some minutes.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pillow_heif
 from PIL import Image
+
+from benchmarks.costs import print_worst
 
 pillow_heif.register_heif_opener()
 Image.init()
@@ -119,6 +122,7 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=5000)
     parser.add_argument("--photos", type=Path, help="a folder of real photos to damage")
     parser.add_argument("--model", default="everyday")
+    parser.add_argument("--costs", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
     options = parser.parse_args()
@@ -152,7 +156,7 @@ def main() -> int:
             print(f"upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
             return 1
     print(f"{options.uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
-    return 0
+    return 0 if not options.costs or print_worst() else 1
 
 
 if __name__ == "__main__":

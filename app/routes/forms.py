@@ -8,7 +8,7 @@ from typing import Any
 from foodscene.app.problems import Problem
 from foodscene.app.uploads import Form
 
-PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."}
+PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."}
 MODEL = {"type": "string", "description": "The model's name; the default one if left out.", "examples": ["everyday"]}
 TOP_K = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5, "description": "How many labels to give."}
 

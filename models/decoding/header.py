@@ -59,7 +59,7 @@ def inspect(photo: bytes) -> Header:
         raise BrokenPhoto("The upload is empty: no bytes arrived.")
     try:
         header = _inspector(photo)(photo)
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise BrokenPhoto("The image is damaged or cut short: its header ends early.") from error
     if header.width < 1 or header.height < 1:
         raise BrokenPhoto(f"The image is damaged: its header says {header.width} x {header.height} pixels.")

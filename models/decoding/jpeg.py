@@ -26,6 +26,7 @@ _BARE = {0x01, *range(0xD0, 0xD9)}  # markers without a length and a content
 # A photo has 5 to 40 segments; one that embeds megabytes of XMP or depth has hundreds.
 _MOST_SEGMENTS, _MOST_JUNK, _FEW_SEGMENTS = 2000, 65_536, 64
 _NEEDED = {0xE0, 0xE1, 0xE2, 0xEE}  # JFIF, Exif, ICC profile, Adobe's colour transform
+_UNNEEDED = {b"http", b"MPF\0"}  # XMP; where the other pictures in the file are
 _SLICE = 1 << 20
 
 
@@ -77,7 +78,7 @@ def tidy(photo: bytes) -> bytes:
         return photo
     kept = [b"\xff\xd8"]
     for (marker, start), (_, following) in pairwise(segments):
-        if not 0xE0 <= marker <= 0xFE or marker in _NEEDED:
+        if not 0xE0 <= marker <= 0xFE or (marker in _NEEDED and photo[start + 4 : start + 8] not in _UNNEEDED):
             kept.append(photo[start:following])
     kept.append(photo[segments[-1][1] :])
     return b"".join(kept)

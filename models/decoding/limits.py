@@ -8,6 +8,8 @@ from foodscene.models.decoding.header import Header
 _RGB = 3
 _HELD_PROGRESSIVE = 4.2
 """Bytes of coefficients for each pixel of the largest progressive JPEG; 3 in 4:2:0, 6 in 4:4:4."""
+_HELD_WEBP = 16.6
+"""Bytes for each pixel of the largest WebP: 16 for its pictures, the rest for the file, which may be 17 MB."""
 _WORK_PROGRESSIVE = 15
 """Scans of the largest progressive JPEG: cameras and programs write 10. Smaller ones may have more."""
 
@@ -56,7 +58,7 @@ class Limits(NamedTuple):
         if header.format in ("HEIF", "AVIF"):
             return {"HEIF": "HEIC"}.get(header.format, header.format), self.heif
         if header.format == "WEBP":
-            return "WebP", self.webp
+            return "WebP", min(self.webp, int(self.webp * _HELD_WEBP / header.held))
         name = "lossless JPEG" if header.format == "JPEG" else header.format
         return f"{name} with {header.stored:g} bytes a pixel", int(self.plain * _RGB / max(_RGB, header.stored))
 

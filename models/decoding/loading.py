@@ -159,7 +159,7 @@ def _load_jpeg(source: bytes, header: Header, scale: int) -> Photo:
     image.load()
     if ended and _missing_rows(image) > _MOST_MISSING * image.height:
         rows = 100 - 100 * _missing_rows(image) // image.height
-        raise BrokenPhoto(f"The image is cut short: only {rows} % of its rows are there.")
+        raise BrokenPhoto(f"The image is damaged or cut short: only {rows} % of its rows are there.")
     return Photo(
         image,
         orientation(image),

@@ -60,14 +60,13 @@ def tidy(photo: bytes) -> Tidied:
     if data is None:
         raise BrokenPhoto("The image is damaged or cut short: it has no picture in it.")
     before = {chunk.type: chunk for chunk in chunks[:data] if chunk.type in _ASKED and _sound(photo, chunk)}
-    picture = [photo[chunk.start - 8 : chunk.end + 4] for chunk in chunks if chunk.type == b"IDAT"]
+    picture = [_chunk(b"IDAT", photo[chunk.start : chunk.end]) for chunk in chunks if chunk.type == b"IDAT"]
     if b"acTL" in before and b"fcTL" not in before and (frame := _first_frame(photo, chunks)):
         width, height, picture = frame
         head = pack(">II", width, height) + head[8:]
     palette = [photo[chunk.start - 8 : chunk.end + 4] for chunk in chunks[:data] if chunk.type == b"PLTE"]
     rest = [_chunk(chunk.type, photo[chunk.start : chunk.end]) for chunk in chunks if _keeps(photo, chunk, before)]
-    end = [_chunk(b"IEND", b"")] if any(chunk.type == b"IEND" for chunk in chunks) else []
-    tidied = b"".join([photo[:8], _chunk(b"IHDR", head), *palette, *rest, *picture, *end])
+    tidied = b"".join([photo[:8], _chunk(b"IHDR", head), *palette, *rest, *picture, _chunk(b"IEND", b"")])
     profile = _profile(photo[before[b"iCCP"].start : before[b"iCCP"].end]) if b"iCCP" in before else None
     gamma = STANDARD_GAMMA
     if b"gAMA" in before and b"sRGB" not in before and not profile:

@@ -21,5 +21,6 @@ def inspect(photo: bytes) -> Header:
         width, height = (side & 0x3FFF for side in unpack_from("<HH", photo, 26))
     else:
         raise BrokenPhoto("The image is damaged: its first part is none that a WebP begins with.")
-    # The decoder holds two canvases of RGBA for animations, the bytes of one, and Pillow's picture.
-    return Header("WEBP", width, height, seconds=width * height * 50e-9, held=16)
+    # The decoder holds two canvases of RGBA for animations, the bytes of one, Pillow's picture, and the file.
+    held = 16 + len(photo) / max(1, width * height)
+    return Header("WEBP", width, height, seconds=width * height * 70e-9, held=held)

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.scheduler import Runner, Scheduler
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
-from foodscene.models.pixels import InputSpec, UnsupportedPhoto
+from foodscene.models.pixels import Header, InputSpec, PhotoTooLarge, Reading, UnsupportedPhoto
 
 SPEC = InputSpec(4, 4)
 
@@ -203,3 +204,51 @@ def test_lanes_that_leave_cores_free_and_everything_else_keep_off_each_other() -
 
     run(test, threads=len(usable))
     assert os.sched_getaffinity(0) == usable
+
+
+def heavy(name: int) -> bytes:
+    """A photo of 25 megapixels, as far as its header tells."""
+    target = BytesIO()
+    Image.new("1", (8, 8)).save(target, "PNG")
+    photo = target.getvalue().replace(struct.pack(">II", 8, 8), struct.pack(">II", 5000, 5000 + name))
+    return photo.replace(b"\1\0\0\0\0", b"\x08\2\0\0\0", 1)
+
+
+class Stuck(Decoder):
+    """A decoder whose helpers never come back before they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__(helpers=2)
+        self.go = threading.Event()
+        self.stuck = threading.Semaphore(0)
+
+    def read(self, photo: bytes, header: Header, spec: InputSpec) -> Reading:
+        if header.heavy:
+            self.stuck.release()
+            assert self.go.wait(20)
+            raise PhotoTooLarge("It takes too long.")
+        return super().read(photo, header, spec)
+
+
+def test_photos_that_are_stuck_in_a_decoder_hold_no_others() -> None:
+    async def main() -> None:
+        decoder = Stuck()
+        scheduler = Scheduler(2, 100, 4, decoder)
+        scheduler.start()
+        gate = Gate()
+        gate.open.set()
+        runner = Runner(Sessions(gate, 1, 4), SPEC)
+        stuck = scheduler.submit(runner, [heavy(number) for number in range(20)])
+        for _ in range(2):
+            await asyncio.to_thread(decoder.stuck.acquire)
+        for photo in (gray(7), gray(7) + bytes(300_000)):  # one that looks small, one that looks large
+            jobs = scheduler.submit(runner, [photo] * 20)
+            async with asyncio.timeout(10):
+                answers = await asyncio.gather(*(job.answer for job in jobs))
+            assert [float(answer[0, 0]) for answer in answers] == [7] * 20
+        decoder.go.set()
+        refused = await asyncio.gather(*(job.answer for job in stuck), return_exceptions=True)
+        assert all(isinstance(error, PhotoTooLarge) for error in refused)
+        await asyncio.to_thread(scheduler.stop)
+
+    asyncio.run(main())

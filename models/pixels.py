@@ -16,7 +16,8 @@ from foodscene.models.decoding.errors import (
 )
 from foodscene.models.decoding.fitting import Box, Fit, InputSpec, enough_for, fit_photo
 from foodscene.models.decoding.flattening import flatten
-from foodscene.models.decoding.header import Header, inspect
+from foodscene.models.decoding.header import Header
+from foodscene.models.decoding.inspection import inspect
 from foodscene.models.decoding.limits import LIMITS, Limits
 from foodscene.models.decoding.loading import DECODING, Photo, decoded, size_upright
 from foodscene.models.decoding.orientation import orientation, upright

@@ -11,7 +11,7 @@ _MOST_RUNS = 2_000_000
 
 
 def inspect(photo: bytes) -> Header:
-    """A BMP's header. Raises as `header.inspect` does."""
+    """A BMP's header. Raises as `inspection.inspect` does."""
     offset, size = unpack_from("<II", photo, 10)
     compression = 0
     if size == 12:  # OS/2

@@ -14,7 +14,7 @@ _MOST_BLOCKS = 20_000
 
 
 def inspect(photo: bytes) -> Header:
-    """A GIF's header. Raises as `header.inspect` does."""
+    """A GIF's header. Raises as `inspection.inspect` does."""
     width, height, flags = unpack_from("<HHB", photo, 6)
     place = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
     blocks = 0

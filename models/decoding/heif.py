@@ -32,7 +32,7 @@ _MOST_BOXES = 20_000
 
 
 def inspect(photo: bytes) -> Header:
-    """A HEIC's or AVIF's header. Raises as `header.inspect` does."""
+    """A HEIC's or AVIF's header. Raises as `inspection.inspect` does."""
     kind = _format(photo)
     width = height = 0
     places = [(0, len(photo))]

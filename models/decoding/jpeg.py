@@ -6,6 +6,7 @@ ITU-T T.81, annex B: segments of a marker, a length and a content, then scans of
 
 from itertools import pairwise
 from struct import unpack_from
+from typing import NamedTuple
 
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoTooLarge
 from foodscene.models.decoding.header import Header
@@ -31,7 +32,7 @@ _SLICE = 1 << 20
 
 
 def inspect(photo: bytes) -> Header:
-    """A JPEG's header. Raises as `header.inspect` does."""
+    """A JPEG's header. Raises as `inspection.inspect` does."""
     segments = _segments(photo)
     frame, scan = _frame(segments), segments[-1][1]
     marker = photo[frame + 1]
@@ -66,33 +67,39 @@ def inspect(photo: bytes) -> Header:
     )
 
 
-def is_arithmetic(photo: bytes) -> bool:
-    """Whether the scans are coded arithmetically: such a JPEG has to be given to its decoder in one piece."""
-    return photo[_frame(_segments(photo)) + 1] in _ARITHMETIC
+class Tidied(NamedTuple):
+    """A JPEG that has its end, and is not of very many segments."""
+
+    photo: bytes
+    truncated: bool
+    """Whether it came without its end."""
+    arithmetic: bool
+    """Whether it is coded arithmetically: its decoder has to be given all of it in one piece."""
 
 
-def tidy(photo: bytes) -> bytes:
-    """The same photo; where it has very many segments, without those that say nothing of its pixels."""
+def tidy(photo: bytes) -> Tidied:
+    """Add the end where it is missing, so that what is there can be decoded, and leave out what floods the header.
+
+    Bytes of zero where the end should be count as missing: a broken download leaves them.
+    """
     segments = _segments(photo)
-    if len(segments) <= _FEW_SEGMENTS:
-        return photo
+    arithmetic = photo[_frame(segments) + 1] in _ARITHMETIC
+    truncated = photo.rfind(END, segments[-1][1]) < 0
+    if truncated:
+        photo = photo.rstrip(b"\0") + END
+    if len(segments) > _FEW_SEGMENTS:
+        photo = _without_metadata(photo, segments)
+    return Tidied(photo, truncated, arithmetic)
+
+
+def _without_metadata(photo: bytes, segments: list[tuple[int, int]]) -> bytes:
+    """The photo without the segments that say nothing of its pixels."""
     kept = [b"\xff\xd8"]
     for (marker, start), (_, following) in pairwise(segments):
         if not 0xE0 <= marker <= 0xFE or (marker in _NEEDED and photo[start + 4 : start + 8] not in _UNNEEDED):
             kept.append(photo[start:following])
     kept.append(photo[segments[-1][1] :])
     return b"".join(kept)
-
-
-def with_end(photo: bytes) -> bytes | None:
-    """A photo without its end as one that has an end, so that what is there can be decoded; None for a whole one.
-
-    Bytes of zero where the end should be count as missing: a broken download leaves them.
-    """
-    scan = _segments(photo)[-1][1]
-    if photo.rfind(END, scan) >= 0:
-        return None
-    return photo.rstrip(b"\0") + END
 
 
 def _segments(photo: bytes) -> list[tuple[int, int]]:

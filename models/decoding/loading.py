@@ -150,21 +150,21 @@ def _open(source: bytes, header: Header, pixels: int | None = None) -> Image.Ima
 
 
 def _load_jpeg(source: bytes, header: Header, scale: int) -> Photo:
-    ended = jpeg.with_end(source)
-    image = _open(jpeg.tidy(ended or source), header)
+    tidied = jpeg.tidy(source)
+    image = _open(tidied.photo, header)
     if scale > 1:
         image.draft(None, (header.width // scale, header.height // scale))
-    if jpeg.is_arithmetic(source):
-        image.decodermaxblock = len(source) + len(jpeg.END)  # type: ignore[attr-defined]
+    if tidied.arithmetic:
+        image.decodermaxblock = len(tidied.photo)  # type: ignore[attr-defined]
     image.load()
-    if ended and _missing_rows(image) > _MOST_MISSING * image.height:
-        rows = 100 - 100 * _missing_rows(image) // image.height
+    if tidied.truncated and (missing := _missing_rows(image)) > _MOST_MISSING * image.height:
+        rows = 100 - 100 * missing // image.height
         raise BrokenPhoto(f"The image is damaged or cut short: only {rows} % of its rows are there.")
     return Photo(
         image,
         orientation(image),
         scale=image.width / header.width,
-        truncated=ended is not None,
+        truncated=tidied.truncated,
         profile=_profile(image),
     )
 

@@ -40,7 +40,7 @@ class Tidied(NamedTuple):
 
 
 def inspect(photo: bytes) -> Header:
-    """A PNG's header. Raises as `header.inspect` does."""
+    """A PNG's header. Raises as `inspection.inspect` does."""
     width, height, depth, colour = _head(photo)
     count = len(_chunks(photo))
     samples = _SAMPLES[colour]

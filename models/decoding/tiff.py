@@ -105,7 +105,7 @@ class Tag(NamedTuple):
 
 
 def inspect(photo: bytes) -> Header:
-    """A TIFF's header. Raises as `header.inspect` does."""
+    """A TIFF's header. Raises as `inspection.inspect` does."""
     found = layout(photo)
     pixels = found.width * found.height
     row = found.bits * (1 if found.planar else found.samples) / 8
@@ -142,7 +142,7 @@ def inspect(photo: bytes) -> Header:
 
 
 def layout(photo: bytes) -> Layout:
-    """Read the first directory. Raises as `header.inspect` does."""
+    """Read the first directory. Raises as `inspection.inspect` does."""
     order = "<" if photo.startswith(b"II") else ">"
     big = b"+" in photo[2:4]
     place, entry, count_at = 4, 12, "H"

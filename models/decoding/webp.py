@@ -10,7 +10,7 @@ from foodscene.models.decoding.header import Header
 
 
 def inspect(photo: bytes) -> Header:
-    """A WebP's header. Raises as `header.inspect` does."""
+    """A WebP's header. Raises as `inspection.inspect` does."""
     kind = photo[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(photo[place : place + 3], "little") + 1 for place in (24, 27))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoError, PhotoTooLarge, UnsupportedPhoto
-from foodscene.models.decoding.header import inspect
+from foodscene.models.decoding.inspection import inspect
 from foodscene.models.decoding.limits import LIMITS, Limits
 from foodscene.models.pixels import InputSpec, read
 from tests.models.decoding.drawn import chunk, encoded, gray_tiff, png, scene, segments, tiff

@@ -69,7 +69,9 @@ class Settings(BaseSettings):
         "process, once for all its helpers; further ones wait.",
     )
     max_decoding_seconds: PositiveFloat = Field(
-        3.0, description="Seconds of one core for decoding a large or suspicious photo; above: 413."
+        6.0,
+        description="Seconds of one core for decoding a large or suspicious photo; above: 413. The worst that is "
+        "accepted took half of it where it was measured.",
     )
     helpers: PositiveInt = Field(
         2,

@@ -18,7 +18,7 @@ class Decoder:
     """
 
     def __init__(
-        self, limits: Limits = LIMITS, *, helpers: int = 2, seconds: float = 3, memory: int = 500_000_000
+        self, limits: Limits = LIMITS, *, helpers: int = 2, seconds: float = 6, memory: int = 500_000_000
     ) -> None:
         self.limits = limits
         pixels.DECODING.whole = memory

@@ -21,7 +21,7 @@ from foodscene.models.pixels import BrokenPhoto, PhotoError, PhotoTooLarge, Read
 
 _IDLE = 60.0
 """Seconds without work after which a helper ends."""
-_PATIENCE = 10
+_PATIENCE = 5
 """Times the seconds of one core that a photo may take: how long it is waited for on a machine that is busy."""
 _ERRORS: dict[str, type[PhotoError]] = {kind.__name__: kind for kind in (BrokenPhoto, PhotoTooLarge, UnsupportedPhoto)}
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")

@@ -6,6 +6,8 @@ Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
 """The formats that are read, as Pillow spells them."""
 
 _LARGE_BYTES, _LARGE_SECONDS = 64_000_000, 0.25
+SUSPICIOUS = 0.3
+"""Seconds to count for what has its size once more inside, where only its decoder finds it: more than `heavy` takes."""
 
 
 class Header(NamedTuple):

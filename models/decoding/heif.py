@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from struct import unpack_from
 
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoTooLarge, UnsupportedPhoto
-from foodscene.models.decoding.header import Format, Header
+from foodscene.models.decoding.header import SUSPICIOUS, Format, Header
 
 _AVIF = {b"avif", b"avis"}
 _HEIC = {
@@ -50,7 +50,7 @@ def inspect(photo: bytes) -> Header:
                     width, height = across, down
     if not width:
         raise BrokenPhoto("The image is damaged: its size is missing.")
-    return Header(kind, width, height, seconds=width * height * 40e-9, held=10)
+    return Header(kind, width, height, SUSPICIOUS + width * height * 40e-9, held=10)
 
 
 def _format(photo: bytes) -> Format:

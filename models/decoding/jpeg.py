@@ -45,10 +45,9 @@ def inspect(photo: bytes) -> Header:
         scans = sum(photo.count(b"\xff\xda", start, start + _SLICE + 1) for start in range(scan, len(photo), _SLICE))
     # T.81, A.1.1: a component has its share of the samples of the one that is sampled most.
     factors = [photo[frame + 11 + 3 * number] for number in range(components)] if components > 1 else [0x11]
-    across, down = (
-        max(factor >> 4 for factor in factors) or 1,
-        max(factor & 15 for factor in factors) or 1,
-    )
+    if not all(factor >> 4 and factor & 15 for factor in factors):
+        raise BrokenPhoto("The image is damaged: one of its colours has no samples.")
+    across, down = max(factor >> 4 for factor in factors), max(factor & 15 for factor in factors)
     coefficients = sum((factor >> 4) * (factor & 15) for factor in factors) / (across * down)
     seconds = width * height * (5e-9 + (scans * 1.5e-9 if several else 0)) + len(photo) * 15e-9
     if marker in _ARITHMETIC:

@@ -7,7 +7,7 @@ from struct import calcsize, pack_into, unpack_from
 from typing import NamedTuple
 
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoTooLarge
-from foodscene.models.decoding.header import Header
+from foodscene.models.decoding.header import SUSPICIOUS, Header
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_ROWS, _PLANAR = 273, 274, 277, 278, 284
@@ -107,7 +107,7 @@ class Tag(NamedTuple):
 def inspect(photo: bytes) -> Header:
     """A TIFF's header. Raises as `inspection.inspect` does."""
     found = layout(photo)
-    pixels = found.width * found.height
+    pixels = max(1, found.width * found.height)
     row = found.bits * (1 if found.planar else found.samples) / 8
     if _TILE_OFFSETS in found.tags:
         across, down = _first(found.tags, _TILE_WIDTH), _first(found.tags, _TILE_HEIGHT)
@@ -131,6 +131,8 @@ def inspect(photo: bytes) -> Header:
         held += part / pixels * (row + (6 if compression in _JPEG else 0))
     seconds = pixels * found.samples * max(1.0, found.bits / 8)
     seconds *= 4e-9 if compression == 1 else 60e-9 if compression in _SLOW else 15e-9
+    if compression in _JPEG or compression in _SLOW:
+        seconds += SUSPICIOUS
     return Header(
         "TIFF",
         found.width,

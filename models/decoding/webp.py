@@ -23,4 +23,4 @@ def inspect(photo: bytes) -> Header:
         raise BrokenPhoto("The image is damaged: its first part is none that a WebP begins with.")
     # The decoder holds two canvases of RGBA for animations, the bytes of one, Pillow's picture, and the file.
     held = 16 + len(photo) / max(1, width * height)
-    return Header("WEBP", width, height, seconds=width * height * 70e-9, held=held)
+    return Header("WEBP", width, height, seconds=width * height * 70e-9 + len(photo) * 60e-9, held=held)

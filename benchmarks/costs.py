@@ -18,7 +18,6 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageFile
 
+from benchmarks.drawn import PNG, chunk, encoded, segments
+from benchmarks.hostile import bmp_of_runs
 from foodscene.models.decoding.limits import LIMITS
 from foodscene.models.pixels import InputSpec, PhotoError, inspect, read
 
@@ -67,7 +68,7 @@ def cost(photo: bytes) -> Cost:
 
 def _decode(pipe: Connection) -> None:
     photo = pipe.recv_bytes()
-    read(_encoded(Image.new("RGB", (8, 8)), "PNG"), _SPEC)
+    read(encoded(Image.new("RGB", (8, 8)), "PNG"), _SPEC)
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
     try:
         read(photo, _SPEC)
@@ -93,22 +94,16 @@ def worst() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "PNG, RGBA", lambda: _png(LIMITS.plain * 3 // 4, 8, 6)
     yield "PNG, RGBA of 16 bits", lambda: _png(LIMITS.plain * 3 // 8, 16, 6)
     yield "PNG, gray of 16 bits", lambda: _png(LIMITS.plain, 16, 0)
-    yield "GIF", lambda: _encoded(_noise(LIMITS.plain, "L", 12), "GIF")
-    yield "BMP", lambda: _encoded(_noise(10_600_000, "RGB", 255), "BMP")
+    yield "GIF", lambda: encoded(_noise(LIMITS.plain, "L", 12), "GIF")
+    yield "BMP", lambda: encoded(_noise(10_600_000, "RGB", 255), "BMP")
     yield "BMP, run lengths", lambda: _bmp(b"\1\5" * 999_000)
-    yield "TIFF, LZW", lambda: _encoded(_noise(LIMITS.plain, "RGB", 3), "TIFF", compression="tiff_lzw")
-    yield "TIFF, JPEG", lambda: _encoded(_noise(LIMITS.plain, "RGB", 30), "TIFF", compression="jpeg", quality=20)
-    yield "TIFF, float", lambda: _encoded(_floats(LIMITS.plain * 3 // 4), "TIFF", compression="tiff_deflate")
-    yield "WebP", lambda: _encoded(_noise(LIMITS.webp, "RGB", 60), "WEBP", quality=50, method=0)
-    yield "WebP, lossless", lambda: _encoded(_noise(LIMITS.webp, "RGBA", 4), "WEBP", lossless=True, quality=0, method=0)
-    yield "AVIF", lambda: _encoded(_noise(LIMITS.heif, "RGB", 30), "AVIF", quality=50, speed=10)
-    yield "HEIC", lambda: _encoded(_smooth(LIMITS.heif), "HEIF", quality=35, enc_params={"preset": "ultrafast"})
-
-
-def _encoded(image: Image.Image, form: str, **options: object) -> bytes:
-    target = BytesIO()
-    image.save(target, form, **options)
-    return target.getvalue()
+    yield "TIFF, LZW", lambda: encoded(_noise(LIMITS.plain, "RGB", 3), "TIFF", compression="tiff_lzw")
+    yield "TIFF, JPEG", lambda: encoded(_noise(LIMITS.plain, "RGB", 30), "TIFF", compression="jpeg", quality=20)
+    yield "TIFF, float", lambda: encoded(_floats(LIMITS.plain * 3 // 4), "TIFF", compression="tiff_deflate")
+    yield "WebP", lambda: encoded(_noise(LIMITS.webp, "RGB", 60), "WEBP", quality=50, method=0)
+    yield "WebP, lossless", lambda: encoded(_noise(LIMITS.webp, "RGBA", 4), "WEBP", lossless=True, quality=0, method=0)
+    yield "AVIF", lambda: encoded(_noise(LIMITS.heif, "RGB", 30), "AVIF", quality=50, speed=10)
+    yield "HEIC", lambda: encoded(_smooth(LIMITS.heif), "HEIF", quality=35, enc_params={"preset": "ultrafast"})
 
 
 def _sides(pixels: int) -> tuple[int, int]:
@@ -146,23 +141,11 @@ def _jpeg(pixels: int, **options: object) -> bytes:
     blobs = np.random.default_rng(0).integers(0, 256, (64, width // 2, 3), dtype=np.uint8)
     strip = Image.fromarray(blobs).resize((width, 128), Image.Resampling.BICUBIC)
     for quality in range(90, 0, -5):
-        coded = _encoded(strip, "JPEG", restart_marker_rows=1, quality=quality, **options)
+        coded = encoded(strip, "JPEG", restart_marker_rows=1, quality=quality, **options)
         if len(coded) * (height // 128) < MOST_UPLOAD:
             break
-    parts = [_repeated(part, height // 128) for part in _parts(coded)]
+    parts = [_repeated(part, height // 128) for part in segments(coded)]
     return b"".join(_of_height(part, height) for part in parts)
-
-
-def _parts(photo: bytes) -> list[bytes]:
-    """A JPEG's segments, each scan with its data, and its end."""
-    found, place = [photo[:2]], 2
-    while photo[place + 1] != 0xD9:
-        end = place + 2 + struct.unpack_from(">H", photo, place + 2)[0]
-        if photo[place + 1] == 0xDA and (marker := re.compile(rb"\xff[^\0\xd0-\xd7]").search(photo, end)):
-            end = marker.start()
-        found.append(photo[place:end])
-        place = end
-    return [*found, photo[place:]]
 
 
 def _repeated(part: bytes, times: int) -> bytes:
@@ -182,7 +165,7 @@ def _of_height(part: bytes, height: int) -> bytes:
 def _scans(pixels: int, count: int) -> bytes:
     """A progressive JPEG that goes over its coefficients again and again, with nothing to add to them."""
     width, height = _sides(pixels)
-    parts = _parts(_encoded(Image.new("RGB", (width, height)), "JPEG", progressive=True))
+    parts = segments(encoded(Image.new("RGB", (width, height)), "JPEG", progressive=True))
     scans = [part for part in parts if part[:2] == b"\xff\xda"]
     return b"".join(parts[:-1]) + scans[-1] * (count - len(scans)) + parts[-1]
 
@@ -190,7 +173,7 @@ def _scans(pixels: int, count: int) -> bytes:
 def _arithmetic(pixels: int) -> bytes:
     """A gray JPEG of random bytes, which are some picture to an arithmetic decoder."""
     width, height = _sides(pixels)
-    tables = next(part for part in _parts(_encoded(Image.new("L", (8, 8)), "JPEG")) if part[:2] == b"\xff\xdb")
+    tables = next(part for part in segments(encoded(Image.new("L", (8, 8)), "JPEG")) if part[:2] == b"\xff\xdb")
     frame = b"\xff\xc9\0\x0b\x08" + struct.pack(">HH", height, width) + b"\1\1\x11\0"
     data = np.random.default_rng(0).integers(0, 255, MOST_UPLOAD - 1000, dtype=np.uint8).tobytes()
     return b"\xff\xd8" + tables + frame + b"\xff\xda\0\x08\1\1\0\0\x3f\0" + data + b"\xff\xd9"
@@ -205,18 +188,12 @@ def _png(pixels: int, depth: int, colour: int) -> bytes:
     packing = zlib.compressobj(1)
     rows = b"".join([*(packing.compress(noise[row % 128]) for row in range(height)), packing.flush()])
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )
+    return PNG + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND")
 
 
 def _bmp(runs: bytes) -> bytes:
     """A BMP of run lengths, each of one pixel."""
-    side = int((len(runs) // 2) ** 0.5)
-    start = struct.pack("<2sIHHI", b"BM", 1078 + len(runs), 0, 0, 1078)
-    return start + struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 0, 0, 256, 0) + bytes(1024) + runs
+    return bmp_of_runs(runs, int((len(runs) // 2) ** 0.5))
 
 
 def print_worst() -> bool:

@@ -1,4 +1,4 @@
-"""Posts damaged and lying photos to a running service, and tells what came back.
+"""Posts damaged, lying and costly photos to a running service, and tells what came back.
 
     python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 5000 --photos FOLDER
 
@@ -21,11 +21,14 @@ import pillow_heif
 from PIL import Image
 
 from benchmarks.costs import print_worst
+from benchmarks.hostile import FLOODS, HEAVY
 
 pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
+_COSTLY = 100
+"""One of so many uploads is no damaged photo, but one that would cost much."""
 _ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
 
 
@@ -134,9 +137,11 @@ def main() -> int:
     target = urlsplit(options.url)
     statuses: Counter[int] = Counter()
     memory = []
-    for number, photo in enumerate(mutations(originals(start), options.seed)):
+    costly = list({**FLOODS, **HEAVY}.values())
+    for number, damaged in enumerate(mutations(originals(start), options.seed)):
         if number == options.uploads:
             break
+        photo = chance.choice(costly)() if number % _COSTLY == _COSTLY // 2 else damaged
         if options.pid and number % (options.uploads // 10) == options.uploads // 20:
             memory.append(round(resident_mb(options.pid)))
         route = chance.choice(_ROUTES).format(name=options.model)

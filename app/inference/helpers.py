@@ -48,8 +48,8 @@ class Helpers:
             helper = self._take()
             try:
                 reading = helper.decode(photo, request, self.seconds)
-            except _Ended as ended:
-                raise self._reason(ended.code) from None
+            except ChildProcessError as ended:
+                raise self._reason(ended.errno or 0) from None
             finally:
                 self._give_back(helper)
         return reading
@@ -110,14 +110,6 @@ class Helpers:
         return BrokenPhoto("The image is damaged: its decoder gave up.")
 
 
-class _Ended(Exception):
-    """The process has ended, with this code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 class _Helper:
     """One process. Used by one thread at a time."""
 
@@ -139,7 +131,7 @@ class _Helper:
         return self.process.poll() is None
 
     def decode(self, photo: bytes, request: dict[str, Any], seconds: float) -> Reading:
-        """Raises a `PhotoError`, or `_Ended` where the process does."""
+        """Raises a `PhotoError`, or `ChildProcessError` with the process's code where it ends."""
         clock = threading.Timer(seconds * _PATIENCE, self.process.kill)
         clock.daemon = True
         clock.start()
@@ -147,7 +139,7 @@ class _Helper:
             answer, content = self._ask({**request, "seconds": seconds, "bytes": len(photo)}, photo)
         except (OSError, ValueError):  # a broken pipe, or an answer that stops short
             self.process.kill()
-            raise _Ended(self.process.wait()) from None
+            raise ChildProcessError(self.process.wait(), "the helper has ended") from None
         finally:
             clock.cancel()
         if "error" in answer:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from benchmarks.drawn import chunk, encoded, scene, with_chunk
 from foodscene.models.pixels import InputSpec, decode, read
-from tests.models.decoding.drawn import chunk, encoded, scene, with_chunk
 
 SPEC = InputSpec(32, 32)
 # White point and primaries as x, y, and gamma: Adobe RGB (1998), 4.3.1; ProPhoto (ISO 22028-2), whose white is D50.

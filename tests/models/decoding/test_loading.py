@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.drawn import PNG, chunk, encoded, gray_tiff, png, scene, segments, tiff, with_chunk
 from foodscene.models.decoding.errors import BrokenPhoto
 from foodscene.models.pixels import InputSpec, decode, read, read_noting, upright_size
-from tests.models.decoding.drawn import PNG, chunk, encoded, gray_tiff, png, scene, segments, tiff, with_chunk
 
 SPEC = InputSpec(32, 32)
 

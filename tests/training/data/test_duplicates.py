@@ -46,7 +46,7 @@ def test_different_photos_are_not(photo):
 
 def test_pictures_of_one_colour_have_no_view():
     assert duplicates.view(np.full((32, 32), 200, np.uint8)) == b""
-    assert duplicates.groups([b"1", b"2"], [b"", b""]).tolist() in ([0, 1], [1, 0])
+    assert duplicates.groups([b"1", b"2"], [b"", b""]).tolist() == [0, 1]
 
 
 @settings(deadline=None, max_examples=30)

@@ -37,7 +37,7 @@ def test_the_reports_search_has_64_short_trainings_and_a_long_one() -> None:
     combinations = list(found.combinations())
     short = [recipe.load(found.recipe, found.overrides(one)) for one in combinations]
     long = recipe.load(found.recipe, found.overrides(combinations[0], final=True))
-    assert len({one.model_dump_json() for one in short}) == 64
+    assert len({str(one.record()) for one in short}) == 64
     assert long.reported
     assert long.reported.row == "B3"
     assert long.training.epochs >= 5 * short[0].training.epochs

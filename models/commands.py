@@ -17,17 +17,17 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
 ) -> None:
     """Say what is on photos: labels with their probabilities, most probable first."""
-    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
-    from foodscene.models.pixels import PhotoError, read
+    from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
 
-    bundle = choose(model, models_folder or SHIPPED)
+    bundle = find_bundle(model, models_folder or SHIPPED)
     engine = open_engine(bundle)
     failed = False
     for photo in photos:
         try:
-            pixels = read(photo, bundle.spec)
+            pixels = read_photo(photo, bundle.spec)
         except (PhotoError, OSError) as error:
             failed = True
             typer.echo(
@@ -96,8 +96,8 @@ def compile_bundle(
     folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
 ) -> None:
     """Compile a bundle's model.h5 to model.onnx, and check that both answer the same (needs Keras)."""
-    from foodscene.models.bundle import read
+    from foodscene.models.bundle import read_bundle
     from foodscene.models.compiler import compile_onnx
 
-    difference = compile_onnx(read(folder))
+    difference = compile_onnx(read_bundle(folder))
     typer.echo(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")

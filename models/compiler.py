@@ -68,8 +68,8 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
 def _compile_by_tensorflow(bundle: Bundle) -> float:
     """`compile_onnx` in a process of its own: Keras' other backends export by packages that foodscene does without."""
     program = (
-        "import sys; from pathlib import Path; from foodscene.models.bundle import read; "
-        "from foodscene.models.compiler import compile_onnx; print(compile_onnx(read(Path(sys.argv[1]))))"
+        "import sys; from pathlib import Path; from foodscene.models.bundle import read_bundle; "
+        "from foodscene.models.compiler import compile_onnx; print(compile_onnx(read_bundle(Path(sys.argv[1]))))"
     )
     done = subprocess.run(  # noqa: S603 - this program, with a folder's name
         [sys.executable, "-c", program, str(bundle.folder)],

@@ -24,7 +24,7 @@ from foodscene.models.bundle import (
     BundleError,
     check_name,
     parse_labels,
-    read,
+    read_bundle,
     read_card,
 )
 from foodscene.models.card import Card
@@ -80,18 +80,18 @@ def check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
         try:
-            read = parse_labels(label.encode())
+            read_bundle = parse_labels(label.encode())
         except UnicodeEncodeError:
             raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
-        if len(read) != 1:
-            said = "has a line end in its name" if read else "has an empty name"
+        if len(read_bundle) != 1:
+            said = "has a line end in its name" if read_bundle else "has an empty name"
             raise BundleError(f"The class {shown} {said}, and a label is a line of labels.txt. Rename it.")
-        if read[0] in kept:
+        if read_bundle[0] in kept:
             raise BundleError(
-                f"The classes {kept[read[0]]} and {shown} have one name, as blanks around a name do not count. "
+                f"The classes {kept[read_bundle[0]]} and {shown} have one name, as blanks around a name do not count. "
                 "Rename one, or put their photos together."
             )
-        kept[read[0]] = shown
+        kept[read_bundle[0]] = shown
     if len(kept) > MOST_LABELS:
         raise BundleError(f"There are {len(kept):,} classes; a bundle holds up to {MOST_LABELS:,} labels.")
 
@@ -131,8 +131,8 @@ def write(
         (new / CARD).write_text(card.as_json(), encoding="utf-8")
         for name, content in (files or {}).items():
             (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        compile_onnx(read(new), model, sample)
-    return read(folder)
+        compile_onnx(read_bundle(new), model, sample)
+    return read_bundle(folder)
 
 
 def versions() -> dict[str, str]:

@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
         raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
     demand(checked, given=teacher is not None)
     if teacher:
-        bundles.read(teacher)
+        bundles.read_bundle(teacher)
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -149,9 +149,9 @@ def resume(
     Raises `RunError` where the run is being trained, is finished, or was begun on other photos; else as `train`.
     """
     run, data, bundle = Path(run), _paths(data), Path(bundle) if bundle else None
-    runs.read(run)  # before a lock is made in a folder that is no run's
+    runs.read_run(run)  # before a lock is made in a folder that is no run's
     with runs.held(run):
-        begun = runs.read(run)
+        begun = runs.read_run(run)
         if not runs.is_run(run):
             raise RunError(f"{run / 'run.json'} is no record of a run that can be gone on with.")
         recipe = _longer(begun, settings)
@@ -374,7 +374,7 @@ def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
     if not run.record.get("teacher"):
         return None
     temperature = recipe.teacher.temperature if recipe.teacher else 1.0
-    return Teacher(bundles.read(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
+    return Teacher(bundles.read_bundle(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -41,7 +41,7 @@ class Helpers:
     def decode(self, photo: bytes, **request: Any) -> Reading:
         """Have a photo decoded; waits until a helper is free. `request` is as `helper` takes it.
 
-        Raises a `PhotoError` as `models.pixels.read` does: `PhotoTooLarge` too for what takes too long or too much,
+        Raises a `PhotoError` as `models.pixels.read_photo` does: `PhotoTooLarge` too for what takes too long or too much,
         `BrokenPhoto` too for what crashes its decoder. Raises `Problem` `overloaded` where no process can be started.
         """
         with self._turns:

@@ -1,4 +1,4 @@
-"""The portrait of a model: what its page shows, put into words and figures for people."""
+"""What the page of a model shows, put into words and figures for people."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

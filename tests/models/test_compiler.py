@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from foodscene.models.bundle import BundleError, read
+from foodscene.models.bundle import BundleError, read_bundle
 from foodscene.models.compiler import compile_onnx
 from foodscene.models.engine import COMPILED_FROM, open_engine
 from foodscene.models.files import OccupiedError
@@ -17,10 +17,10 @@ from foodscene.models.files import OccupiedError
 def test_compiled_file_names_its_model(toy_bundle: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
     (folder / "model.onnx").unlink()
-    assert compile_onnx(read(folder)) < 1e-5
+    assert compile_onnx(read_bundle(folder)) < 1e-5
     metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
-    assert metadata[COMPILED_FROM] == read(folder).sha256
-    assert open_engine(read(folder), "onnx").kind == "onnx"
+    assert metadata[COMPILED_FROM] == read_bundle(folder).sha256
+    assert open_engine(read_bundle(folder), "onnx").kind == "onnx"
 
 
 @pytest.mark.parametrize("content", [b"no model at all", onnx.ModelProto(producer_name="somebody").SerializeToString()])
@@ -28,7 +28,7 @@ def test_a_compiled_file_of_somebody_else_s_stays(toy_bundle: Path, tmp_path: Pa
     folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
     (folder / "model.onnx").write_bytes(content)
     with pytest.raises(OccupiedError, match="was not compiled by foodscene"):
-        compile_onnx(read(folder))
+        compile_onnx(read_bundle(folder))
     assert (folder / "model.onnx").read_bytes() == content
 
 
@@ -37,7 +37,7 @@ def test_difference_is_refused_and_leaves_nothing(
 ) -> None:
     folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
     (folder / "model.onnx").unlink()
-    bundle = read(folder)
+    bundle = read_bundle(folder)
     other = keras.models.load_model(bundle.model)
     export = keras.Model.export
 

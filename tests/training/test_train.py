@@ -181,7 +181,7 @@ def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path
     place = tmp_path / "run"
     with pytest.raises(InterruptedRun, match=f"--resume --run {place}"):
         tiny(photos, place, "training.epochs=3", watch=Stopping(after=1))
-    assert run.read(place).record["status"] == "interrupted"
+    assert run.read_run(place).record["status"] == "interrupted"
     moved = photos.rename(tmp_path / "moved")
     with pytest.raises(RunError, match="are elsewhere now, say where: --data"):
         resume(place)
@@ -224,7 +224,7 @@ def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path) -
     assert outcome.run.record["status"] == "finished"
     figures = [[row["val_loss"] for row in one.run.load_history()] for one in (whole, outcome)]
     assert figures[0] == figures[1], "as if it had been begun with them"
-    assert bundles.read(outcome.bundle.folder).card.recipe["settings"]["training"]["epochs"] == 4
+    assert bundles.read_bundle(outcome.bundle.folder).card.recipe["settings"]["training"]["epochs"] == 4
 
 
 @pytest.mark.slow

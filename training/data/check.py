@@ -80,7 +80,7 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the doctor found."""
+    """All that a check found."""
 
     dataset: Dataset
     survey: Survey

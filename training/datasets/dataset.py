@@ -40,7 +40,7 @@ class Sample:
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
         """The decoded and fitted photo, uint8, shape `spec.shape`. Raises `models.pixels.PhotoError`."""
-        return pixels.read(self.read(), spec, box=self.box)
+        return pixels.read_photo(self.read(), spec, box=self.box)
 
 
 @dataclass(frozen=True)

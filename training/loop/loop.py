@@ -100,7 +100,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed
     model = networks.probabilities(model)
     predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    sure_above = confidence.choose(calibration.temper(predicted, temperature), targets)
+    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))

@@ -15,14 +15,14 @@ from foodscene.models.saving import is_ours
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
-from foodscene.training.evaluation.out_of_distribution import Strangers
+from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
 from foodscene.training.reports import markdown
 from foodscene.training.reports.markdown import Markdown
 
 
 def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     """The figures that a card gives."""
-    top5, certain = evaluation.top5, confidence.measure(evaluation.probabilities, evaluation.right, sure_above)
+    top5, certain = evaluation.top5, confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above)
     return CardMetrics(
         images=len(evaluation.targets),
         top1=round(evaluation.top1.value, 6),
@@ -39,7 +39,7 @@ def described(
     card: Card,
     evaluation: Evaluation,
     parts: Mapping[str, Evaluation] | None = None,
-    strangers: Sequence[Strangers] = (),
+    outside: Sequence[OutOfDistribution] = (),
 ) -> Card:
     """The card with these figures, those of each label, of each data set where there are several, and those on photos
     of nothing that the model knows.
@@ -64,7 +64,7 @@ def described(
                 label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
             },
             "strangers": {
-                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in strangers
+                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in outside
             },
         }
     )
@@ -88,13 +88,13 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
 
 
 def save(
-    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], strangers: Sequence[Strangers] = ()
+    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], outside: Sequence[OutOfDistribution] = ()
 ) -> None:
     """Put the figures into a bundle's card, and write anew what stands beside it.
 
     In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
     """
-    card = described(bundle.card, evaluation, parts, strangers)
+    card = described(bundle.card, evaluation, parts, outside)
     ours, path = is_ours(bundle.folder), bundle.folder / CARD
     for name, content in files(card, evaluation).items():
         if ours or not (bundle.folder / name).exists():

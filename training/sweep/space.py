@@ -82,7 +82,7 @@ class Space(BaseModel):
         return [f"{key}={value}" for key, value in {**fixed, **drawn, **longer}.items()]
 
 
-def read(path: Path) -> Space:
+def read_space(path: Path) -> Space:
     """Read a `SPACE.toml` and check it, with the recipe that it names. Raises `SpaceError` and `RecipeError`."""
     from foodscene.training.recipes import recipe
 

@@ -18,7 +18,7 @@ from foodscene.training.evaluation.evaluation import EvaluationError
 
 
 def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     loaded = load.load(colours, found.spec)
     engine = open_engine(found)
     measured = inference.evaluate(engine, found.labels, loaded, loaded.test)

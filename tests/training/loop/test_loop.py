@@ -73,7 +73,7 @@ def tiny(*settings: str, base: str = "food/augmented") -> Recipe:
 def fit(
     folder: Path, recipe: Recipe, watch: Any = None, data: Data | None = None, **options: Any
 ) -> tuple[Run, Result]:
-    work = run.read(folder) if (folder / "run.json").exists() else run.create(folder, {})
+    work = run.read_run(folder) if (folder / "run.json").exists() else run.create(folder, {})
     return work, loop.train(recipe, data or colours(), work, watch or Nobody(), threads=1, **options)
 
 
@@ -100,8 +100,8 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(tmp_path:
     assert len(resumed.history) == 3
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    first, _ = run.read(tmp_path / "whole").load_checkpoint()
-    second, _ = run.read(tmp_path / "broken").load_checkpoint()
+    first, _ = run.read_run(tmp_path / "whole").load_checkpoint()
+    second, _ = run.read_run(tmp_path / "broken").load_checkpoint()
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 

@@ -80,18 +80,18 @@ def check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
         try:
-            read_bundle = parse_labels(label.encode())
+            parsed = parse_labels(label.encode())
         except UnicodeEncodeError:
             raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
-        if len(read_bundle) != 1:
-            said = "has a line end in its name" if read_bundle else "has an empty name"
+        if len(parsed) != 1:
+            said = "has a line end in its name" if parsed else "has an empty name"
             raise BundleError(f"The class {shown} {said}, and a label is a line of labels.txt. Rename it.")
-        if read_bundle[0] in kept:
+        if parsed[0] in kept:
             raise BundleError(
-                f"The classes {kept[read_bundle[0]]} and {shown} have one name, as blanks around a name do not count. "
+                f"The classes {kept[parsed[0]]} and {shown} have one name, as blanks around a name do not count. "
                 "Rename one, or put their photos together."
             )
-        kept[read_bundle[0]] = shown
+        kept[parsed[0]] = shown
     if len(kept) > MOST_LABELS:
         raise BundleError(f"There are {len(kept):,} classes; a bundle holds up to {MOST_LABELS:,} labels.")
 

@@ -67,6 +67,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     recipe: str | Path,
     data: str | Path | Sequence[str | Path],
     *,
+    labels: str | None = None,
     settings: Sequence[str] = (),
     weights: str | None = None,
     teacher: str | Path | None = None,
@@ -80,6 +81,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
 ) -> Outcome:
     """Train a recipe, a shipped one's name or a file, on photos: folders or archives, several as one data set.
 
+    `labels` says where these are if not in folders: a CSV file, or "names" for the photos' own.
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
     `teacher` is a bundle whose answers are learned in place of the labels. The bundle goes to the folder `bundle`, else
     into the run's, which is `run`, else a new one below `root`. `engine` alters photos on `threads` threads. `watch` is
@@ -107,7 +109,9 @@ def train(  # noqa: PLR0913 - named options, each with a default
         runs.check_new(run)
         if bundle and run.resolve().is_relative_to(bundle.resolve()):
             raise RunError(f"The run's folder {run} lies in the bundle's, {bundle}. Name another one for either.")
-    dataset = _open(checked, data)
+    if labels and Path(labels).is_file():
+        labels = str(Path(labels).resolve())
+    dataset = _open(checked, data, labels)
 
     folder = run or runs.new_folder(root, checked.name, datetime.now())
     with runs.held(folder):
@@ -116,8 +120,9 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, settings, weights, teacher),
+                "command": _command(recipe, sources, labels, settings, weights, teacher),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
+                "labels": labels,
                 "weights": weights,
                 "teacher": str(teacher.resolve()) if teacher else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
@@ -169,7 +174,7 @@ def resume(
             if data:
                 raise
             raise RunError(f"{error} If the photos of {run} are elsewhere now, say where: --data PATH") from None
-        dataset = _open(recipe, paths)
+        dataset = _open(recipe, paths, begun.record.get("labels"))
         known = begun.record.get("dataset", {}).get("fingerprint")
         if known not in (None, (dataset.crops() if recipe.data.crop_boxes else dataset).fingerprint):
             where = ", ".join(str(path) for _, path in sources)
@@ -275,12 +280,12 @@ def _sources(data: Sequence[Path]) -> list[tuple[str, Path]]:
     return sources
 
 
-def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
+def _open(recipe: Recipe, data: Sequence[Path], labels: str | None) -> Dataset:
     """The data set that a recipe takes, none of its photos decoded yet; its classes make a file of labels.
 
     Raises `DatasetError` and `BundleError`.
     """
-    opened = [open_dataset(path, recipe.data.layout) for path in data]
+    opened = [open_dataset(path, recipe.data.layout, labels) for path in data]
     dataset = opened[0] if len(opened) == 1 else union(opened)
     if len(dataset.classes) < 2:
         raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
@@ -291,12 +296,15 @@ def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
 def _command(
     recipe: str | Path,
     sources: Sequence[tuple[str, Path]],
+    labels: str | None,
     settings: Sequence[str],
     weights: str | None,
     teacher: Path | None,
 ) -> str:
     """What trains the same again, without this machine's paths."""
-    options = [f"--data {label}{path.name}" for label, path in sources] + [f"--set {setting}" for setting in settings]
+    options = [f"--data {label}{path.name}" for label, path in sources]
+    options += [f"--labels {Path(labels).name}"] if labels else []
+    options += [f"--set {setting}" for setting in settings]
     if weights:
         options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
     if teacher:

@@ -178,6 +178,7 @@ def test_empty_and_truncated_are_broken() -> None:
             read_photo(whole[: len(whole) // 2], SPEC)
 
 
+@pytest.mark.slow
 def test_pixel_bomb_is_refused_from_its_header() -> None:
     bomb = encoded(Image.new("1", (20_000, 20_000)))
     assert len(bomb) < 100_000

@@ -22,15 +22,20 @@ DataPaths = Annotated[
     list[Path], typer.Option("--data", help="A folder of photos, or an archive as downloaded. May be repeated.")
 ]
 Layout = Annotated[str | None, typer.Option(show_default="found out", help="The data set's layout.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(show_default="folders", help="Where the labels are: a CSV file, or 'names' (cat.0.jpg)."),
+]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917 - typer passes by name
     bundle: BundleName,
     data: DataPaths,
     split: Annotated[
         str, typer.Option(help="Which photos: test, validation, train, or all that have a label.")
     ] = "test",
     layout: Layout = None,
+    labels: Labels = None,
     outside: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,6 +61,8 @@ def evaluate(
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
+    if save and split != "test":
+        raise typer.BadParameter("a card's figures are those of test photos: leave out --split", param_hint="--save")
     if out:
         with quiet_stderr():
             from foodscene.training.reports import report  # whose pictures take Keras
@@ -65,7 +72,7 @@ def evaluate(
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout) for path in data]
+    loaded = inference.apart([inference.photos_for(found, path, layout, labels, split=split) for path in data])
     each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
     sure_above = found.card.sure_above
@@ -80,7 +87,8 @@ def evaluate(
     certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
-        figures = {**whole.as_json(), **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
+        left_out = {"left_out": dict(whole.left_out)}
+        figures = {**whole.as_json(), **left_out, **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
         typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
@@ -90,7 +98,7 @@ def evaluate(
         f"\n{speed:.1f} ms a photo on one core",
         highlight=False,
     )
-    for table in (_certain(certain, unknown), _classes(whole), _mistakes(whole)):
+    for table in (_left_out(whole), _certain(certain, unknown), _classes(whole), _mistakes(whole)):
         console.print("", table, highlight=False)
     if out:
         console.print(f"\nReport: {out / 'report.html'}", highlight=False)
@@ -100,6 +108,7 @@ def calibrate(
     bundle: BundleName,
     data: DataPaths,
     layout: Layout = None,
+    labels: Labels = None,
     out: Annotated[
         Path | None, typer.Option(show_default="its own", help="The folder for the calibrated bundle.")
     ] = None,
@@ -131,7 +140,7 @@ def calibrate(
         engine, keras_engine = open_engine(found), KerasEngine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout) for path in data]
+    loaded = [inference.photos_for(found, path, layout, labels, split="validation") for path in data]
     measured = evaluation.join(
         [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
     )
@@ -203,6 +212,22 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     table.add_row("calibration error", *(f"{one.calibration_error:.4f}" for one in every))
     table.add_row("  by chance alone", *(f"{calibration_floor(one.probabilities):.4f}" for one in every))
     return table
+
+
+def _left_out(evaluation: "Evaluation") -> str:
+    """How many photos were not measured, as the model does not know their classes."""
+    from rich.markup import escape
+
+    from foodscene.models.text import printable
+    from foodscene.training.datasets.names import listed
+
+    if not evaluation.left_out:
+        return ""
+    photos, classes = sum(evaluation.left_out.values()), len(evaluation.left_out)
+    return (
+        f"[yellow]Left out:[/] {photos:,} photos of {classes:,} {'class' if classes == 1 else 'classes'} "
+        f"that the model does not know: {escape(printable(listed(evaluation.left_out)))}."
+    )
 
 
 def _certain(certain: "Confidence", unknown: "list[OutOfDistribution]") -> Any:

@@ -30,6 +30,10 @@ def train(  # noqa: PLR0917 - typer passes by name
             "NAME=PATH makes one class of all its photos."
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(show_default="folders", help="Where the labels are: a CSV file, or 'names' (cat.0.jpg)."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
     ] = None,
@@ -81,11 +85,16 @@ def train(  # noqa: PLR0917 - typer passes by name
     stop_cleanly()
     try:
         if resume:
-            _unused({"--weights": weights, "--teacher": teacher, "--engine": engine})
+            _unused({"--labels": labels, "--weights": weights, "--teacher": teacher, "--engine": engine})
             outcome = story.resume(_resumed(recipe, run, runs), data=data or [], **common)
         else:
-            recipe, data = _recipe(recipe, data or [], console)
-            chosen: dict[str, Any] = {"weights": weights, "teacher": teacher, "engine": engine or "fast"}
+            recipe, data = _recipe(recipe, data or [], labels, console)
+            chosen: dict[str, Any] = {
+                "labels": labels,
+                "weights": weights,
+                "teacher": teacher,
+                "engine": engine or "fast",
+            }
             outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)
     except story.InterruptedRun as stopped:
         console.print(str(stopped), markup=False)
@@ -93,7 +102,7 @@ def train(  # noqa: PLR0917 - typer passes by name
     summary(outcome, console)
 
 
-def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[str, list[Path]]:
+def _recipe(recipe: str | None, data: list[Path], labels: str | None, console: "Console") -> tuple[str, list[Path]]:
     """The recipe and the photos that are meant: the photos alone may be given, and choose their recipe."""
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data, recipe = [Path(recipe)], None
@@ -104,7 +113,7 @@ def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[s
         from foodscene.training.datasets import open_dataset
         from foodscene.training.recipes.suggestion import suggest
 
-        opened = [open_dataset(path) for path in data]
+        opened = [open_dataset(path, labels=labels) for path in data]
         photos = sum(sample.label is not None for dataset in opened for sample in dataset.samples)
         recipe, reason = suggest(photos, sum(len(dataset.classes) for dataset in opened))
         console.print(f"{reason} Recipe: {recipe}")

@@ -11,6 +11,7 @@ from foodscene.models.engine import Engine
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
 from foodscene.training.datasets.archives import open_files
+from foodscene.training.datasets.names import plain
 from foodscene.training.evaluation import inference, metrics
 from foodscene.training.evaluation.evaluation import EvaluationError
 from foodscene.training.evaluation.metrics import Share
@@ -49,8 +50,8 @@ def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = 
     Raises `DatasetError` where there is no data set, `EvaluationError` where the model knows all that is in it.
     """
     dataset = _open(path)
-    known = {inference.plain(label) for label in labels}
-    outside = [one for one in dataset.samples if inference.plain(_label(dataset, one)) not in known]
+    known = {plain(label) for label in labels}
+    outside = [one for one in dataset.samples if plain(_label(dataset, one)) not in known]
     if not outside:
         raise EvaluationError(f"{path} holds no photos out of distribution: the model knows all of its classes.")
     chosen = np.unique(np.linspace(0, len(outside) - 1, min(most, len(outside))).astype(int)).tolist()

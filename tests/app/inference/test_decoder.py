@@ -35,6 +35,7 @@ def processes(helpers: Helpers) -> list[int]:
     return [helper.process.pid for helper in helpers._idle]
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_decoded_by_a_helper_to_the_same_pixels(large: bytes) -> None:
     decoder = Decoder()
     helpers = decoder._helpers
@@ -113,6 +114,7 @@ def test_errors_come_through_as_they_are() -> None:
     helpers.close()
 
 
+@pytest.mark.slow
 def test_never_more_helpers_than_said_and_none_that_is_idle(large: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_IDLE", 0.5)
     helpers = Helpers(2, 60, 600_000_000)

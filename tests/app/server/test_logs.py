@@ -75,6 +75,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(monkeypatch: pytest.Mon
     assert seen[-1].endswith("lines were dropped: nobody read them.")
 
 
+@pytest.mark.slow
 def test_the_service_answers_while_nobody_reads_its_log(serve: Callable[..., Any], red: bytes) -> None:
     out, into = os.pipe()
     server = serve(stderr=into)

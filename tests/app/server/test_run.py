@@ -90,6 +90,7 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((target.hostname, target.port), timeout=20)
 
 
+@pytest.mark.slow
 def test_sigterm_turns_readiness_red_first_and_loses_no_accepted_request(serve: Serve, red: bytes) -> None:
     server = serve(FOODSCENE_DRAIN_SECONDS="1", FOODSCENE_THREADS="1")
     with ExitStack() as stack:
@@ -111,6 +112,7 @@ def test_sigterm_turns_readiness_red_first_and_loses_no_accepted_request(serve: 
         httpx.get(f"{server.url}/healthz")
 
 
+@pytest.mark.slow
 def test_clients_that_go_away_free_their_places(serve: Serve, red: bytes) -> None:
     server = serve(FOODSCENE_QUEUE="4", FOODSCENE_THREADS="1")
     whole = raw_request(red)
@@ -138,6 +140,7 @@ def test_two_workers_answer_and_count_together(serve: Serve, red: bytes) -> None
     assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_an_endless_head_is_cut_off(serve: Serve) -> None:
     server = serve()
     with connect(server.url) as connection:

@@ -25,6 +25,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other.astype(float)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("size", [(640, 400), (4000, 3000)])
 def test_a_jpeg_without_its_end_is_read_and_said_to_be(mode: str, size: tuple[int, int]) -> None:
@@ -194,6 +195,7 @@ def test_floating_point_values_are_black_at_0_and_white_at_1(brightest: float) -
         assert difference(found, np.stack([expected, expected / 2, expected * 0], -1)) < 1
 
 
+@pytest.mark.slow
 def test_large_photos_are_converted_by_strips_as_small_ones_are() -> None:
     """Four megapixels and more: each pixel is a mean of several before the photo is fitted."""
     wide = rough(2600, 2000)

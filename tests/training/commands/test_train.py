@@ -118,6 +118,7 @@ def test_the_list_shows_the_reported_figures() -> None:
     assert "0.8600" in output
 
 
+@pytest.mark.slow
 def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--run", tmp_path / "run", "--set", "training.epochs=1")
     _, _, error = call(*command, "--weights", "/nowhere.h5")

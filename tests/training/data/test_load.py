@@ -138,6 +138,7 @@ def test_bad_input_is_told(folder, photo):
         load(folder({"test/a/1.jpg": photo(1)}, "other"), SPEC)
 
 
+@pytest.mark.slow
 def test_the_real_archives(data):
     spec = InputSpec(8, 8, 1)
     intel = load(data / "intel-image-classification.zip", spec)

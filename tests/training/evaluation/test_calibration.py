@@ -84,6 +84,7 @@ def test_the_saved_model_carries_it(end: str, tmp_path: Path) -> None:
     assert np.asarray(again(photos)) == pytest.approx(calibration.temper(before, 0.85), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_without(
     scenes_cnn: Bundle, scenes: Data
 ) -> None:

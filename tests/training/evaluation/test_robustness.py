@@ -36,6 +36,7 @@ def test_every_way_alters_every_photo(channels: int) -> None:
         assert row.top1.value < 0.1, row.name
 
 
+@pytest.mark.slow
 def test_a_trained_model_gets_worse_with_what_is_done_to_photos(
     scenes_cnn: Bundle, scenes: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:

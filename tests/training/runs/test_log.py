@@ -111,6 +111,7 @@ def test_commands(root: Path, tmp_path: Path) -> None:
     assert "2-wide" in picture.read_text()
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_are_listed_in_a_second(tmp_path: Path) -> None:
     for number in range(1000):
         record(tmp_path, f"run-{number:04}", "food/basic", number / 1000)

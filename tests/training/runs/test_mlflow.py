@@ -26,6 +26,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.mark.slow
 def test_settings_figures_and_histories_arrive_once(root: Path, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
     assert mirror.mirror(log.find_runs(root), address) == 2, "one is still going on"
@@ -50,6 +51,7 @@ def test_settings_figures_and_histories_arrive_once(root: Path, tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_the_command_says_how_many_and_what_is_wrong(root: Path, tmp_path: Path) -> None:
     command = ["runs", "--runs", str(root), "mirror", "--to", f"sqlite:///{tmp_path}/mlflow.db"]
     assert "2 runs copied" in CliRunner().invoke(program, command).output

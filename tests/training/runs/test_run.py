@@ -133,6 +133,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_a_folder_that_goes_on(tmp_path: Path) -> None:
     work, done, rng = run.create(tmp_path, {"status": "running"}), 0, random.Random(0)
     for _ in range(20):

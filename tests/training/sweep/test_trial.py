@@ -42,6 +42,7 @@ def test_it_leaves_a_run_with_its_answers(tmp_path: Path, photos: Path) -> None:
     assert "test" not in record, "the search does not look at the test photos"
 
 
+@pytest.mark.slow
 def test_it_ends_where_optuna_says_so_and_goes_on_with_what_it_had(tmp_path: Path, photos: Path) -> None:
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=1.1))
     with pytest.raises(optuna.TrialPruned):

@@ -73,6 +73,8 @@ def models(
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
+    from foodscene.models.text import estimate
+
     default = default_name(bundles)
     table = Table("name", "title", "labels", "input", "top-1", "top-5", "compiled", box=None, header_style="bold")
     for name, bundle in bundles.items():
@@ -85,8 +87,8 @@ def models(
             bundle.title,
             str(len(bundle.labels)),
             f"{spec.width}x{spec.height} {spec.fit}",
-            f"{metrics.top1:.1%}" if metrics else "-",
-            f"{metrics.top5:.1%}" if metrics and metrics.top5 is not None else "-",
+            estimate(metrics.top1, metrics.top1_interval) if metrics else "-",
+            estimate(metrics.top5, metrics.top5_interval) if metrics and metrics.top5 is not None else "-",
             "yes" if bundle.onnx.is_file() else "no",
         )
     Console().print(table)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,6 +71,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     labels: str | None = None,
     settings: Sequence[str] = (),
     weights: str | None = None,
+    start: str | Path | None = None,
     teacher: str | Path | None = None,
     bundle: str | Path | None = None,
     run: str | Path | None = None,
@@ -83,9 +85,10 @@ def train(  # noqa: PLR0913 - named options, each with a default
 
     `labels` says where these are if not in folders: a CSV file, or "names" for the photos' own.
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
-    `teacher` is a bundle whose answers are learned in place of the labels. The bundle goes to the folder `bundle`, else
-    into the run's, which is `run`, else a new one below `root`. `engine` alters photos on `threads` threads. `watch` is
-    told of every epoch, `tell` a line for people now and then.
+    `start` is a bundle, a folder or the name of one that ships, whose network goes on learning in place of a backbone;
+    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. The bundle
+    goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `engine` alters
+    photos on `threads` threads. `watch` is told of every epoch, `tell` a line for people now and then.
 
     Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
     for what is wrong before training begins; `TrainingError` where the loss is no number any more.
@@ -96,6 +99,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
     teacher, bundle, run = (Path(path) if path else None for path in (teacher, bundle, run))
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
+    begin_from = bundles.find_bundle(str(start), bundles.SHIPPED) if start else None
+    if begin_from:
+        if weights:
+            raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
+        checked = _at_size_of(begin_from, checked)
     if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
         raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
     demand(checked, given=teacher is not None)
@@ -120,10 +128,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, labels, settings, weights, teacher),
+                "command": _command(recipe, sources, labels, settings, weights, begin_from, teacher),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
                 "labels": labels,
                 "weights": weights,
+                "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
                 "teacher": str(teacher.resolve()) if teacher else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
                 "engine": engine,
@@ -197,12 +206,14 @@ def _follow(
     began, before = time.perf_counter(), run.record["seconds"]
     tell(f"{recipe.name}: {len(dataset.classes)} classes: {_named(dataset.classes)}")
     with _recorded(run):
+        start = _start(run)
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
             import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
 
             from foodscene.training.export import counts, export, measure
+            from foodscene.training.loop import cross_validation
             from foodscene.training.loop.loop import train as loop
             from foodscene.training.reports import model_card, report
 
@@ -216,32 +227,32 @@ def _follow(
 
         board = TensorBoard(run.folder / "tensorboard")
         watches = Both(watch, board) if watch else Both(board)
+        train_network = partial(
+            loop,
+            engine=run.record["engine"],
+            threads=threads,
+            weights=run.record["weights"],
+            teacher=_teacher(run, recipe, data),
+            start=start,
+        )
         try:
-            result = loop(
-                recipe,
-                data,
-                run,
-                watches,
-                engine=run.record["engine"],
-                threads=threads,
-                weights=run.record["weights"],
-                teacher=_teacher(run, recipe, data),
-            )
+            crossed = None
+            if recipe.data.cross_validation and cross_validation.suits(dataset, data):
+                crossed = cross_validation.evaluate(recipe, data, run, watch, train_network, tell)
+                tell("The network itself learns from four fifths of the photos; the others validate.")
+                data = cross_validation.without_test(data)
+            result = train_network(recipe, data, run, watches)
+            if crossed:
+                result = cross_validation.confident(result, crossed)
         finally:
             watches.close()
             run.update(seconds=round(before + time.perf_counter() - began, 1))
 
+        measured = crossed or measure(result, data)
         own = run.folder / "models" / (recipe.bundle or saving.name_for(recipe.name))
-        wanted = run.record.get("bundle_wanted")
+        write = partial(export, result, recipe, data, command=run.record["command"], measured=measured, start=start)
         with quiet_stderr():
-            try:
-                written = export(result, recipe, data, Path(wanted) if wanted else own, run.record["command"])
-            except (OccupiedError, OSError) as error:
-                if not wanted:
-                    raise
-                tell(f"{error} The bundle goes into the run's folder.")
-                written = export(result, recipe, data, own, run.record["command"])
-        measured = measure(result, data)
+            written = _written(write, own, run.record.get("bundle_wanted"), tell)
         figures = {}
         if measured:
             figures = {
@@ -260,6 +271,17 @@ def _follow(
         page = report.review(run.folder, written, [data], measured, result.model) if measured else None
         run.update(status="finished", finished=now())
     return Outcome(run, written, measured, page)
+
+
+def _written(write: Callable[[Path], Bundle], own: Path, wanted: str | None, tell: Callable[[str], None]) -> Bundle:
+    """The bundle, written where it was wanted; into the run's folder where it can go nowhere else."""
+    if not wanted:
+        return write(own)
+    try:
+        return write(Path(wanted))
+    except (OccupiedError, OSError) as error:
+        tell(f"{error} The bundle goes into the run's folder.")
+        return write(own)
 
 
 def _silent(_line: str) -> None:
@@ -288,7 +310,10 @@ def _open(recipe: Recipe, data: Sequence[Path], labels: str | None) -> Dataset:
     opened = [open_dataset(path, recipe.data.layout, labels) for path in data]
     dataset = opened[0] if len(opened) == 1 else union(opened)
     if len(dataset.classes) < 2:
-        raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
+        told = "".join(f" {note}" for note in dataset.notes)
+        raise DatasetError(
+            f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.{told}"
+        )
     saving.check_labels(dataset.classes)
     return replace(dataset, classes=tuple(label.strip() for label in dataset.classes))
 
@@ -299,6 +324,7 @@ def _command(
     labels: str | None,
     settings: Sequence[str],
     weights: str | None,
+    start: Bundle | None,
     teacher: Path | None,
 ) -> str:
     """What trains the same again, without this machine's paths."""
@@ -307,9 +333,34 @@ def _command(
     options += [f"--set {setting}" for setting in settings]
     if weights:
         options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
+    if start:
+        options.append(f"--from {start.name}")
     if teacher:
         options.append(f"--teacher {teacher.resolve().name}")
     return " ".join(["foodscene train", str(recipe), *options])
+
+
+def _at_size_of(start: Bundle, recipe: Recipe) -> Recipe:
+    """A recipe whose photos come as a bundle takes them: raw pixels of its size. Raises `RecipeError`, `RunError`."""
+    if recipe.augmentation.standardizes or recipe.input.scale != "none":
+        raise RunError(
+            f"--from {start.name}: its network scales pixels by itself. Leave input.scale, rescale, samplewise_*, "
+            "featurewise_* and zca_whitening out of the recipe."
+        )
+    spec = start.spec
+    size = f"[{spec.height}, {spec.width}]"
+    return recipes.change(recipe, [f"input.size={size}", f"input.channels={spec.channels}", f'input.fit="{spec.fit}"'])
+
+
+def _start(run: Run) -> Bundle | None:
+    """The bundle that a run goes on from. Raises `BundleError`, and `RunError` where it is another one by now."""
+    said = run.record.get("start")
+    if not said:
+        return None
+    bundle = bundles.read_bundle(Path(said["folder"]))
+    if bundle.sha256 != said["sha256"]:
+        raise RunError(f"{bundle.folder} is another model than {run.folder} was begun from. Begin a new run.")
+    return bundle
 
 
 def _longer(run: Run, settings: Sequence[str]) -> Recipe:

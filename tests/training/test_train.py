@@ -100,9 +100,7 @@ def test_the_disk_s_room_is_checked_before_the_first_epoch(
 
 
 @pytest.mark.usefixtures("untrained")
-@pytest.mark.parametrize(
-    "names", [("cat", "cat "), ("cat", "two\nlines"), ("cat", "two\u2028lines"), (b"caf\xe9", "a")]
-)
+@pytest.mark.parametrize("names", [("cat", "two\nlines"), ("cat", "two\u2028lines"), (b"caf\xe9", "a")])
 def test_classes_that_make_no_labels_are_named(
     folder: Callable[..., Path], two_classes: dict[str, bytes], tmp_path: Path, names: tuple[str | bytes, ...]
 ) -> None:
@@ -112,6 +110,17 @@ def test_classes_that_make_no_labels_are_named(
     with pytest.raises(BundleError, match="Rename"):
         tiny(photos, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+def test_classes_that_are_one_are_told(
+    folder: Callable[..., Path], two_classes: dict[str, bytes], tmp_path: Path
+) -> None:
+    photos = folder(two_classes)
+    for old, new in zip("ab", ("cat", "cat "), strict=True):
+        (photos / old).rename(photos / new)
+    with pytest.raises(DatasetError, match=r"has 1 class.* Several folders are called cat"):
+        tiny(photos, tmp_path / "run")
 
 
 @pytest.mark.usefixtures("untrained")

@@ -40,11 +40,13 @@ class Data:
     """Which rows of `pixels` to train on, ascending; so for `validation` and `test`."""
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    """Shape (n,): the same number for photos that are copies of each other."""
     dropped: int
     """How many photos are in no split because a copy of them stands in a later one."""
 
 
-def load(
+def load(  # noqa: PLR0913 - named options, each with a default
     source: Source | Sequence[Source],
     spec: InputSpec,
     *,
@@ -53,6 +55,7 @@ def load(
     crop_boxes: bool = False,
     fractions: Fractions = (0.7, 0.2, 0.1),
     seed: int = 0,
+    stratified: bool = True,
     used: Sequence[Split] = splits.SPLITS,
 ) -> Data:
     """Open, decode and split one data set, or several as one.
@@ -68,7 +71,8 @@ def load(
         dataset = dataset.crops()
     tell_notes(dataset, console)
     decoded = cache.build(dataset, spec)
-    assigned, dropped = divide(dataset, survey(dataset), fractions=fractions, seed=seed)
+    facts = survey(dataset)
+    assigned, dropped = divide(dataset, facts, fractions=fractions, seed=seed, stratified=stratified)
     kept = assigned[decoded.rows]
     train, validation, test = (np.flatnonzero(kept == code) for code in range(len(splits.SPLITS)))
     data = Data(
@@ -82,6 +86,7 @@ def load(
         train=train,
         validation=validation,
         test=test,
+        groups=facts.groups[decoded.rows],
         dropped=dropped,
     )
     for broken in decoded.broken[:10]:
@@ -104,25 +109,47 @@ def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
         crop_boxes=read.crop_boxes,
         fractions=read.fractions,
         seed=recipe.seed,
+        stratified=read.stratified,
     )
 
 
 def divide(
-    dataset: Dataset, facts: Survey, *, fractions: Fractions = (0.7, 0.2, 0.1), seed: int = 0
+    dataset: Dataset,
+    facts: Survey,
+    *,
+    fractions: Fractions = (0.7, 0.2, 0.1),
+    seed: int = 0,
+    stratified: bool = True,
 ) -> tuple[NDArray[np.int64], int]:
     """The split of every sample as an index into `splits.SPLITS`, shape (n,), and how many were dropped as copies.
 
     -1 for samples that are in none: without a label, or a copy of one in a later split.
     """
+    labels = [sample.label for sample in dataset.samples] if stratified else None
+
+    def parted(own: Sequence[Split | None]) -> NDArray[np.int64]:
+        """Each data set of a union by itself."""
+        ends = np.cumsum(dataset.parts or (len(own),)).tolist()
+        parts = [
+            splits.assign(
+                facts.contents[start:end],
+                own[start:end],
+                fractions=fractions,
+                seed=seed,
+                labels=labels[start:end] if labels else None,
+            )
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        assigned = np.concatenate(parts)
+        assigned[[sample.label is None for sample in dataset.samples]] = -1
+        return assigned
+
     own = [sample.split for sample in dataset.samples]
-    ends = np.cumsum(dataset.parts or (len(own),)).tolist()
-    parts = [
-        splits.assign(facts.contents[start:end], own[start:end], fractions=fractions, seed=seed)
-        for start, end in zip([0, *ends], ends, strict=False)
-    ]
-    assigned = np.concatenate(parts)
-    assigned[[sample.label is None for sample in dataset.samples]] = -1
+    assigned = parted(own)
     leaks = splits.leaked(assigned, facts.groups)
+    if "validation" in own and (assigned[~leaks] != 1).all():  # all that validates is copies of test photos
+        assigned = parted([None if split == "validation" else split for split in own])
+        leaks |= splits.leaked(assigned, facts.groups)
     assigned[leaks] = -1
     return assigned, int(leaks.sum())
 

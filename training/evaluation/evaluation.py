@@ -45,6 +45,8 @@ class Evaluation:
     """Shape (n, labels)."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many photos there were of each class that the model does not know: they are not among the n."""
+    folds: int = 0
+    """In how many parts the photos were answered, each by a network trained without it; 0: one network answered all."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -118,6 +120,7 @@ class Evaluation:
         top5 = self.top5
         return {
             "photos": len(self.targets),
+            "folds": self.folds,
             "top1": self.top1._asdict(),
             "top5": top5._asdict() if top5 else None,
             "loss": self.loss,

@@ -43,6 +43,7 @@ def photos_for(
         crop_boxes=said.get("crop_boxes", False),
         fractions=tuple(said.get("fractions", (0.7, 0.2, 0.1))),
         seed=trained.get("seed", 0),
+        stratified=said.get("stratified", not trained),
         used=[name for name in splits.SPLITS if name == split],
     )
 

@@ -25,6 +25,7 @@ def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     top5, certain = evaluation.top5, confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above)
     return CardMetrics(
         images=len(evaluation.targets),
+        folds=evaluation.folds or None,
         top1=round(evaluation.top1.value, 6),
         top1_interval=_interval(evaluation.top1),
         top5=round(top5.value, 6) if top5 else None,
@@ -116,6 +117,7 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
             card=card,
             labels=labels,
             figures=list(_figures(card, card.metrics)) if card.metrics else [],
+            measured_on=_measured_on(card.metrics) if card.metrics else "",
             strange=list(_strange(card)) if card.strangers else [],
             each=list(_per_class(card)) if card.per_class else [],
             confusion=found,
@@ -127,7 +129,11 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
 
 def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
     """The table of test figures."""
-    columns = {**card.parts, "together": whole} if card.parts else {"test photos": whole}
+    columns = (
+        {**card.parts, "together": whole}
+        if card.parts
+        else {"cross-validation" if whole.folds else "test photos": whole}
+    )
     rows: dict[str, list[str]] = {
         "photos": [f"{one.images:,}" for one in columns.values()],
         "top-1": [_rounded(one.top1, one.top1_interval) for one in columns.values()],
@@ -138,6 +144,13 @@ def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
     }
     yield ["", *columns]
     yield from ([name, *cells] for name, cells in rows.items() if any(cells))
+
+
+def _measured_on(metrics: CardMetrics) -> str:
+    """Which photos the figures are of, in a sentence's words."""
+    if metrics.folds:
+        return f"all photos, each answered by one of {metrics.folds} networks trained without it (cross-validation)"
+    return "test photos, which training never saw"
 
 
 def _strange(card: Card) -> Iterator[list[str]]:

@@ -94,7 +94,8 @@ def _review(
     pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
     rows = np.array([places[name][1] for name in measured.names]) if pixels is None else np.arange(len(measured.names))
     pixels = photos[0].pixels if pixels is None else pixels
-    _alter(folder, open_engine(bundle), pixels, rows, measured)
+    if not measured.folds:  # else the network has learned from these photos
+        _alter(folder, open_engine(bundle), pixels, rows, measured)
     for number, mistake in enumerate(measured.mistakes(_MISTAKES)):
         Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)
     if model is not None:

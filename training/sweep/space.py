@@ -87,7 +87,7 @@ def read_space(path: Path) -> Space:
     from foodscene.training.recipes import recipe
 
     try:
-        space = Space.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        space = Space.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise SpaceError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -6,7 +6,7 @@ UECFOOD-256 are called "omelet": 40 and 67.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from foodscene.models.pixels import Box
@@ -52,18 +52,23 @@ def read(files: Files, name: str) -> Dataset | None:
             Sample(files, photo, photo, label, boxes=tuple(boxes.get(PurePosixPath(photo).stem, ())))
             for photo in sorted(photos[category], key=_numeric)
         ]
-    if odd:
-        notes.append(f"No photo with four corners, left out: {listed(odd, 3)}.")
-    if missing:
-        notes.append(f"{len(missing):,} photos have boxes and are not there: {listed(missing, 3)}.")
-    if several := _in_several(files, samples):
-        notes.append(
-            f"{several:,} photos lie in the folders of several categories, as there are several dishes on them: each "
-            "is one of every category, and all of its copies stay on one side of the split."
-        )
+    notes += _told(odd, missing, _in_several(files, samples))
     return Dataset(
         name, _layout(len(categories)), tuple(labels[category] for category in ids), samples, notes=tuple(notes)
     )
+
+
+def _told(odd: Sequence[str], missing: Sequence[str], several: int) -> Iterator[str]:
+    """What is to be said of lists of boxes, and of photos in several categories."""
+    if odd:
+        yield f"No photo with four corners, left out: {listed(odd, 3)}."
+    if missing:
+        yield f"{len(missing):,} photos have boxes and are not there: {listed(missing, 3)}."
+    if several:
+        yield (
+            f"{several:,} photos lie in the folders of several categories, as there are several dishes on them: each "
+            "is one of every category, and all of its copies stay on one side of the split."
+        )
 
 
 def _layout(categories: int) -> str:

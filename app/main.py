@@ -1,7 +1,7 @@
 """The application: routes, errors and middleware around one `Service`."""
 
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,9 +26,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     service = Service(settings or Settings())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, float]]:
         async with service.running():
-            yield
+            yield {"deadline_seconds": service.settings.deadline_seconds}  # for `server.protocol`
 
     app = FastAPI(
         title="foodscene",

@@ -20,9 +20,11 @@ def run(settings: Settings, host: str, port: int) -> None:
         port=port,
         workers=settings.workers,
         http=Protocol,
+        ws="none",
         log_config=logs.config(settings.log_level),
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=int(settings.deadline_seconds) + 1,
     )

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from foodscene.app import problems
+from foodscene.app.middleware.head import Head
 from foodscene.app.middleware.limits import Limits
 from foodscene.app.middleware.request_log import RequestLog
 from foodscene.app.pages import docs, page
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["retry-after", "x-request-id"],
         )
+    app.add_middleware(Head)
     app.add_middleware(RequestLog, service=service)  # added last, so it is the outermost
     return app
 

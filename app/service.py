@@ -14,7 +14,7 @@ from foodscene.app.inference.registry import Model, Registry
 from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
-from foodscene.app.server.drain import drained_on_sigterm
+from foodscene.app.server.drain import THREADS_SECONDS, drained_on_sigterm
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
 from foodscene.models.pixels import PhotoError
@@ -84,7 +84,7 @@ class Service:
                 yield
         finally:
             following.cancel()
-            await asyncio.to_thread(self.scheduler.stop)
+            await asyncio.to_thread(self.scheduler.stop, THREADS_SECONDS)
             self.decoder.close()
 
     async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> Answer:

@@ -97,7 +97,9 @@ class Settings(BaseSettings):
         (), description="Other origins whose pages may call the service from a browser, with commas between them."
     )
     trusted_proxies: str = Field(
-        "127.0.0.1", description="Addresses of proxies whose X-Forwarded-For tells the client; `*` for any."
+        "",
+        description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas "
+        "between them; `*` for any. Unset: nobody's.",
     )
 
     drain_seconds: float = Field(

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     )
 
     queue: PositiveInt = Field(128, description="Photos that wait or are worked on, per process; when full: 503.")
+    side_queue: PositiveInt = Field(
+        32,
+        description="Explanations, previews and corrections that wait or are worked on, so many of each, per process; "
+        "when full: 503.",
+    )
     max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
     deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
     max_upload_mb: PositiveFloat = Field(32.0, description="Size of one request's body in megabytes; above: 413.")

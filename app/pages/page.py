@@ -48,7 +48,7 @@ async def answered(request: Request) -> HTMLResponse:
             photo = the_photo(form)
             model = service.registry.get(name)
             answer = await service.predict(photo, model, request=request)
-            shown = await preview(photo, service.decoder)
+            shown = await preview(photo, service, request)
     except Problem as problem:
         page = _page(service, name, problem=problem.detail)
         page.status_code = problem.status
@@ -61,9 +61,9 @@ async def answered(request: Request) -> HTMLResponse:
 async def previewed(request: Request) -> Response:
     """A small JPEG of a photo that the browser cannot decode."""
     service: Service = request.app.state.service
-    service.scheduler.refuse_if_full()
+    service.previews.refuse_if_full()
     async with service.uploads.form(request) as form:
-        shown = await preview(the_photo(form), service.decoder)
+        shown = await preview(the_photo(form), service, request)
     return Response(shown, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 

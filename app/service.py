@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from foodscene.app.feedback import Corrections
 from foodscene.app.inference.deadline import Deadline
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.registry import Model, Registry
@@ -64,6 +65,7 @@ class Service:
         self.explanations = Turns("explanations", settings.side_queue)
         self.previews = Turns("previews", settings.side_queue)
         self.corrections = Turns("corrections", settings.side_queue)
+        self.kept = Corrections(settings.feedback, int(settings.max_feedback_mb * 1e6)) if settings.feedback else None
         self.uploads = Uploads(
             int(settings.max_upload_mb * 1e6), int(settings.max_memory_mb * 1e6), settings.deadline_seconds
         )

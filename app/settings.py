@@ -93,7 +93,8 @@ class Settings(BaseSettings):
     rate_limit: float = Field(
         0.0,
         ge=0,
-        description="Requests per second for one client (its API key, else its address); above: 429. 0: no limit.",
+        description="Requests per second for one client (its API key, else its address; of IPv6 the first 64 bits), "
+        "pages included; above: 429. 0: no limit.",
     )
     rate_burst: PositiveInt = Field(
         20, description="Requests that a client may send at once before the rate limit counts."
@@ -117,6 +118,9 @@ class Settings(BaseSettings):
         None,
         description="A folder for photos that people gave the right label for, one sub-folder each. "
         "Unset: nothing is kept.",
+    )
+    max_feedback_mb: PositiveFloat = Field(
+        5000.0, description="Megabytes of photos in that folder; when reached, no more are kept: 403."
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")

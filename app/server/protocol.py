@@ -16,6 +16,8 @@ HEAD_BYTES = 64 * 1024
 """Of everything beside bodies: heads, trailers, what surrounds chunks, blank lines."""
 LINGER_SECONDS = 5.0
 """How long the rest of a request is read, and forgotten, after its answer: who still sends may not read before."""
+PIECES, PIECE_BYTES = 10_000, 64
+"""Chunks that a body may have at least, and beyond them the bytes that they must have on average: each costs alike."""
 PIPELINED = 64
 """Requests that may wait for the answers to those before them."""
 
@@ -47,6 +49,7 @@ class Protocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _due = 0.0
     _beside = 0  # bytes since the last one of a body, or since the last message
+    _pieces = _body_bytes = 0
     _lingers = False
     _answering: RequestResponseCycle | None = None  # `cycle` is the newest request, which may wait for this one
 
@@ -70,8 +73,9 @@ class Protocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            if self._lingers or len(self.pipeline) > PIPELINED:
-                self.transport.abort()
+            answering = self._answering
+            if self._lingers or (answering and (answering.response_started or answering is not self.cycle)):
+                self.transport.abort()  # it would stand in another answer
             else:
                 self.send_400_response("This is not a request of HTTP/1.1.")
         else:
@@ -100,6 +104,7 @@ class Protocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # its head comes again
         super().on_headers_complete()
+        self._pieces = self._body_bytes = 0
         self.cycle.__class__ = Cycle  # uvicorn makes it itself
         if not self.pipeline:
             self._answering = self.cycle
@@ -109,6 +114,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._beside = 0
+        self._pieces += 1
+        self._body_bytes += len(body)
+        if self._pieces > PIECES + self._body_bytes // PIECE_BYTES:
+            raise httptools.HttpParserError
         super().on_body(body)
 
     def on_message_complete(self) -> None:

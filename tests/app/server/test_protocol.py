@@ -153,6 +153,8 @@ def test_every_connection_has_an_end(connect: Connect, head: bytes, drop: bytes)
         pytest.param(POST + CHUNKED + b"0\r\nx: ", b"a" * 200, id="one trailer"),
         pytest.param(EARLY + CHUNKED + b"0\r\n", b"x: " + b"a" * 200 + b"\r\n", id="trailers after the answer"),
         pytest.param(POST + CHUNKED + b"1;", b"a" * 200, id="chunk extension"),
+        pytest.param(POST + CHUNKED, b"1\r\na\r\n" * 30, id="chunks of a byte"),
+        pytest.param(EARLY + CHUNKED, b"1\r\na\r\n" * 30, id="chunks of a byte after the answer"),
         pytest.param(POST, b"x: " + b"a" * 200 + b"\r\n", id="headers"),
         pytest.param(b"GET /", b"a" * 200, id="path"),
         pytest.param(b"", b"\r\n" * 100, id="blank lines"),
@@ -219,4 +221,25 @@ def test_an_offer_of_another_protocol_is_ignored(connect: Connect, offer: bytes,
 def test_nobody_gets_a_tunnel(connect: Connect) -> None:
     with connect() as connection:
         connection.sendall(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert all_of(connection).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"get / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nx: a\0b\r\n\r\n",
+        POST + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + CHUNKED + b"5\nabcde\r\n",
+        POST + CHUNKED + b"fffffffffffffffff\r\n",
+        GET + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_told(connect: Connect, wrong: bytes) -> None:
+    with connect() as connection:
+        if wrong.startswith(GET):
+            connection.sendall(GET)
+            assert next_of(connection).endswith(b"GET")
+            wrong = wrong.removeprefix(GET)
+        connection.sendall(wrong)
         assert all_of(connection).startswith(b"HTTP/1.1 400")

@@ -14,6 +14,7 @@ HEAD_SECONDS = 15.0
 """For a request line and headers, from the connection's beginning or the answer before."""
 HEAD_BYTES = 64 * 1024
 """Of everything beside bodies: heads, trailers, what surrounds chunks, blank lines."""
+HEAD_FIELDS = 200
 LINGER_SECONDS = 5.0
 """How long the rest of a request is read, and forgotten, after its answer: who still sends may not read before."""
 PIECES, PIECE_BYTES = 10_000, 64
@@ -77,7 +78,7 @@ class Protocol(HttpToolsProtocol):
             if self._lingers or (answering and (answering.response_started or answering is not self.cycle)):
                 self.transport.abort()  # it would stand in another answer
             else:
-                self.send_400_response("This is not a request of HTTP/1.1.")
+                self.send_400_response("This is no request of HTTP/1.1, or its head is larger than 64 KB.")
         else:
             if self._beside > HEAD_BYTES:
                 self.transport.abort()
@@ -103,6 +104,8 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
             return  # its head comes again
+        if len(self.headers) > HEAD_FIELDS or (self._beside > HEAD_BYTES and self._head_bytes() > HEAD_BYTES):
+            raise httptools.HttpParserError
         super().on_headers_complete()
         self._pieces = self._body_bytes = 0
         self.cycle.__class__ = Cycle  # uvicorn makes it itself
@@ -152,6 +155,9 @@ class Protocol(HttpToolsProtocol):
             self._lingers = True
             if self.transport.can_write_eof():
                 self.transport.write_eof()
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     @property
     def _deadline(self) -> float:

@@ -232,6 +232,9 @@ def test_nobody_gets_a_tunnel(connect: Connect) -> None:
         POST + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         POST + CHUNKED + b"5\nabcde\r\n",
         POST + CHUNKED + b"fffffffffffffffff\r\n",
+        POST + b"x: " + b"a" * 70_000 + b"\r\n\r\n",
+        POST + b"a: b\r\n" * 300 + b"\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
         GET + b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ],
 )

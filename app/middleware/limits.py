@@ -61,7 +61,7 @@ class Limits:
 
     async def _admit(self, scope: Scope) -> None:
         """Raise a `Problem` for a request that is not to be worked on."""
-        if self.under_way >= self.settings.max_requests:
+        if self.under_way >= self.settings.max_requests and _guarded(scope):  # the others take no time
             raise Problem("overloaded", f"{self.under_way} requests are under way already.", retry_after=1)
         address, _ = scope.get("client") or ("", 0)
         client = network(address)

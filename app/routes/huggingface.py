@@ -49,7 +49,10 @@ async def classify(request: Request) -> Response:
     model = service.registry.get(request.path_params["name"])
     as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     async with service.uploads.body(request, copies=2 if as_json else 1) as body:
-        photo, top_k = await asyncio.to_thread(_from_json, body) if as_json else (body, 5)
+        photo, top_k = body, 5
+        if as_json:
+            async with service.deadline(request):
+                photo, top_k = await asyncio.to_thread(_from_json, body)
         found = await service.predict(photo, model, top_k, request)
     scores = [{"label": label, "score": round(score, 6)} for label, score in found.predictions]
     return Response(json.dumps(scores), media_type="application/json")

@@ -97,8 +97,8 @@ async def infer(request: Request) -> Response:
     model: Model = service.registry.get(request.path_params["name"])
     async with service.uploads.body(request, copies=2) as body:
         header_length = request.headers.get("inference-header-content-length")
-        # A large body takes long to take apart, so that others would notice.
-        name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
+        async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
+            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):

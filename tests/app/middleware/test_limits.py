@@ -61,6 +61,16 @@ def test_too_many_requests_under_way_are_refused() -> None:
     assert statuses == [503, 200, 200]
 
 
+def test_pages_are_shown_while_requests_are_refused(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_requests=1)
+    admitting = client.app.middleware_stack
+    while not isinstance(admitting, Limits):
+        admitting = admitting.app  # type: ignore[union-attr]
+    admitting.under_way = 1
+    assert client.post("/api/v1/predict", files={"file": red}).status_code == 503
+    assert [client.get(path).status_code for path in ("/", "/healthz", "/docs")] == [200] * 3
+
+
 def test_a_key_is_asked_for_where_keys_are_set(start: Callable[..., TestClient], red: bytes) -> None:
     digest = hashlib.sha256(b"open sesame").hexdigest()
     client = start(api_keys=f"{'0' * 64}, {digest.upper()}")

@@ -99,3 +99,13 @@ def test_previews_that_nobody_waits_for_are_not_made(
     assert {type(outcome) for outcome in asyncio.run(ask_and_leave())} == {ClientGone}
     assert made <= 2
     assert service.previews.depth == 0
+
+
+def test_the_answer_without_scripts_does_not_wait_for_previews(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(side_queue=1)
+    assert "data:image/jpeg" in client.post("/", files={"file": red}).text
+    client.app.state.service.previews.depth = 1
+    answer = client.post("/", files={"file": red})
+    assert answer.status_code == 200
+    assert '<h2 class="top">red</h2>' in answer.text.lower()
+    assert "data:image/jpeg" not in answer.text

@@ -48,22 +48,32 @@ async def answered(request: Request) -> HTMLResponse:
             photo = the_photo(form)
             model = service.registry.get(name)
             answer = await service.predict(photo, model, request=request)
-            shown = await preview(photo, service.decoder)
+            shown = await _shown(photo, service, request)
     except Problem as problem:
         page = _page(service, name, problem=problem.detail)
         page.status_code = problem.status
         return page
-    source = f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
-    return _page(service, name, answer={**answer.as_json(), "title": model.bundle.title}, photo=source)
+    return _page(service, name, answer={**answer.as_json(), "title": model.bundle.title}, photo=shown)
+
+
+async def _shown(photo: bytes, service: Service, request: Request) -> str | None:
+    """The photo as an image's source, or None where too many previews wait: the answer is there without it."""
+    try:
+        shown = await preview(photo, service, request)
+    except Problem as problem:
+        if problem.kind in ("overloaded", "deadline-exceeded"):
+            return None
+        raise
+    return f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
 
 
 @router.post("/preview")
 async def previewed(request: Request) -> Response:
     """A small JPEG of a photo that the browser cannot decode."""
     service: Service = request.app.state.service
-    service.scheduler.refuse_if_full()
+    service.previews.refuse_if_full()
     async with service.uploads.form(request) as form:
-        shown = await preview(the_photo(form), service.decoder)
+        shown = await preview(the_photo(form), service, request)
     return Response(shown, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 

@@ -84,6 +84,7 @@ class Service:
                 yield
         finally:
             following.cancel()
+            self.registry.close()
             await asyncio.to_thread(self.scheduler.stop)
             self.decoder.close()
 

@@ -41,7 +41,8 @@ def test_the_client_tells_of_answers_and_of_problems(sandbox: Path, url: str) ->
     first, second = done.stdout.splitlines()
     assert first.startswith("photo.jpg: ")
     assert (
-        second == "notes.txt: This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
+        second
+        == "notes.txt: This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
     )
 
 

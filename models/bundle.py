@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from foodscene.models import files
 from foodscene.models.card import Card, CardInput
@@ -216,9 +217,11 @@ def read_card(folder: Path) -> Card:
     if content is None:
         return Card()
     try:
+        from_json(content, allow_inf_nan=False)  # JSON has no NaN, and no answer could repeat one
         return Card.model_validate_json(content)
-    except ValidationError as error:
-        raise BundleError(f"{folder / CARD}: {_first(error)}") from error
+    except ValueError as error:
+        said = _first(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
+        raise BundleError(f"{folder / CARD}: {said}") from error
 
 
 def _first(error: ValidationError) -> str:

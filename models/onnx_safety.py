@@ -65,6 +65,8 @@ def check(content: bytes, shape: tuple[int, int, int]) -> None:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own exceptions, which its versions change
         raise UnsafeModel(f"model.onnx cannot be loaded: it is no ONNX file: {error}") from error
+    if not model.graph.node:
+        raise UnsafeModel("model.onnx holds no operators: it is no ONNX file, or an empty one.")
     if model.functions:
         raise UnsafeModel("model.onnx brings functions of its own; only ONNX' own operators are run. Inline them.")
     if model.training_info:

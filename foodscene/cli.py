@@ -13,6 +13,8 @@ import typer
 from foodscene.app.commands import serve
 from foodscene.models.commands import compile_bundle, models, predict
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.terminal import say
+from foodscene.models.text import printable_lines
 from foodscene.training.commands.data import data
 from foodscene.training.commands.evaluate import calibrate, evaluate
 from foodscene.training.commands.explain import explain
@@ -52,10 +54,10 @@ def cli() -> NoReturn:
     try:
         program()
     except (FoodsceneError, OSError) as error:
-        typer.secho(f"foodscene: {error}", fg="red", err=True)
+        typer.secho(printable_lines(f"foodscene: {error}"), fg="red", err=True)
         sys.exit(1)
     except Exception:  # noqa: BLE001 - whatever it is, it is told, and ends the program
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), err=True)
         typer.secho(_MISTAKE, fg="red", err=True)
         sys.exit(70)  # EX_SOFTWARE, sysexits.h
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foodscene.app.inference.scheduler import Runner
 from foodscene.app.inference.sessions import open_sessions
-from foodscene.app.inference.trials import TooSlow, Trials
+from foodscene.app.inference.trials import CannotTry, TooSlow, Trials
 from foodscene.app.metrics import MODELS
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
@@ -172,12 +172,14 @@ class Registry:
             if seconds < self.settings.load_seconds:
                 return False
             model, refused = None, str(error)
+        except CannotTry as error:
+            model, refused, before = None, str(error), ()  # so that the next look tries again
         except (BundleError, OSError) as error:
             model, refused = None, str(error)
         except Exception as error:  # a hostile file may lead a library to any error, and must harm no other model
             logger.exception("Loading %s failed.", name)
             model, refused = None, f"{printable(name)} cannot be loaded: {type(error).__name__}."
-        if stamp(folder) != before:
+        if before and stamp(folder) != before:
             return True  # it changed while it was read: the parts may not belong together; the next look decides
         self._stamps[name] = before
         if model is None:

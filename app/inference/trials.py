@@ -18,6 +18,10 @@ class TooSlow(BundleError):
     """A bundle that was not loaded in the time that it had."""
 
 
+class CannotTry(BundleError):
+    """There was no process to try a bundle in, which says nothing of the bundle."""
+
+
 class Trials:
     """Tries bundles, one at a time."""
 
@@ -30,7 +34,8 @@ class Trials:
     def run(self, folder: Path, seconds: float) -> None:
         """Load a bundle in another process as it would be loaded here.
 
-        Raises `BundleError` where it cannot be, or ends its process; `TooSlow` where it takes longer than `seconds`.
+        Raises `BundleError` where it cannot be, or ends its process; `TooSlow` where it takes longer than `seconds`;
+        `CannotTry` where there can be no process.
         """
         process = self._start(folder, seconds)
         try:
@@ -74,13 +79,16 @@ class Trials:
         with self._lock:
             if self._closed:
                 raise _stopping(folder)
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-P", "-m", "foodscene.app.inference.trial", json.dumps(request)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": modules},
-            )
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    [sys.executable, "-P", "-m", "foodscene.app.inference.trial", json.dumps(request)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": modules},
+                )
+            except OSError as error:
+                raise CannotTry(f"{folder.name} waits: no process can be started to try it: {error}") from error
             return self._process
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from foodscene.models.pixels import InputSpec
+from foodscene.models.terminal import open_console
 from foodscene.training.data import cache, splits
 from foodscene.training.data.splits import Fractions
 from foodscene.training.data.survey import Survey, survey
@@ -55,7 +56,7 @@ def load(
     Tells on the console which photos are broken, what was dropped for being a copy, and which classes a split lacks.
     Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
     """
-    console = Console(stderr=True)
+    console = open_console(stderr=True, markup=True)
     sources = [source] if isinstance(source, Path | Dataset) else list(source)
     opened = [part if isinstance(part, Dataset) else open_dataset(part, layout) for part in sources]
     dataset = opened[0] if len(opened) == 1 else union(opened)
@@ -78,6 +79,7 @@ def load(
         test=test,
         dropped=dropped,
     )
+    _tell_left_out(dataset, console)
     for broken in decoded.broken[:10]:
         console.print(f"[yellow]Left out:[/] {escape(f'{broken.name}: {broken.reason}')}", highlight=False)
     if len(decoded.broken) > 10:
@@ -119,6 +121,14 @@ def divide(
     leaks = splits.leaked(assigned, facts.groups)
     assigned[leaks] = -1
     return assigned, int(leaks.sum())
+
+
+def _tell_left_out(dataset: Dataset, console: Console) -> None:
+    left_out = list(dataset.left_out.items())
+    for name, reason in left_out[:10]:
+        console.print(f"[yellow]Left out:[/] {escape(f'{name}: {reason}')}", highlight=False)
+    if len(left_out) > 10:
+        console.print(f"[yellow]Left out:[/] {len(left_out) - 10} more files that are not read")
 
 
 def _look_for_gaps(data: Data, console: Console) -> None:

@@ -152,15 +152,15 @@ def test_a_refused_bundle_is_tried_again_when_its_permissions_change(registry: R
     assert stamp(tmp_path / "one") != before
 
 
-def test_a_bundle_that_may_not_be_read_is_refused_until_it_may(
-    registry: Registry, tmp_path: Path, toy_bundle: Path
-) -> None:
+def test_a_bundle_that_may_not_be_read_is_refused_until_it_may(tmp_path: Path, toy_bundle: Path) -> None:
     """In a process that may not read everything, as a container's: what a mount leaves unreadable harms no other."""
     if os.geteuid():
         pytest.skip("needs the right to become somebody else")
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    shutil.copytree(toy_bundle / "colours", tmp_path / "locked")
+    for name in ("one", "locked"):
+        shutil.copytree(toy_bundle / "colours", tmp_path / name)
+    registry = Registry(Settings(models=tmp_path, threads=1, scheduling="parallel", load_seconds=0))
     (tmp_path / "locked").chmod(0o700)
     (tmp_path / "lost+found").mkdir(mode=0o700)
     os.seteuid(65534)

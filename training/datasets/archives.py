@@ -14,9 +14,10 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from foodscene.training import storage
 from foodscene.training.datasets.files import (
@@ -145,8 +146,8 @@ class TarFiles(Files):
                     tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r:", ignore_zeros=False) as tar,
                 ):
                     while member := tar.next():
-                        tar.members.clear()  # which it keeps for who seeks back
-                        tar.pax_headers.clear()
+                        tar.members = []  # type: ignore[attr-defined]  # kept for who seeks back
+                        tar.pax_headers = {}
                         stream.begin_member()
                         name = _name(member.name)
                         if member.isdir() or hidden(name):
@@ -182,7 +183,7 @@ class _Stream:
         self._path = path
         with path.open("rb") as file:
             start = file.read(6)
-        openers = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
+        openers: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
         self._file = cast("IO[bytes]", openers.get(start[:2], open)(path, "rb"))
         self._at = self._header = 0
         self._most = _most(path) + _MOST_SKIPPED

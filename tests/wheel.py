@@ -1,6 +1,7 @@
 """Builds the wheel, installs it into a clean environment and asks it about a photo, in an empty folder: `make wheel`.
 
-A bill of materials of that environment is written beside the wheel. Prints how large everything is and how long it takes to start. Needs a package index.
+A bill of materials of that environment is written beside the wheel. Prints how large everything is and how long it
+takes to start. Needs a package index.
 """
 
 import json

@@ -13,8 +13,6 @@ from typing import Any
 from foodscene.app.inference.sessions import open_sessions
 from foodscene.models.bundle import BundleError, read
 
-_NICENESS = 15  # requests come first
-
 
 def main() -> None:
     """Load the bundle that the first argument names."""
@@ -24,7 +22,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then ends this process
     signal.alarm(request["seconds"])  # for a service that was killed
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
         _bound_memory(request["memory"])
     json.dump({"refused": _refusal(request)}, answers)
     answers.close()

@@ -48,6 +48,7 @@ _MODULES = frozenset(
 )
 # A weight file may announce far more values than it holds. Keras writes them uncompressed.
 _MOST_VALUES_PER_BYTE = 2
+_LARGEST_VALUE = 8  # bytes of one
 _MOST_BYTES = (1 << 31) - 1
 _MOST_MEMBERS = 200_000
 """Groups and data sets of a file: a network of Keras' applications has up to 4,000."""
@@ -138,15 +139,20 @@ def _refuse_links(file: h5py.File, file_size: int) -> None:
             if isinstance(member, h5py.Group):
                 groups.append(member)
             elif isinstance(member, h5py.Dataset):
-                if member.external or member.is_virtual:
-                    raise UnsafeModel(
-                        f"{member.name} keeps its values outside the file: a model must hold them itself."
-                    )
+                _refuse_values(member)
                 values += member.size or 0
             else:
                 raise UnsafeModel(f"{member.name} is neither a group nor a data set.")
     if values > file_size * _MOST_VALUES_PER_BYTE:
         raise UnsafeModel(f"The file announces {values:,} values but has only {file_size:,} bytes.")
+
+
+def _refuse_values(member: h5py.Dataset) -> None:
+    """Refuse values that lie outside the file, or are no numbers."""
+    if member.external or member.is_virtual:
+        raise UnsafeModel(f"{member.name} keeps its values outside the file: a model must hold them itself.")
+    if member.dtype.hasobject or member.dtype.itemsize > _LARGEST_VALUE:
+        raise UnsafeModel(f"{member.name} holds values of type {member.dtype}: weights are numbers.")
 
 
 def _refuse_objects(node: Any, layers: list[str], depth: int) -> None:

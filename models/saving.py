@@ -68,7 +68,7 @@ def check_target(folder: Path) -> None:
 def is_ours(folder: Path) -> bool:
     """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
     try:
-        card = read_card(folder / CARD)
+        card = read_card(folder)
         return card.sha256 is not None and card.sha256 == hash_file(folder / MODEL)
     except (BundleError, OSError):
         return False

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
+from foodscene.models.text import printable_lines
+
 # What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
 logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -37,11 +39,12 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": printable_lines(record.getMessage()),
         }
-        line.update({name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__})
+        said = {name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__}
+        line.update({name: printable_lines(value) if isinstance(value, str) else value for name, value in said.items()})
         if error := record.exc_text or (record.exc_info and self.formatException(record.exc_info)):
-            line["error"] = error
+            line["error"] = printable_lines(error)
         return _encode(line)
 
 

@@ -52,15 +52,18 @@ def main(
 
 def _missing(package: str) -> str | None:
     """What to do where a package is not installed that somebody has to choose; None where it is our mistake."""
+    top = package.partition(".")[0]
     backend = os.environ.get("KERAS_BACKEND")
-    if backend and package.partition(".")[0] == backend:
+    if backend and top == backend:
         return (
             f"KERAS_BACKEND is {backend}, and {package} is not installed here. "
             "Install it, or leave KERAS_BACKEND unset for TensorFlow."
         )
-    if package.partition(".")[0] in ("keras", "tensorflow"):
-        return f'{package} is not installed here: pip install "foodscene[train]"'
-    return None
+    if top in ("", "foodscene"):
+        return None
+    # What serves is always there: what is missing belongs to an extra.
+    extra = "mlflow" if top == "mlflow" else "train"
+    return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"'
 
 
 def cli() -> NoReturn:

@@ -77,7 +77,7 @@ def build() -> Path:
 def install(wheel: Path, folder: Path) -> Path:
     """A new environment with the wheel and what it needs; gives the folder of its programs."""
     venv.create(folder, with_pip=True)
-    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    programs = folder / "bin"
     pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     _run([*pip, "--require-hashes", "--requirement", str(ROOT / "requirements-serve.lock")])
     _run([*pip, "--no-deps", str(wheel)])

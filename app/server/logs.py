@@ -24,7 +24,7 @@ _LONGEST_PATH, _LONGEST_TEXT = 1_000, 4_000
 _AT_ONCE = 500
 """Lines that are written together."""
 _PAUSE = 0.05  # lines that come within so many seconds are written together
-_LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
+_FLUSH_SECONDS = 2.0  # how long the end of the process waits for whoever reads the lines
 
 
 _formatter = logging.Formatter()
@@ -71,10 +71,10 @@ class Background(logging.Handler):
         return True
 
     def finish(self) -> None:
-        """Wait until what was logged is written, but not for ever."""
+        """Wait until what was logged is written, at most `_FLUSH_SECONDS`."""
         written = threading.Event()
         self._waiting.put(written)
-        written.wait(_LAST_WORDS)
+        written.wait(_FLUSH_SECONDS)
 
     def _work(self) -> None:
         while True:

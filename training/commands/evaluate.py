@@ -56,7 +56,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     """
     from foodscene.models.engine import open_engine
     from foodscene.models.terminal import open_console
-    from foodscene.training.evaluation import confidence, evaluation, inference
+    from foodscene.training.evaluation import confidence, inference
     from foodscene.training.evaluation import out_of_distribution as ood
     from foodscene.training.reports import model_card
 
@@ -72,9 +72,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
-    loaded = inference.apart([inference.photos_for(found, path, layout, labels, split=split) for path in data])
-    each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
-    whole = evaluation.join(list(each.values()))
+    loaded, each, whole = inference.measure(found, engine, data, split, layout, labels)
     sure_above = found.card.sure_above
     photos = [(ood.NOISE, ood.noise(found.spec))]
     photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
@@ -124,7 +122,7 @@ def calibrate(
 
     from foodscene.models import saving
     from foodscene.models.engine import KerasEngine, open_engine
-    from foodscene.training.evaluation import calibration, confidence, evaluation, inference
+    from foodscene.training.evaluation import calibration, confidence, inference
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
@@ -140,10 +138,7 @@ def calibrate(
         engine, keras_engine = open_engine(found), KerasEngine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout, labels, split="validation") for path in data]
-    measured = evaluation.join(
-        [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
-    )
+    loaded, _, measured = inference.measure(found, engine, data, "validation", layout, labels)
     factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
     sure_above = confidence.choose_threshold(probabilities, measured.targets, right)

@@ -46,7 +46,10 @@ def train(  # noqa: PLR0917 - typer passes by name
         ),
     ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="A bundle whose answers to the photos are learned, in place of their labels.")
+        str | None,
+        typer.Option(
+            metavar="BUNDLE", help="A bundle whose answers to the photos are learned, in place of their labels."
+        ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(show_default="RUN/models/NAME", help="Where the bundle goes.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),

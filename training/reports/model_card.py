@@ -6,11 +6,11 @@ from typing import Any
 
 from jinja2 import PackageLoader
 
-from foodscene.models.bundle import CARD, CONFUSION, Bundle
+from foodscene.models.bundle import CONFUSION, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
 from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
-from foodscene.models.saving import is_ours
+from foodscene.models.saving import is_ours, write_card
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
@@ -95,15 +95,11 @@ def save(
     In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
     """
     card = described(bundle.card, evaluation, parts, outside)
-    ours, path = is_ours(bundle.folder), bundle.folder / CARD
+    ours = is_ours(bundle.folder)
     for name, content in files(card, evaluation).items():
         if ours or not (bundle.folder / name).exists():
             write(bundle.folder / name, content)
-    if ours or not path.exists():
-        write(path, card.as_json().encode())
-    else:
-        said = {**json.loads(path.read_bytes()), **card.model_dump(mode="json", exclude_none=True)}
-        write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+    write_card(bundle.folder, card)
 
 
 def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None = None) -> str:

@@ -137,11 +137,12 @@ def compare(first: Run, second: Run) -> Comparison:
     except evaluation.EvaluationError:
         return Comparison(settings, figures, 0, 0, 0, None)
     places = {
-        (name, one.labels[truth]): index for index, (name, truth) in enumerate(zip(one.names, one.targets, strict=True))
+        (name, one.labels[target]): index
+        for index, (name, target) in enumerate(zip(one.names, one.targets, strict=True))
     }
     pairs = [
         (places[key], index)
-        for index, key in enumerate(zip(other.names, (other.labels[truth] for truth in other.targets), strict=True))
+        for index, key in enumerate(zip(other.names, (other.labels[target] for target in other.targets), strict=True))
         if key in places
     ]
     if not pairs:

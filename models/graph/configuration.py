@@ -8,6 +8,7 @@ import numpy as np
 
 from models.graph.dialects import refuse_foreign
 from models.graph.graph import Array, ModelRefused
+from models.graph.operations import is_operation
 
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 _MOST_LAYERS = 5_000
@@ -35,14 +36,14 @@ class Call(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A layer or a network as it stands in a configuration."""
+    """A layer, an operation or a network as it stands in a configuration."""
 
     name: str
     class_name: str
     config: Mapping[str, Any]
     calls: tuple[Call, ...]
     network: "Network | None"
-    module: str
+    operation: bool
 
 
 class Network(NamedTuple):
@@ -123,7 +124,9 @@ def _entry(layer: Any, names: set[str], counter: list[int], depth: int) -> Entry
     if not isinstance(inbound, list):
         raise ModelRefused(f"The calls of the layer {class_name[:80]!r} are no list.")
     calls = tuple(_call(call, names) for call in inbound)
-    return Entry(_name(layer), class_name, config, calls, network, str(layer.get("module") or ""))
+    arguments = max((len(call.positional) + ("x2" in call.named) for call in calls), default=0)
+    operation = network is None and is_operation(class_name, config, str(layer.get("module") or ""), arguments)
+    return Entry(_name(layer), class_name, config, calls, network, operation)
 
 
 def _name(layer: Any) -> str:
@@ -231,8 +234,3 @@ def _ends(value: Any, names: set[str]) -> tuple[Reference, ...]:
     if not isinstance(value, list) or any(not isinstance(item, list) or len(item) != 3 for item in value):
         raise ModelRefused("its inputs and outputs are no list of layers")
     return tuple(_reference(item, names) for item in value)
-
-
-def is_operation(entry: Entry) -> bool:
-    """Whether an entry is one of Keras 3's operations, which are no layers."""
-    return ".ops." in entry.module

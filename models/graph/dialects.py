@@ -51,7 +51,8 @@ _NO_MATTER = re.compile(
     |batch_input_shape|batch_size|build_config|.*initializer|.*regularizer|.*constraint|init|weights|seed|noise_shape
     |momentum|renorm|renorm_clipping|renorm_momentum|virtual_batch_size|fused|synchronized|implementation|rng_type
     |query_shape|key_shape|value_shape|force_generator
-    |activation|groups|data_format|axis|beta_init|gamma_init|power_iterations|supports_masking|attention_axes""",
+    |activation|groups|data_format|axis|beta_init|gamma_init|power_iterations|supports_masking|attention_axes
+    |fill_mode|fill_value""",
     re.VERBOSE,
 )
 _KERAS_MODULES = re.compile(r"(keras|tf_keras|tensorflow\.keras|tensorflow\.python\.keras)(\.[A-Za-z0-9_.]+)?")

@@ -321,10 +321,12 @@ def _resized(emitter: Emitter, tensor: Tensor, layer: Layer, shape: Shape, how: 
         attributes["nearest_mode"] = "round_prefer_ceil"
     if how == "bicubic":
         attributes = {"mode": "cubic", "cubic_coeff_a": -0.5, "exclude_outside": 1}
+    given = emitter.get(tensor, order)
+    # Not by the attribute `axes`, which ONNX Runtime 1.31 loses where it moves transposes.
+    whole = emitter.node("Concat", [emitter.node("Shape", [given], start=0, end=2), emitter.integers(sizes)], axis=0)
     name = emitter.node(
         "Resize",
-        [emitter.get(tensor, order), "", "", emitter.integers(sizes)],
-        axes=list(range(2, len(shape))),
+        [given, "", "", whole],
         coordinate_transformation_mode="half_pixel",
         **attributes,
     )

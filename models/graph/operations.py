@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.graph.graph import ModelRefused, Shape
-from models.graph.layers import Kind, Options, broadcast, fitted, joined, known, position, same_shape
+from models.graph.layers import LAYERS, Kind, Options, broadcast, fitted, joined, known, position, same_shape
 from models.graph.options import Option, axis, dimensions, flag, number, optional, text
 from models.graph.options import axes as read_axes
 
@@ -198,6 +198,8 @@ OPERATIONS: dict[str, Kind] = {
 
 KERAS_CLASSES: dict[str, str] = {
     "Abs": "absolute",
+    "Amax": "max",
+    "Amin": "min",
     "Absolute": "absolute",
     "Add": "add",
     "Arctan": "arctan",
@@ -205,6 +207,8 @@ KERAS_CLASSES: dict[str, str] = {
     "Ceil": "ceil",
     "Clip": "clip",
     "Concatenate": "concatenate",
+    "ConvertToTensor": "identity",
+    "Copy": "identity",
     "Cos": "cos",
     "Divide": "divide",
     "Equal": "equal",
@@ -234,6 +238,7 @@ KERAS_CLASSES: dict[str, str] = {
     "Sin": "sin",
     "Sqrt": "sqrt",
     "Square": "square",
+    "StopGradient": "identity",
     "Squeeze": "squeeze",
     "Subtract": "subtract",
     "Sum": "sum",
@@ -251,6 +256,7 @@ KERAS_ACTIVATIONS: dict[str, str] = {
     "HardSilu": "hard_silu",
     "HardTanh": "hard_tanh",
     "LeakyRelu": "leaky_relu",
+    "LogSigmoid": "log_sigmoid",
     "LogSoftmax": "log_softmax",
     "Mish": "mish",
     "Relu": "relu",
@@ -261,7 +267,10 @@ KERAS_ACTIVATIONS: dict[str, str] = {
     "Softmax": "softmax",
     "Softplus": "softplus",
     "Softsign": "softsign",
+    "SparsePlus": "sparse_plus",
+    "SparseSigmoid": "sparse_sigmoid",
     "Tanh": "tanh",
+    "TanhShrink": "tanh_shrink",
 }
 """Keras 3's operation classes that are activations, with the default parameters."""
 
@@ -392,3 +401,18 @@ SYNONYMS: dict[str, str] = {
     "xs": "x",
 }
 """What TensorFlow and Keras call an argument, where foodscene calls it otherwise."""
+
+
+def is_operation(class_name: str, config: Mapping[str, Any], module: str, arguments: int) -> bool:
+    """Whether a class name stands for one of Keras' operations; some of them are called as layers are.
+
+    An `.h5` of Keras 3 does not say. Then a merging layer takes one argument, a list, and the operation two.
+    """
+    if class_name in ("TFOpLambda", "SlicingOpLambda"):
+        return True
+    if module:
+        return ".ops." in module
+    if class_name in LAYERS:
+        known_as = KERAS_CLASSES.get(class_name, "")
+        return (known_as == "reshape" and "newshape" in config) or (OPERATIONS.get(known_as) is _TWO and arguments > 1)
+    return class_name in KERAS_CLASSES or class_name in KERAS_ACTIVATIONS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.graph import storage
-from models.graph.configuration import Call, Entry, Network, Reference, constant, is_operation, parse
+from models.graph.configuration import Call, Entry, Network, Reference, constant, parse
 from models.graph.dialects import Step, translate
 from models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, ordered
 from models.graph.layers import LAYERS, Kind
@@ -222,13 +222,13 @@ class _Builder:
         self, entry: Entry, path: tuple[str, ...], call: Call, answers: Mapping[Reference, Node]
     ) -> tuple[Node, ...]:
         try:
-            if call.named.get("training") is True:
+            if call.named.get("training") is True and self.major < 3:  # Keras 3 writes it, and does not heed it
                 raise ModelRefused("it is called as in training, so that its answers are drawn by chance")
             positional, named = _resolved(call.positional, answers), _resolved(call.named, answers)
             if entry.network is not None:
                 inputs = tuple(item for item in _flat(positional) if isinstance(item, Node))
                 return self._network(entry.network, path, inputs)
-            if entry.class_name in ("TFOpLambda", "SlicingOpLambda") or is_operation(entry):
+            if entry.operation:
                 return (self._operation(entry, positional, named),)
             return (self._layer(entry, path, positional, named),)
         except ModelRefused as error:

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from models.graph import storage
-from models.graph.configuration import Network, is_operation
+from models.graph.configuration import Network
 from models.graph.graph import Array, Layer, ModelRefused
 
 _NAMES = {
@@ -115,7 +115,7 @@ def _numbered(network: Network, path: tuple[str, ...], folder: str) -> Iterator[
     """Where each layer of a network stands in an archive."""
     used: dict[str, int] = {}
     for entry in network.entries.values():
-        if is_operation(entry):
+        if entry.operation:
             continue
         name = _snake(entry.class_name)
         number = used[name] = used.get(name, -1) + 1

@@ -4,7 +4,8 @@ FROM python:3.12-slim AS base
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 RUN useradd --create-home --uid 10001 foodscene
 WORKDIR /foodscene
-COPY pyproject.toml requirements.lock README.md LICENSE foodscene.py ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY foodscene foodscene
 COPY models models
 COPY app app
 COPY training training

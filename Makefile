@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 
-.PHONY: serve test check docs wheel lock help
+.PHONY: serve test quick check docs wheel bench lock help
 
 help:
 	@sed -n 's/^# //p' Makefile | head -n 2
@@ -15,6 +15,10 @@ serve: .venv/serve
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+
+# The tests but those marked slow, for daily work; CI runs them all.
+quick: .venv/dev
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 # What CI checks before the tests: style, types, and who may import whom.
 check: .venv/dev
@@ -31,6 +35,10 @@ docs: .venv/dev
 wheel: .venv/dev
 	$(BIN)/python -m tests.wheel
 
+# A short round of every benchmark, in an environment of their own; needs a package index.
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks.short
+
 .venv/serve: pyproject.toml requirements.lock
 	@echo "Setting up .venv to serve (half a minute, once) ..."
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'foodscene needs Python 3.11 or later: make PYTHON=python3.12 ...')"
@@ -41,6 +49,12 @@ wheel: .venv/dev
 .venv/dev: .venv/serve
 	@echo "Setting up .venv to train and test (TensorFlow: 3 GB, some minutes, once) ..."
 	@$(PIP) --editable ".[train,dev]"
+	@touch $@
+
+.venv-bench/ready: pyproject.toml requirements.lock
+	@echo "Setting up .venv-bench for the benchmarks (TensorFlow and more: 3 GB, some minutes, once) ..."
+	@test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock --editable ".[train,bench]"
 	@touch $@
 
 # The lock holds the versions for every extra, Python version and platform; needs uv.

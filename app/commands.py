@@ -27,11 +27,11 @@ def serve(
     # As variables, since each worker process reads its settings from the environment.
     os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
 
-    from app.server import run
-    from app.settings import Settings
+    from foodscene.app.server.run import run
+    from foodscene.app.settings import SettingsError, read
 
-    settings = Settings()
+    settings = read()
     if not settings.models.is_dir():
-        raise ValueError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
+        raise SettingsError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
     typer.echo(f"foodscene: http://{host}:{port}", err=True)
     run(settings, host, port)

@@ -5,29 +5,27 @@ import re
 from io import BytesIO
 from pathlib import Path
 
-from models.pixels import decode
+from PIL import Image
+
+from foodscene.models.files import write
 
 _MOST_PHOTOS = 100_000
-_MOST_PIXELS_A_SIDE = 1024
+MOST_PIXELS_A_SIDE = 1024
 
 
-def keep(photo: bytes, label: str, folder: Path, max_pixels: int) -> Path:
-    """Write a photo to `folder/<label>/<its hash>.jpg`, at most 1024 pixels on a side; give the path.
+def keep(photo: Image.Image, label: str, folder: Path) -> Path:
+    """Write a decoded photo, at most `MOST_PIXELS_A_SIDE` on a side, to `folder/<label>/<its hash>.jpg`; give the path.
 
     It is encoded anew, so that nothing is kept but what can be seen: no place, no time, no camera.
-    Raises `PhotoError` for a photo that cannot be read, and `OSError` where it cannot be written.
+    Raises `OSError` where it cannot be written.
     """
-    image = decode(photo, max_pixels=max_pixels)
-    image.thumbnail((_MOST_PIXELS_A_SIDE, _MOST_PIXELS_A_SIDE))
     encoded = BytesIO()
-    image.info.clear()  # Pillow would carry comments, profiles and the like over
-    image.convert("RGB").save(encoded, "JPEG", quality=92, exif=b"")
+    photo.info.clear()  # Pillow would carry comments, profiles and the like over
+    photo.convert("RGB").save(encoded, "JPEG", quality=92, exif=b"")
     class_folder = folder / re.sub(r"[^\w .()&'-]", "_", label).strip(". ")
     class_folder.mkdir(parents=True, exist_ok=True)
     path = class_folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()[:32]}.jpg"
-    part = path.with_suffix(".part")
-    part.write_bytes(encoded.getvalue())
-    part.replace(path)
+    write(path, encoded.getvalue())
     return path
 
 

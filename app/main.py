@@ -9,13 +9,14 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from app import page, problems
-from app.envelope import Envelope
-from app.express import Express
-from app.limits import Limits
-from app.routes import docs, explain, feedback, health, huggingface, kserve, models, predict
-from app.service import Service
-from app.settings import Settings
+from foodscene.app import problems
+from foodscene.app.middleware.limits import Limits
+from foodscene.app.middleware.request_log import RequestLog
+from foodscene.app.pages import docs, page
+from foodscene.app.routes import explain, feedback, health, huggingface, kserve, models, predict
+from foodscene.app.routes.fast_path import FastPath
+from foodscene.app.service import Service
+from foodscene.app.settings import Settings
 
 STATIC = Path(__file__).parents[1] / "static"
 
@@ -45,7 +46,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(page.router)
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_middleware(Express, path="/api/v1/predict", endpoint=predict.predict)  # added first, so it is the innermost
+    # Added first, so it is the innermost.
+    app.add_middleware(FastPath, path="/api/v1/predict", endpoint=predict.predict)
     app.add_middleware(Limits, settings=service.settings)
     if service.settings.cors_origins:
         app.add_middleware(
@@ -55,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["retry-after", "x-request-id"],
         )
-    app.add_middleware(Envelope, service=service)  # added last, so it is the outermost
+    app.add_middleware(RequestLog, service=service)  # added last, so it is the outermost
     return app
 
 

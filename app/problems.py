@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from app.metrics import PROBLEMS
-from models.pixels import PhotoError, PhotoTooLarge, UnsupportedPhoto
+from foodscene.app.metrics import PROBLEMS
+from foodscene.models.pixels import PhotoError, PhotoTooLarge, UnsupportedPhoto
 
 MEDIA_TYPE = "application/problem+json"
 

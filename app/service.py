@@ -8,26 +8,31 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.drain import drained_on_sigterm
-from app.library import Library, Model
-from app.metrics import PHOTOS
-from app.patience import Patience
-from app.problems import Problem, of_photo
-from app.scheduler import Job, Probabilities, Scheduler
-from app.settings import Settings
-from app.uploads import Uploads
-from models.pixels import DECODING, PhotoError
-from models.ranking import Prediction, rank
+from foodscene.app.inference.deadline import Deadline
+from foodscene.app.inference.decoder import Decoder
+from foodscene.app.inference.registry import Model, Registry
+from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
+from foodscene.app.metrics import PHOTOS
+from foodscene.app.problems import Problem, of_photo
+from foodscene.app.server.drain import drained_on_sigterm
+from foodscene.app.settings import Settings
+from foodscene.app.uploads import Uploads
+from foodscene.models.pixels import PhotoError
+from foodscene.models.prediction import Prediction, rank
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one photo was found to be; `milliseconds` from its arrival to this answer."""
+    """What one photo was found to be; `milliseconds` from its arrival to this answer.
+
+    `truncated` says that the photo lacks its end.
+    """
 
     model: str
     predictions: list[Prediction]
     sure: bool
     milliseconds: float
+    truncated: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The answer as DESIGN.md draws it."""
@@ -38,6 +43,7 @@ class Answer:
             ],
             "sure": self.sure,
             "milliseconds": round(self.milliseconds, 2),
+            **({"truncated": True} if self.truncated else {}),
         }
 
 
@@ -46,9 +52,14 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        DECODING.whole = settings.max_decoding_pixels
-        self.library = Library(settings)
-        self.scheduler = Scheduler(settings.threads_used, settings.queue, settings.max_batch, settings.max_pixels)
+        self.registry = Registry(settings)
+        self.decoder = Decoder(
+            settings.limits,
+            helpers=settings.helpers,
+            seconds=settings.max_decoding_seconds,
+            memory=int(settings.max_decoding_mb * 1e6),
+        )
+        self.scheduler = Scheduler(settings.threads_used, settings.queue, settings.max_batch, self.decoder)
         self.uploads = Uploads(
             int(settings.max_upload_mb * 1e6), int(settings.max_memory_mb * 1e6), settings.deadline_seconds
         )
@@ -57,7 +68,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
-        return self.library.complete and bool(self.library.models) and not self.draining
+        return self.registry.complete and bool(self.registry.models) and not self.draining
 
     def drain(self) -> None:
         """Say that requests should be sent elsewhere; the ones that come all the same are answered."""
@@ -67,13 +78,14 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Load the models and work, until the block ends."""
         self.scheduler.start()
-        following = asyncio.create_task(self.library.follow())
+        following = asyncio.create_task(self.registry.follow())
         try:
             with drained_on_sigterm(self.drain, self.settings.drain_seconds):
                 yield
         finally:
             following.cancel()
             await asyncio.to_thread(self.scheduler.stop)
+            self.decoder.close()
 
     async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> Answer:
         """Say what is on a photo. Raises a `Problem` for one that cannot be used, a full queue, or a missed deadline.
@@ -84,35 +96,41 @@ class Service:
         jobs = self.scheduler.submit(model.runner, [photo])
         (outcome,) = await self.finish(jobs, request)
         if isinstance(outcome, Problem):
-            raise outcome
-        return answer(model, outcome, top_k, started)
+            try:
+                raise outcome
+            finally:
+                del outcome  # it leads back to this frame, and would keep the photo until garbage is collected
+        return answer(model, outcome, top_k, started, truncated=jobs[0].truncated)
 
     async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Probabilities | Problem]:
         """Wait for jobs: probabilities of shape (n, classes) of each, or the problem with its photo.
 
         Raises as `predict` does.
         """
-        patience = Patience(jobs, request, self.settings.deadline_seconds)
+        deadline = Deadline(jobs, request, self.settings.deadline_seconds)
         try:
             return [await _outcome(job) for job in jobs]
         except asyncio.CancelledError:
-            if patience.reason:
-                raise patience.reason from None
+            if deadline.reason:
+                raise deadline.reason from None
             raise
         finally:
-            patience.end()
+            deadline.end()
 
 
 async def _outcome(job: Job) -> Probabilities | Problem:
     try:
         return await job.answer
     except PhotoError as error:
+        error.__traceback__ = None  # it leads back to the job, and would keep the photo until garbage is collected
         return of_photo(error)
 
 
-def answer(model: Model, probabilities: Probabilities, top_k: int, started: float) -> Answer:
+def answer(
+    model: Model, probabilities: Probabilities, top_k: int, started: float, *, truncated: bool = False
+) -> Answer:
     """The answer for one photo's probabilities of shape (1, classes), begun at `time.perf_counter()` `started`."""
     PHOTOS.labels(model.name).inc()
     predictions = rank(probabilities[0], model.bundle.labels, top_k)
     sure = predictions[0].probability >= model.bundle.card.sure_above
-    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000)
+    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000, truncated)

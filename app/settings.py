@@ -4,12 +4,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from models.bundle import SHIPPED
-from models.engine import EngineKind
-from models.pixels import MAX_PIXELS
+from foodscene.models.bundle import SHIPPED
+from foodscene.models.engine import EngineKind
+from foodscene.models.errors import FoodsceneError
+from foodscene.models.pixels import LIMITS, Limits
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 """Several values in one environment variable, with commas between them."""
@@ -46,17 +47,36 @@ class Settings(BaseSettings):
     queue: PositiveInt = Field(128, description="Photos that wait or are worked on, per process; when full: 503.")
     max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
     deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
-    max_upload_mb: PositiveFloat = Field(20.0, description="Size of one request's body in megabytes; above: 413.")
+    max_upload_mb: PositiveFloat = Field(32.0, description="Size of one request's body in megabytes; above: 413.")
     max_memory_mb: PositiveFloat = Field(
         256.0, description="Uploads held in memory at once, per process, in megabytes; above: 503."
     )
-    max_pixels: PositiveInt = Field(
-        MAX_PIXELS, description="Width times height of a photo; above: 413, from its header."
+    max_jpeg_megapixels: PositiveFloat = Field(
+        LIMITS.jpeg / 1e6, description="Million pixels of a baseline JPEG; above: 413, from its header."
     )
-    max_decoding_pixels: PositiveInt = Field(
-        MAX_PIXELS,
-        description="Pixels decoded at once, per process, in photos of more than a megapixel (JPEGs count as they are "
-        "decoded, at reduced scale); further ones wait. A pixel takes up to 16 bytes.",
+    max_progressive_megapixels: PositiveFloat = Field(
+        LIMITS.progressive / 1e6, description="Of a progressive JPEG in 4:2:0; seven tenths of it in 4:4:4."
+    )
+    max_scans: PositiveInt = Field(LIMITS.scans, description="Scans of a progressive JPEG; above: 413.")
+    max_heic_megapixels: PositiveFloat = Field(LIMITS.heif / 1e6, description="Of a HEIC or AVIF.")
+    max_webp_megapixels: PositiveFloat = Field(LIMITS.webp / 1e6, description="Of a WebP.")
+    max_png_megapixels: PositiveFloat = Field(
+        LIMITS.plain / 1e6, description="Of a PNG, TIFF, BMP or GIF with 3 bytes a pixel; fewer where it has more."
+    )
+    max_decoding_mb: PositiveFloat = Field(
+        500.0,
+        description="Megabytes that photos hold while they are decoded, those of under 8 MB not counted: once for a "
+        "process, once for all its helpers; further ones wait.",
+    )
+    max_decoding_seconds: PositiveFloat = Field(
+        6.0,
+        description="Seconds of one core for decoding a large or suspicious photo; above: 413. The worst that is "
+        "accepted took half of it where it was measured.",
+    )
+    helpers: PositiveInt = Field(
+        2,
+        description="Processes that decode large or suspicious photos, per process, at most; started when needed, "
+        "ended after a minute without work.",
     )
     max_files: PositiveInt = Field(32, description="Photos in one batch request; above: 422.")
 
@@ -106,6 +126,34 @@ class Settings(BaseSettings):
         return tuple(key.lower() for key in keys)
 
     @property
+    def limits(self) -> Limits:
+        """The largest photos that are decoded."""
+        return Limits(
+            jpeg=int(self.max_jpeg_megapixels * 1e6),
+            progressive=int(self.max_progressive_megapixels * 1e6),
+            heif=int(self.max_heic_megapixels * 1e6),
+            webp=int(self.max_webp_megapixels * 1e6),
+            plain=int(self.max_png_megapixels * 1e6),
+            scans=self.max_scans,
+        )
+
+    @property
     def threads_used(self) -> int:
         """Threads of one process: what was set, else its share of the cores."""
         return self.threads or max(1, usable_cores() // self.workers)
+
+
+class SettingsError(FoodsceneError, ValueError):
+    """Settings that the service cannot start with. Its text names the variable."""
+
+
+def read() -> Settings:
+    """The settings as the environment has them. Raises `SettingsError`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        said = (
+            f"FOODSCENE_{'_'.join(map(str, one['loc'])).upper()}: {one['msg'].removeprefix('Value error, ')}"
+            for one in error.errors()
+        )
+        raise SettingsError("\n".join(said)) from None

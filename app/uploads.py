@@ -1,19 +1,23 @@
-"""Request bodies: read while they arrive, into memory only, never beyond the limits."""
+"""Request bodies: read while they arrive, into memory only, held once, never beyond the limits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from app.problems import Problem
+from foodscene.app.problems import Problem
 
 _MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096
-# A form of this size takes about a millisecond to take apart; above, other requests would notice.
-_PARSED_AT_ONCE = 1_000_000
+# It warns of every malformed form; whoever sent one is told so in the answer, and must not fill the log.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 class ClientGone(Exception):
@@ -44,78 +48,166 @@ class Uploads:
 
         Raises `ClientGone` or a `Problem`: `too-large`, at once if its header says so, `upload-too-slow`, `overloaded`.
         """
+        body = BytesIO()
+        async with self._received(request, body.write):
+            yield body.getvalue()  # the buffer itself, no copy
+
+    @asynccontextmanager
+    async def form(self, request: Request) -> AsyncIterator[Form]:
+        """The multipart form that a request carries, counted as held until the block ends.
+
+        Raises as `body` does, or else, when all of it has arrived, as `FormReader` does: a client that sends to the end
+        before it reads would miss an earlier answer.
+        """
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
+        boundary = options.get(b"boundary", b"")
+        if kind == b"multipart/form-data" and boundary:
+            reader = FormReader(boundary)
+            async with self._received(request, reader.write):
+                yield reader.form()
+            return
+        async with self._received(request, lambda _: None) as size:
+            if kind or size:
+                raise Problem(
+                    "unsupported-media-type", "Send a form: multipart/form-data with a boundary, as curl -F does."
+                )
+            yield Form()
+
+    @asynccontextmanager
+    async def _received(self, request: Request, take: Callable[[bytes], object]) -> AsyncIterator[int]:
+        """Hand a body to `take` as it arrives; gives its bytes, which count as held until the block ends."""
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self.most_bytes:
             raise self._too_large()
         held = 0
-        chunks: list[bytes] = []
         try:
-            async with asyncio.timeout(self.seconds):
-                more = True
-                while more:
-                    message = await request.receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGone
-                    chunk = message.get("body", b"")
-                    if held + len(chunk) > self.most_bytes:
-                        raise self._too_large()
-                    if self.held + len(chunk) > self.most_held:
-                        raise Problem("overloaded", "Too many uploads are under way. Try again.", retry_after=1)
-                    held += len(chunk)
-                    self.held += len(chunk)
-                    chunks.append(chunk)
-                    more = message.get("more_body", False)
-            yield b"".join(chunks)
-        except TimeoutError:
-            raise Problem("upload-too-slow", f"The body did not arrive within {self.seconds:g} seconds.") from None
+            try:
+                async with asyncio.timeout(self.seconds):
+                    more = True
+                    while more:
+                        message = await request.receive()
+                        if message["type"] == "http.disconnect":
+                            raise ClientGone
+                        chunk = message.get("body", b"")
+                        if held + len(chunk) > self.most_bytes:
+                            raise self._too_large()
+                        if self.held + len(chunk) > self.most_held:
+                            raise Problem("overloaded", "Too many uploads are under way. Try again.", retry_after=1)
+                        held += len(chunk)
+                        self.held += len(chunk)
+                        take(chunk)
+                        more = message.get("more_body", False)
+            except TimeoutError:
+                raise Problem("upload-too-slow", f"The body did not arrive within {self.seconds:g} seconds.") from None
+            yield held
         finally:
             self.held -= held
-
-    @asynccontextmanager
-    async def form(self, request: Request) -> AsyncIterator[Form]:
-        """The multipart form that a request carries, counted as held until the block ends. Raises as `body` does."""
-        kind, options = parse_options_header(request.headers.get("content-type", ""))
-        async with self.body(request) as body:
-            if not kind and not body:
-                yield Form()
-                return
-            boundary = options.get("boundary", "").encode("latin-1")
-            if kind != "multipart/form-data" or not boundary:
-                raise Problem(
-                    "unsupported-media-type", "Send a form: multipart/form-data with a boundary, as curl -F does."
-                )
-            if len(body) > _PARSED_AT_ONCE:
-                yield await asyncio.to_thread(parse, body, boundary)
-            else:
-                yield parse(body, boundary)
 
     def _too_large(self) -> Problem:
         return Problem("too-large", f"The upload is larger than {self.most_bytes / 1e6:g} MB.")
 
 
-def parse(body: bytes, boundary: bytes) -> Form:
-    """Take a multipart form apart. Raises a `Problem`: `bad-request` for what is no form, `bad-parameter`."""
-    form = Form()
-    try:
+class FormReader:
+    """Takes a multipart form apart, in as many chunks as it comes in. Nothing of it goes to disk."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._parts = _Parts(boundary)
+        self._problem: Problem | None = None
+        self._parser: MultipartParser | None = None
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._parts.begin,
+                    "on_header_field": self._parts.header_field,
+                    "on_header_value": self._parts.header_value,
+                    "on_header_end": self._parts.header_end,
+                    "on_headers_finished": self._parts.headers_finished,
+                    "on_part_data": self._parts.data,
+                    "on_part_end": self._parts.end,
+                    "on_end": self._parts.finish,
+                },
+            )
+        except FormParserError as error:
+            self._problem = _unreadable(f"{error}")
+
+    def write(self, chunk: bytes) -> None:
+        """Read the next chunk of the form. What follows on a mistake is not read."""
+        if self._parser is None:
+            return
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            self._problem = _unreadable(f"{error}")
+        except Problem as problem:
+            self._problem = problem.with_traceback(None)  # which holds the chunk
+        if self._problem:
+            self._parser, self._parts = None, _Parts(b"")
+
+    def form(self) -> Form:
+        """The form, all of which was written. Raises a `Problem`: `bad-request` for no form, `bad-parameter`."""
+        if self._problem:
+            raise self._problem
+        if not self._parts.complete:
+            raise _unreadable("it ends before its last boundary")
+        return self._parts.form
+
+
+class _Parts:
+    """What the parser of a form finds, call by call."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.form, self.complete = Form(), False
+        self._delimiter = b"\r\n--" + boundary
+        self._begun = 0
+        self._header, self._value, self._disposition = b"", b"", b""
+        self._name, self._is_file = "", False
+        self._content = BytesIO()
+
+    def begin(self) -> None:
+        self._begun += 1
+        if self._begun > _MOST_PARTS:
+            raise _unreadable(f"it has more than {_MOST_PARTS} parts")
+        self._header = self._value = self._disposition = b""
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def headers_finished(self) -> None:
+        kind, options = parse_options_header(self._disposition)
+        if kind != b"form-data":
+            raise _unreadable("a part of it lacks Content-Disposition: form-data")
         # Latin-1 reads any byte: nobody needs the names of files, and some clients do not send them as UTF-8.
-        with PushMultipartParser(boundary, max_segment_count=_MOST_PARTS, header_charset="latin-1") as parser:
-            for event in parser.parse(body):
-                if isinstance(event, MultipartSegment):
-                    part, content = event, b""
-                elif event is not None:
-                    content = event  # the whole of it, as the parser was given the whole body
-                else:
-                    _add(form, part, content)
-    except MultipartError as error:
-        raise Problem("bad-request", f"The form cannot be read: {error}.") from error
-    return form
+        self._name = options.get(b"name", b"").decode("latin-1")
+        self._is_file = b"filename" in options or self._name in ("file", "files")
+        self._content = BytesIO()
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        # The parser takes a boundary that goes on with other bytes for content, and is slow at finding that out.
+        if data.find(self._delimiter, start, end) >= 0:
+            raise _unreadable("a boundary in it goes on with other bytes")
+        if not self._is_file and self._content.tell() + end - start > _MOST_FIELD_BYTES:
+            raise Problem("bad-parameter", f"{self._name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
+        self._content.write(memoryview(data)[start:end])
+
+    def end(self) -> None:
+        content = self._content.getvalue()  # the buffer itself, no copy
+        if self._is_file:
+            self.form.files.append(content)
+        else:
+            self.form.fields[self._name] = content.decode("utf-8", "replace")
+
+    def finish(self) -> None:
+        self.complete = True
 
 
-def _add(form: Form, part: MultipartSegment, content: bytes) -> None:
-    name = part.name or ""
-    if part.filename is not None or name in ("file", "files"):
-        form.files.append(content)
-    elif len(content) > _MOST_FIELD_BYTES:
-        raise Problem("bad-parameter", f"{name[:80]}: is longer than {_MOST_FIELD_BYTES} bytes.")
-    else:
-        form.fields[name] = content.decode("utf-8", "replace")
+def _unreadable(why: str) -> Problem:
+    return Problem("bad-request", f"The form cannot be read: {why}.")

@@ -26,7 +26,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from training.augmentation import Augmentation
+from benchmarks.needs import need
+from foodscene.training.recipes.augmentation import Augmentation
 
 Pixels = NDArray[np.uint8]
 
@@ -46,7 +47,7 @@ def fast(pixels: Pixels, threads: int) -> Iterator[int]:
 
 def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
     """The batches of one epoch of the pipeline: 30,720 photos, about as many as UECFOOD-256 has."""
-    from training.batches import Batches
+    from foodscene.training.loop.batches import Batches
 
     labels, many = np.zeros(len(pixels), np.int64), np.tile(np.arange(len(pixels)), REPEATS)
     batches = Batches(
@@ -57,7 +58,7 @@ def epoch(pixels: Pixels, threads: int) -> Iterator[int]:
 
 def keras(pixels: Pixels, threads: int) -> Iterator[int]:
     """The real ImageDataGenerator and its own iterator, which several threads ask for batches."""
-    from training.augmentation.reference import generator
+    from foodscene.training.augmentation.reference import generator
 
     batches = generator(SETTINGS).flow(pixels, np.zeros(len(pixels)), batch_size=BATCH)
     yield from _threaded(lambda number: len(batches[number % len(batches)][0]), threads)
@@ -114,7 +115,7 @@ def bare(pixels: Pixels, threads: int) -> Iterator[int]:
     """Nothing but `cv2.warpAffine`, from bytes to bytes that are there already."""
     import cv2
 
-    from training.augmentation.draws import draw, matrices
+    from foodscene.training.augmentation.draws import draw, matrices
 
     cv2.setNumThreads(0)
     size = pixels.shape[2], pixels.shape[1]
@@ -202,6 +203,7 @@ def main(
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2,4",
     seconds: Annotated[float, typer.Option(help="Of each of the five rounds of each figure.")] = 1.0,
 ) -> None:
+    need("albumentations", "cv2", "scipy", "tensorflow")
     counts = [int(count) for count in threads.split(",")]
     columns = [*ENGINES, *(f"/ {name}" for name in ("keras, 1", "tf.data", "albument.", "bare"))]
     print("px threads" + "".join(f"{name:>15}" for name in columns))

@@ -23,9 +23,13 @@ import numpy as np
 import typer
 from PIL import Image
 
-from models.pixels import InputSpec
-from training import cache, survey
-from training.datasets import Dataset, open_dataset
+from benchmarks.needs import need
+
+need("scipy")
+
+from foodscene.models.pixels import InputSpec
+from foodscene.training.data import cache, survey
+from foodscene.training.datasets import Dataset, open_dataset
 
 
 def pillow(dataset: Dataset, spec: InputSpec) -> None:

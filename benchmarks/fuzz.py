@@ -1,9 +1,10 @@
-"""Posts damaged and lying photos to a running service, and tells what came back.
+"""Posts damaged, lying and costly photos to a running service, and tells what came back.
 
     python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 5000 --photos FOLDER
 
 Every answer must be a label or a problem below 500; the service must live, and its memory stay flat. Exits with 1
 where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed makes the same uploads.
+At last it prints what the worst photos cost that are accepted, as `benchmarks.costs` does: some minutes.
 """
 
 import argparse
@@ -19,10 +20,15 @@ from urllib.parse import urlsplit
 import pillow_heif
 from PIL import Image
 
+from benchmarks.costs import print_worst
+from benchmarks.hostile import FLOODS, HEAVY
+
 pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
+_COSTLY = 100
+"""One of so many uploads is no damaged photo, but one that would cost much."""
 _ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
 
 
@@ -119,6 +125,7 @@ def main() -> int:
     parser.add_argument("--uploads", type=int, default=5000)
     parser.add_argument("--photos", type=Path, help="a folder of real photos to damage")
     parser.add_argument("--model", default="everyday")
+    parser.add_argument("--costs", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
     options = parser.parse_args()
@@ -130,9 +137,11 @@ def main() -> int:
     target = urlsplit(options.url)
     statuses: Counter[int] = Counter()
     memory = []
-    for number, photo in enumerate(mutations(originals(start), options.seed)):
+    costly = list({**FLOODS, **HEAVY}.values())
+    for number, damaged in enumerate(mutations(originals(start), options.seed)):
         if number == options.uploads:
             break
+        photo = chance.choice(costly)() if number % _COSTLY == _COSTLY // 2 else damaged
         if options.pid and number % (options.uploads // 10) == options.uploads // 20:
             memory.append(round(resident_mb(options.pid)))
         route = chance.choice(_ROUTES).format(name=options.model)
@@ -152,7 +161,7 @@ def main() -> int:
             print(f"upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
             return 1
     print(f"{options.uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
-    return 0
+    return 0 if not options.costs or print_worst() else 1
 
 
 if __name__ == "__main__":

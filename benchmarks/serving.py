@@ -30,11 +30,12 @@ from typing import Any
 
 from PIL import Image
 
-from app.settings import usable_cores
+from benchmarks.needs import need
+from foodscene.app.settings import usable_cores
 
 ROOT = Path(__file__).parents[1]
 RIVALS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "foodscene" / "rivals"
-_SERVE = "import typer; from app.commands import serve; typer.run(serve)"
+_SERVE = "import typer; from foodscene.app.commands import serve; typer.run(serve)"
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Side:
     path: str
     port: int
     environment: dict[str, str]
+    folder: Path = ROOT
 
     @property
     def url(self) -> str:
@@ -57,7 +59,7 @@ class Side:
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self.folder,
                 env={**os.environ, **self.environment},
                 stdout=log,
                 stderr=log,
@@ -108,6 +110,7 @@ def sides(bundle: Path, rivals: bool) -> list[Side]:
         ),
     ]
     if rivals:
+        need("keras", "tensorflow")
         other = str(_rivals() / "bin" / "python")
         env = {"PYTHONPATH": str(ROOT), "BENCHMARK_BUNDLE": str(bundle), "BENTOML_DO_NOT_TRACK": "1"}
         run = ["-m", "benchmarks.servers."]
@@ -129,6 +132,13 @@ def sides(bundle: Path, rivals: bool) -> list[Side]:
             ),
         ]
     return found
+
+
+def earlier(checkout: Path, bundle: Path) -> Side:
+    """The service of another checkout of foodscene, on one process: what a change cost."""
+    command = [sys.executable, "-m", "foodscene", "serve", "--models", str(bundle.parent), "--port", "18306"]
+    environment = {"FOODSCENE_QUEUE": "1024", "FOODSCENE_LOG_LEVEL": "info", "PYTHONPATH": str(checkout)}
+    return Side("the other checkout, 1 worker", command, "/api/v1/predict", 18306, environment, checkout)
 
 
 def _rivals() -> Path:
@@ -205,10 +215,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rivals", action="store_true", help="also LitServe, BentoML and FastAPI with model.predict")
+    parser.add_argument("--against", type=Path, help="also the service of this checkout of foodscene")
     options = parser.parse_args()
     bundle = options.bundle.resolve()
     small = [str(path.resolve()) for path in sorted(options.photos.rglob("*.jpg"))[:2000:20]]
     compared = sides(bundle, options.rivals)
+    if options.against:
+        compared[1:] = [earlier(options.against.resolve(), bundle)]
     print(f"{bundle.name}, {usable_cores()} cores, {options.rounds} rounds of {options.seconds:g} s.\n")
     print(f"{start_up(compared[0])}.\n")
     for clients in (32, 1):

@@ -24,18 +24,25 @@ from io import StringIO
 from pathlib import Path
 from unittest import mock
 
+from benchmarks.needs import need
+
+need("keras", "tensorflow")
+
 import keras
 import numpy as np
 from rich.console import Console
 
-from training import features, loop, networks, run, standardization
-from training import recipe as recipes
-from training.batches import Batch, Batches
-from training.data import Data
-from training.photos import Photos
-from training.recipe import Recipe
-from training.run import Row
-from training.watching import Both, Terminal
+from foodscene.training import networks
+from foodscene.training.augmentation import standardization
+from foodscene.training.data.load import Data
+from foodscene.training.loop import feeds, loop
+from foodscene.training.loop.batches import Batch, Batches
+from foodscene.training.loop.feeds import PhotoFeed
+from foodscene.training.loop.progress import Both, Terminal
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Row
 
 CLASSES = 10
 PARTS = ("bar", "cache", "loop", "dense", "vgg16")
@@ -79,7 +86,7 @@ def cached_features(photos: int) -> None:
     seconds: dict[bool, list[float]] = {True: [], False: []}
     # In turns, each without the cache between two with it: a machine that others share changes its speed.
     for cacheable in (True, False, True, False, True, False, True):
-        with mock.patch.object(features, "cacheable", return_value=cacheable):
+        with mock.patch.object(feeds, "cacheable", return_value=cacheable):
             began, clock = time.perf_counter(), Clock()
             train(recipe, data, clock)
             seconds[cacheable].append(clock.ended - began)
@@ -107,8 +114,8 @@ def waiting(photos: int, batch_size: int, precision: str) -> None:
     data = noise(photos, 128)
     rows = train(recipe, data, Both())
     fed = {row["phase"]: row["photos_per_second"] for row in rows}  # of the last epoch of each: the first one compiles
-    feed = Photos.training
-    with mock.patch.object(Photos, "training", lambda self, epoch: Resident(feed(self, epoch))):
+    feed = PhotoFeed.training
+    with mock.patch.object(PhotoFeed, "training", lambda self, epoch: Resident(feed(self, epoch))):
         there = {row["phase"]: row["photos_per_second"] for row in train(recipe, data, Both())}
     for phase, title in (("train", "frozen"), ("finetune", "fine-tuned")):
         name = f"VGG16 at 128 px, {title}, {precision}, photos per second"

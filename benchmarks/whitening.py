@@ -14,16 +14,19 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from benchmarks.needs import need
+
 
 def main(
     data: Annotated[Path, typer.Option(help="A folder of photos, or an archive as downloaded.")],
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 64,
     rank: Annotated[int, typer.Option(help="Directions that are whitened.")] = 512,
 ) -> None:
+    need("keras", "scipy")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from models.pixels import InputSpec
-    from training.augmentation import Augmentation
-    from training.data import load
+    from foodscene.models.pixels import InputSpec
+    from foodscene.training.data.load import load
+    from foodscene.training.recipes.augmentation import Augmentation
 
     augmentation = Augmentation(zca_whitening=True, zca_rank=rank)
     spec = InputSpec(size, size)
@@ -32,7 +35,7 @@ def main(
 
     import keras
 
-    from training import standardization
+    from foodscene.training.augmentation import standardization
 
     start = time.perf_counter()
     inputs = outputs = keras.Input(spec.shape)

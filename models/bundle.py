@@ -1,38 +1,30 @@
 """The bundle: a folder with a model, its labels and its card. The one contract between training and serving."""
 
-import ctypes
-import hashlib
-import logging
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.card import Card, CardInput
-from models.halves import halve_h5
-from models.layers import UnsafeModel, inspect
-from models.pixels import InputSpec
+from foodscene.models.card import Card, CardInput
+from foodscene.models.errors import FoodsceneError
+from foodscene.models.files import hash_file
+from foodscene.models.pixels import InputSpec
+from foodscene.models.safety import UnsafeModel, inspect
 
-if TYPE_CHECKING:
-    import keras
-
-SHIPPED = Path(__file__).parent
+SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
 
+MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
+CONFUSION, README = "confusion.json", "README.md"
+"""What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MOST_LABELS = 100_000
+MOST_LABELS = 100_000
 
 
-class BundleError(ValueError):
+class BundleError(FoodsceneError, ValueError):
     """A folder that is not a usable bundle. Its text says which file is wrong and what to do."""
 
 
@@ -57,11 +49,11 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        return self.folder / "model.h5"
+        return self.folder / MODEL
 
     @property
     def onnx(self) -> Path:
-        return self.folder / "model.onnx"
+        return self.folder / ONNX
 
 
 def read(folder: Path) -> Bundle:
@@ -71,23 +63,22 @@ def read(folder: Path) -> Bundle:
     Keras' built-in layers alone.
     """
     folder = folder.resolve()
-    if not _NAME.fullmatch(folder.name):
-        raise BundleError(f"{folder.name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
-    for part in ("model.h5", "labels.txt"):
+    check_name(folder.name)
+    for part in (MODEL, LABELS):
         if not (folder / part).is_file():
             raise BundleError(
                 f"{folder} has no {part}: a bundle holds model.h5 and labels.txt, a label per line in output order."
             )
-    labels = _read_labels(folder / "labels.txt")
-    card = _read_card(folder / "card.json")
-    sha256 = hash_file(folder / "model.h5")
+    labels = _read_labels(folder / LABELS)
+    card = read_card(folder / CARD)
+    sha256 = hash_file(folder / MODEL)
     if card.sha256 not in (None, sha256):
         raise BundleError(
             f"{folder.name}: model.h5 is not the file that card.json describes (their sha256 differ). "
             "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
         )
     try:
-        architecture = inspect(folder / "model.h5")
+        architecture = inspect(folder / MODEL)
     except UnsafeModel as error:
         raise BundleError(f"{folder.name}: {error}") from error
     return Bundle(folder, labels, _input_spec(folder.name, card, architecture.input_shape), card, sha256)
@@ -113,7 +104,7 @@ def folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted(
-        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / "model.h5").exists()
+        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / MODEL).exists()
     )
 
 
@@ -124,8 +115,11 @@ def default_name(bundles: Iterable[str]) -> str | None:
 
 
 def choose(name: str, root: Path) -> Bundle:
-    """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty."""
-    if name and "/" in name:
+    """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty.
+
+    A name without a slash is a folder's path too where a bundle lies in the working directory under it.
+    """
+    if name and ("/" in name or (Path(name) / MODEL).exists()):
         return read(Path(name))
     bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
     chosen = bundles.get(name or default_name(bundles) or "")
@@ -139,75 +133,18 @@ def choose(name: str, root: Path) -> Bundle:
     return chosen
 
 
-def write(
-    folder: Path,
-    model: "keras.Model",
-    labels: Sequence[str],
-    card: Card,
-    sample: NDArray[np.uint8],
-    files: dict[str, str | bytes] | None = None,
-) -> Bundle:
-    """Write a bundle: the old one stays until the new one is whole, a killed run leaves one or the other.
-
-    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
-    compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
-    `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
-    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree.
-    """
-    from models.compiler import compile_onnx, versions  # needs Keras, which serving does without
-
-    with replacing(folder) as new:
-        _save(model, new / "model.h5")
-        sha256 = hash_file(new / "model.h5")
-        card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
-        (new / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-        (new / "card.json").write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-        for name, content in (files or {}).items():
-            (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        compile_onnx(read(new), model, sample)
-    return read(folder)
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new empty folder, which takes the place of `folder` and its content when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
-    ) as temporary:
-        new = Path(temporary) / folder.name
-        new.mkdir()
-        yield new
-        if folder.exists():
-            _exchange(new, folder)
-        else:
-            new.rename(folder)
-
-
-def hash_file(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _save(model: "keras.Model", path: Path) -> None:
-    """Save without Keras' advice that `.h5` is an old format: everyone's Keras reads it, which is why it is ours."""
-    advice = logging.getLogger("absl")
-    level = advice.level
-    advice.setLevel(logging.ERROR)
-    try:
-        model.save(path, include_optimizer=False)
-    finally:
-        advice.setLevel(level)
-    halve_h5(path)
+def check_name(name: str) -> None:
+    """Make sure that a bundle can be called so. Raises `BundleError`."""
+    if not _NAME.fullmatch(name):
+        raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        labels = tuple(line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip())
+        labels = parse_labels(path.read_bytes())
     except UnicodeDecodeError as error:
         raise BundleError(f"{path} is not UTF-8 text: {error}") from error
-    if not 2 <= len(labels) <= _MOST_LABELS:
+    if not 2 <= len(labels) <= MOST_LABELS:
         raise BundleError(f"{path} has {len(labels)} labels; a classifier has at least two, a line each.")
     if len(set(labels)) < len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
@@ -215,7 +152,13 @@ def _read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def _read_card(path: Path) -> Card:
+def parse_labels(content: bytes) -> tuple[str, ...]:
+    """The labels that `labels.txt` of this content holds. Raises `UnicodeDecodeError`."""
+    return tuple(line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip())
+
+
+def read_card(path: Path) -> Card:
+    """A bundle's card; one without a word where there is none. Raises `BundleError`."""
     if not path.exists():
         return Card()
     try:
@@ -239,18 +182,3 @@ def _input_spec(name: str, card: Card, shape: tuple[int | None, int | None, int 
             '{"input": {"height": 128, "width": 128, "channels": 3}}.'
         )
     return CardInput(height=height, width=width, channels=1 if channels == 1 else 3).spec
-
-
-def _exchange(new: Path, old: Path) -> None:
-    """Swap two folders in one step where the system can (Linux, renameat2), else in two."""
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        at_fdcwd, rename_exchange = -100, 2
-        if libc.renameat2(at_fdcwd, os.fsencode(new), at_fdcwd, os.fsencode(old), rename_exchange) == 0:
-            return
-    except (OSError, AttributeError):
-        pass
-    aside = new.with_name(f"{new.name}.old")
-    old.rename(aside)
-    new.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.pixels import Fit, InputSpec
+from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -90,3 +90,7 @@ class Card(_Part):
     created: datetime | None = None
     versions: dict[str, str] = {}
     sha256: str | None = None
+
+    def as_json(self) -> str:
+        """What `card.json` holds."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"

@@ -17,10 +17,10 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
 ) -> None:
     """Say what is on photos: labels with their probabilities, most probable first."""
-    from models.bundle import SHIPPED, choose
-    from models.engine import open_engine
-    from models.pixels import PhotoError, read
-    from models.ranking import rank
+    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.engine import open_engine
+    from foodscene.models.pixels import PhotoError, read
+    from foodscene.models.prediction import rank
 
     bundle = choose(model, models_folder or SHIPPED)
     engine = open_engine(bundle)
@@ -56,7 +56,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    from models.bundle import SHIPPED, BundleError, default_name, find
+    from foodscene.models.bundle import SHIPPED, BundleError, default_name, find
 
     bundles = find(models_folder or SHIPPED)
     if as_json:
@@ -96,8 +96,8 @@ def compile_bundle(
     folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
 ) -> None:
     """Compile a bundle's model.h5 to model.onnx, and check that both answer the same (needs Keras)."""
-    from models.bundle import read
-    from models.compiler import compile_onnx
+    from foodscene.models.bundle import read
+    from foodscene.models.compiler import compile_onnx
 
     difference = compile_onnx(read(folder))
     typer.echo(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")

@@ -1,7 +1,7 @@
 """Compiles a bundle's Keras model to ONNX, and makes sure that both answer the same. Needs Keras."""
 
-import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleError
-from models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
-from models.halves import halve_onnx
+from foodscene.models.bundle import Bundle, BundleError
+from foodscene.models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
+from foodscene.models.files import OccupiedError, writing
+from foodscene.models.half_precision import halve_onnx
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +30,8 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
 
     `model` is the bundle's model where the caller holds it; `sample` photos of shape (n, height, width, channels),
     uint8, that both engines answer (noise without any). The file names the `model.h5` that it was compiled from.
-    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`.
+    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`, and
+    `OccupiedError` where a `model.onnx` is there that we did not compile.
     """
     import keras
     import onnx  # serving does without
@@ -40,7 +42,9 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
     if sample is None:
         sample = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
     expected = reference.predict(sample)  # a model must have been called before it can be exported
-    with tempfile.TemporaryDirectory(dir=bundle.folder) as temporary:
+    if bundle.onnx.exists() and COMPILED_FROM.encode() not in bundle.onnx.read_bytes():
+        raise OccupiedError(f"{bundle.onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
+    with tempfile.TemporaryDirectory(prefix="foodscene-") as temporary:
         path = Path(temporary) / "model.onnx"
         try:
             with _quietly():
@@ -56,15 +60,16 @@ def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDA
             raise BundleError(
                 f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
             )
-        path.replace(bundle.onnx)
+        with path.open("rb") as made, writing(bundle.onnx) as file:
+            shutil.copyfileobj(made, file)
     return difference
 
 
 def _compile_by_tensorflow(bundle: Bundle) -> float:
     """`compile_onnx` in a process of its own: Keras' other backends export by packages that foodscene does without."""
     program = (
-        "import sys; from pathlib import Path; from models.bundle import read; "
-        "from models.compiler import compile_onnx; print(compile_onnx(read(Path(sys.argv[1]))))"
+        "import sys; from pathlib import Path; from foodscene.models.bundle import read; "
+        "from foodscene.models.compiler import compile_onnx; print(compile_onnx(read(Path(sys.argv[1]))))"
     )
     done = subprocess.run(  # noqa: S603 - this program, with a folder's name
         [sys.executable, "-c", program, str(bundle.folder)],
@@ -77,18 +82,6 @@ def _compile_by_tensorflow(bundle: Bundle) -> float:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {said}")
     return float(done.stdout.split()[-1])
-
-
-def versions() -> dict[str, str]:
-    """Of what made a bundle: the Keras stack and foodscene itself."""
-    names = ("foodscene", "keras", "tensorflow", "jax", "torch", "onnx")
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle, BundleError, hash_file
-from models.layers import UnsafeModel, inspect
+from foodscene.models.bundle import Bundle, BundleError
+from foodscene.models.files import hash_file
+from foodscene.models.safety import UnsafeModel, inspect
 
 if TYPE_CHECKING:
     import keras

@@ -17,8 +17,8 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one bundle, `colours`, that tells red, green and blue photos apart (16 x 16, RGB)."""
     import keras
 
-    from models import bundle
-    from models.card import Card, CardInput, CardMetrics
+    from foodscene.models import saving
+    from foodscene.models.card import Card, CardInput, CardMetrics
 
     inputs = keras.Input((16, 16, 3))
     hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -32,7 +32,7 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     sample = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     root = tmp_path_factory.mktemp("bundles")
-    bundle.write(root / "colours", model, ["red", "green", "blue"], card, sample, {"README.md": "# Colours\n"})
+    saving.write(root / "colours", model, ["red", "green", "blue"], card, sample, {"README.md": "# Colours\n"})
     return root
 
 
@@ -70,3 +70,20 @@ def photo() -> Callable[..., bytes]:
         return target.getvalue()
 
     return make
+
+
+@pytest.fixture
+def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Noisy photos of the toy bundle's three colours and of one that it does not know, in three splits, 6 of each."""
+    monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(1)
+    known = {"Red": (230, 30, 30), "Green": (30, 220, 40), "Blue": (40, 50, 230)}
+    for split in ("train", "validation", "test"):
+        for name, colour in {**known, "Grey": (128, 128, 128)}.items():
+            folder = tmp_path / "colours" / split / name
+            folder.mkdir(parents=True)
+            for index in range(6):
+                noise = rng.normal(0, 60, (16, 16, 3)) + rng.normal(0, 110, 3)
+                picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(picture).save(folder / f"{index}.png")
+    return tmp_path / "colours"

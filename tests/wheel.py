@@ -18,11 +18,53 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from examples import draw
 from tests.browser import scenes
 
 ROOT = Path(__file__).parents[1]
+OTHERS = ("app", "models", "training", "static")
+"""What other packages, and the modules beside a script, may be called."""
+# In whichever order they are imported, theirs is theirs and ours is ours.
+_BESIDE_OTHERS = """
+import importlib, sys
+from pathlib import Path
+
+order, photo = sys.argv[1], Path(sys.argv[2])
+theirs = lambda: [importlib.import_module(name).WHOSE for name in ("app", "models", "training")]
+if order == "before":
+    print(theirs())
+import foodscene
+from foodscene.models.bundle import SHIPPED
+print(foodscene.load("scenes-cnn").predict(photo).label)
+if order == "after":
+    print(theirs())
+assert "site-packages" in str(SHIPPED), SHIPPED
+"""
+_TRAINED_BESIDE_OTHERS = """
+import importlib, sys
+
+theirs = [importlib.import_module(name) for name in ("app", "models", "training")]
+from foodscene import train
+
+outcome = train("photos/many", sys.argv[1], settings=["input.size=16", "training.epochs=1"], run="run")
+assert outcome.bundle.labels == ("pizza", "soup"), outcome.bundle.labels
+assert [one.WHOSE for one in theirs] == ["somebody's"] * 3
+"""
 MOST_MEGABYTES = 40
 """What the wheel may have, bundles included."""
+# FastAPI refuses such a route where the package `multipart` is installed in place of python-multipart.
+_APP_WITH_A_FORM = """
+from typing import Annotated
+from fastapi import FastAPI, Form
+from foodscene.app.main import create_app
+
+beside = FastAPI()
+beside.mount("/photos", create_app())
+
+@beside.post("/name")
+def name(name: Annotated[str, Form()]) -> str:
+    return name
+"""
 
 
 def build() -> Path:
@@ -41,14 +83,14 @@ def install(wheel: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def served(programs: Path, folder: Path) -> Iterator[tuple[str, float]]:
+def served(programs: Path, folder: Path, *options: str) -> Iterator[tuple[str, float]]:
     """The address of `foodscene serve`, started in `folder`, and the seconds until it was ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     started = time.perf_counter()
-    command = [str(programs / "foodscene"), "serve", "--port", str(port)]
+    command = [str(programs / "foodscene"), "serve", "--port", str(port), *options]
     server = subprocess.Popen(command, cwd=folder, env=_clean(), stderr=subprocess.DEVNULL)
     try:
         while True:
@@ -65,6 +107,39 @@ def served(programs: Path, folder: Path) -> Iterator[tuple[str, float]]:
         server.wait(30)
 
 
+def beside_others(wheel: Path, programs: Path, root: Path) -> None:
+    """Packages of our folders' names are installed, and a script's folder has modules of these names: all work."""
+    [site] = (root / "venv").glob("lib/python3*/site-packages")
+    folder, photo = root / "theirs", root / "photo.jpg"
+    for place in (site, folder):
+        for name in OTHERS:
+            (place / name).mkdir(parents=True)
+            (place / name / "__init__.py").write_text('WHOSE = "somebody\'s"\n')
+    (folder / "models" / "__init__.py").unlink()
+    (folder / "models").rmdir()
+    (folder / "models.py").write_text('WHOSE = "somebody\'s"\n')
+    scenes.forest().save(photo, "JPEG")
+    script = folder / "script.py"
+    script.write_text(_BESIDE_OTHERS)
+    for order in ("before", "after"):
+        said = _run([str(programs / "python"), str(script), order, str(photo)], folder)
+        assert "forest" in said, said
+        assert said.count("somebody's") == 3, said
+    assert "forest" in _run([str(programs / "foodscene"), "predict", "--model", "scenes-cnn", str(photo)], folder)
+    with served(programs, folder, "--workers", "2") as (url, _):
+        assert _ask(url, "scenes-cnn")[0]["label"] == "forest"
+    # Training needs TensorFlow, which this environment has: the wheel comes before the checkout there.
+    ours = root / "ours" / "site-packages"
+    _run([sys.executable, "-m", "pip", "--quiet", "install", "--no-deps", "--target", str(ours), str(wheel)])
+    for number in range(10):
+        for label in ("pizza", "soup"):
+            (root / "photos" / label).mkdir(parents=True, exist_ok=True)
+            draw.draw(label, number).save(root / "photos" / label / f"{number}.jpg")
+    script.write_text(_TRAINED_BESIDE_OTHERS)
+    environment = {"PYTHONPATH": str(ours), "FOODSCENE_CACHE": str(root / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    _run([sys.executable, str(script), str(root / "photos")], folder, environment)
+
+
 def main() -> None:
     """Build, install, ask, and print the figures. Fails with what is wrong."""
     wheel = build()
@@ -79,7 +154,8 @@ def main() -> None:
         assert subprocess.run(tensorflow, capture_output=True, check=False, env=_clean()).returncode, (
             "TensorFlow is there"
         )
-        imports = _seconds([str(programs / "python"), "-c", "import app.main"], empty)
+        _run([str(programs / "python"), "-c", _APP_WITH_A_FORM])
+        imports = _seconds([str(programs / "python"), "-c", "import foodscene.app.main"], empty)
         helps = _seconds([str(programs / "foodscene"), "--help"], empty)
         with served(programs, empty) as (url, ready):
             assert _ask(url), "the default model does not answer"
@@ -89,8 +165,9 @@ def main() -> None:
             assert _get(f"{url}/static/css/base.css"), "the page's style is missing"
             assert json.loads(_get(f"{url}/api/v1/models"))["refused"] == []
         assert not list(empty.iterdir()), "serving left files behind"
+        beside_others(wheel, programs, Path(temporary))
     print(f"wheel {size:.1f} MB, installed with all it needs {installed:.0f} MB")
-    print(f"foodscene --help {helps:.2f} s, import app.main {imports:.2f} s, serve to ready {ready:.2f} s")
+    print(f"foodscene --help {helps:.2f} s, import foodscene.app.main {imports:.2f} s, serve to ready {ready:.2f} s")
 
 
 def _ask(url: str, model: str = "") -> list[dict[str, object]]:
@@ -134,10 +211,13 @@ def _clean() -> dict[str, str]:
     }
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean())
+def _run(command: list[str], folder: Path | None = None, environment: dict[str, str] | None = None) -> str:
+    """What a command says. Ends the program where it fails."""
+    variables = {**_clean(), **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables, cwd=folder)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from models import bundle
-from models.bundle import Bundle
-from models.card import Card, CardDataset, CardInput
-from training import card as cards
-from training import readme
-from training.data import Data
-from training.evaluation import Evaluation
-from training.loop import Result
-from training.recipe import Recipe
+from foodscene.models import saving
+from foodscene.models.bundle import Bundle
+from foodscene.models.card import Card, CardDataset, CardInput
+from foodscene.training.data.load import Data
+from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.loop.loop import Result
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.reports import model_card as cards
 
 SAMPLES = 16
 """Photos on which the compiled model is compared with Keras."""
@@ -35,14 +34,14 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         license=recipe.license,
         created=datetime.now(UTC).replace(microsecond=0),
     )
-    files: dict[str, str | bytes] = {"README.md": readme.text(card, data.classes)}
+    files: dict[str, str | bytes] = {"README.md": cards.readme(card, data.classes)}
     if measured:
         card = cards.described(card, measured)
         files.update(cards.files(card, measured))
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
     result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
-    return bundle.write(folder, result.model, data.classes, card, sample, files)
+    return saving.write(folder, result.model, data.classes, card, sample, files)
 
 
 def measure(result: Result, data: Data) -> Evaluation | None:

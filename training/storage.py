@@ -2,13 +2,26 @@
 
 import errno
 import os
+import re
 import shutil
-import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from foodscene.models import files, folders
+from foodscene.models.errors import FoodsceneError
+from foodscene.training import locks
+
+# The folders of the cache, and the files in each.
+_NAMES = {
+    re.compile(r"photos-.+-[0-9a-f]{12}-\d+x\d+x\d+-[a-z]+-\w+(\.unfinished)?"): re.compile(
+        r"pixels|state|index\.json"
+    ),
+    re.compile(r"survey-.+-[0-9a-f]{12}-\w+"): re.compile(r"facts\.json"),
+    re.compile(r"archive-.+-[0-9a-f]{16}"): re.compile(r"members|index\.json"),
+    re.compile(r"folders"): re.compile(r"[0-9a-f]{16}\.json"),
+}
 
 
 class Entry(NamedTuple):
@@ -18,7 +31,7 @@ class Entry(NamedTuple):
     size: int
 
 
-class StorageError(OSError):
+class StorageError(FoodsceneError, OSError):
     """The cache cannot be written. Its text says why and what to do."""
 
 
@@ -28,27 +41,41 @@ def default_root() -> Path:
 
 
 def entries(root: Path) -> list[Entry]:
-    """What lies in the cache, by name."""
+    """What lies in the cache, by name. Only what we put there counts, whatever else is in the folder."""
     if not root.is_dir():
         return []
     return [
-        Entry(path, sum(part.lstat().st_blocks * 512 for part in path.rglob("*")))
+        Entry(path, sum(part.lstat().st_blocks * 512 for part in path.iterdir()))
         for path in sorted(root.iterdir())
-        if path.is_dir() and path.name.partition("-")[0] in ("photos", "survey", "archive", "folders")
+        if path.is_dir() and not path.is_symlink() and _is_ours(path)
     ]
 
 
 def clear(root: Path) -> list[Entry]:
-    """Delete what lies in the cache and return it. Other files in the folder stay."""
-    removed = entries(root)
+    """Delete what lies in the cache and return it. Other files in the folder stay, and what somebody is making."""
+    removed = [entry for entry in entries(root) if locks.holder(lock_of(entry.path)) is None]
+    if root.is_dir():
+        folders.remove_leftovers(root)
     for entry in removed:
-        shutil.rmtree(entry.path)
+        if names := _file_names(entry.path.name):
+            folders.remove(entry.path, names)
     return removed
 
 
-def version(*sources: str) -> str:
-    """8 digits that change with these files of code: what other code computed is computed again."""
-    return f"{zlib.crc32(b''.join(Path(source).read_bytes() for source in sources)):08x}"
+def lock_of(folder: Path) -> Path:
+    """The lock that whoever fills a folder of the cache holds."""
+    return folder.with_name(f".{folder.name.removesuffix('.unfinished')}.lock")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder has a name that we give, and nothing in it but files that we write there."""
+    names = _file_names(folder.name)
+    return names is not None and all(names.fullmatch(path.name) for path in folder.iterdir())
+
+
+def _file_names(folder: str) -> re.Pattern[str] | None:
+    """The names of the files in the folder of the cache of that name; None where it is none of ours."""
+    return next((inside for name, inside in _NAMES.items() if name.fullmatch(folder)), None)
 
 
 def ensure_space(folder: Path, size: int) -> None:
@@ -68,15 +95,10 @@ def ensure_space(folder: Path, size: int) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
+    """Write a file whole or not at all. Raises `StorageError`."""
     ensure_space(path.parent, len(content))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with explaining_full_disk(path.parent):
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.write(path, content)
 
 
 @contextmanager
@@ -94,17 +116,8 @@ def explaining_full_disk(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[Path]:
-    """A new temporary folder that becomes `folder` if the block succeeds, and disappears if it fails."""
+def adding(folder: Path) -> Iterator[Path]:
+    """A new folder that becomes `folder` if the block succeeds, and disappears if it fails. Raises `StorageError`."""
     ensure_space(folder.parent, 0)
-    temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-    try:
-        with explaining_full_disk(folder.parent):
-            yield temporary
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process made the same one in the meantime
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with explaining_full_disk(folder.parent), folders.adding(folder) as new:
+        yield new

@@ -8,16 +8,16 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import ExplanationBody
-from app.explain import GRID, area, covers, heat, occlude
-from app.lean import LeanRoute
-from app.library import Model
-from app.problems import Problem, responses
-from app.routes.predict import MODEL, PHOTO, form_schema, the_photo
-from app.scheduler import Pixels
-from app.service import Service
+from foodscene.app.inference.occlusion import GRID, area, covers, heat, occlude
+from foodscene.app.inference.registry import Model
+from foodscene.app.inference.scheduler import Pixels
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.routes.schemas import ExplanationBody
+from foodscene.app.service import Service
 
-router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=LeanRoute)
+router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=DirectRoute)
 _PORTIONS = GRID * GRID // 5  # of five photos each: larger ones take an engine more memory, and are no faster
 LABEL = {"type": "string", "description": "The label to explain; the most probable one if left out."}
 
@@ -34,7 +34,7 @@ async def explain(request: Request) -> Response:
     service.scheduler.refuse_if_full(_PORTIONS)
     started = time.perf_counter()
     async with service.uploads.form(request) as form:
-        photo, model = the_photo(form), service.library.get(form.fields.get("model"))
+        photo, model = the_photo(form), service.registry.get(form.fields.get("model"))
         label = form.fields.get("label")
         if label is not None and label not in model.bundle.labels:
             raise Problem("bad-parameter", f"label: {model.name} has no label {label[:100]!r}.")
@@ -49,7 +49,10 @@ async def _explain(
     (job,) = service.scheduler.submit(model.runner, [photo])
     (outcome,) = await service.finish([job], request)
     if isinstance(outcome, Problem):
-        raise outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # as in `Service.predict`
     wanted = int(outcome[0].argmax()) if label is None else model.bundle.labels.index(label)
     if isinstance(job.photo, bytes):
         raise TypeError("a photo that was answered must have been decoded")

@@ -6,15 +6,15 @@ import json
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import FeedbackBody
-from app.feedback import is_full, keep
-from app.lean import LeanRoute
-from app.problems import Problem, of_photo, responses
-from app.routes.predict import MODEL, PHOTO, form_schema, the_photo
-from app.service import Service
-from models.pixels import PhotoError
+from foodscene.app.feedback import MOST_PIXELS_A_SIDE, is_full, keep
+from foodscene.app.problems import Problem, of_photo, responses
+from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.routes.schemas import FeedbackBody
+from foodscene.app.service import Service
+from foodscene.models.pixels import PhotoError
 
-router = APIRouter(prefix="/api/v1", tags=["feedback"], route_class=LeanRoute)
+router = APIRouter(prefix="/api/v1", tags=["feedback"], route_class=DirectRoute)
 LABEL = {"type": "string", "description": "The right label, one of the model's."}
 _one_at_a_time = asyncio.Semaphore(1)
 
@@ -32,14 +32,15 @@ async def feedback(request: Request) -> Response:
     if folder is None:
         raise Problem("feedback-off", "Photos are not kept here; nothing was stored.")
     async with service.uploads.form(request) as form, _one_at_a_time:
-        photo, model = the_photo(form), service.library.get(form.fields.get("model"))
+        photo, model = the_photo(form), service.registry.get(form.fields.get("model"))
         label = form.fields.get("label", "")
         if label not in model.bundle.labels:
             raise Problem("bad-parameter", f"label: {model.name} has no label {label[:100]!r}.")
         if await asyncio.to_thread(is_full, folder):
             raise Problem("feedback-off", "Enough photos are kept already; nothing was stored.")
         try:
-            await asyncio.to_thread(keep, photo, label, folder, service.settings.max_pixels)
+            shrunk = await asyncio.to_thread(service.decoder.shrink, photo, MOST_PIXELS_A_SIDE)
+            await asyncio.to_thread(keep, shrunk, label, folder)
         except PhotoError as error:
             raise of_photo(error) from error
         except OSError as error:

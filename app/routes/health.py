@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from app.metrics import exposition
-from app.problems import Problem, responses
+from foodscene.app.metrics import exposition
+from foodscene.app.problems import Problem, responses
 
 router = APIRouter(tags=["health"])
 
@@ -24,7 +24,7 @@ async def ready(request: Request) -> dict[str, str]:
         return {"status": "ready"}
     if service.draining:
         raise Problem("not-ready", "The service is stopping.", retry_after=5)
-    if service.library.complete:
+    if service.registry.complete:
         raise Problem("not-ready", "There is no usable model; /api/v1/models says why.", retry_after=5)
     raise Problem("not-ready", "The models are being loaded.", retry_after=1)
 

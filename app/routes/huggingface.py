@@ -1,20 +1,17 @@
 """`POST /models/{name}`: what `huggingface_hub.InferenceClient.image_classification` sends and expects."""
 
-import base64
-import binascii
 import json
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import ScoreBody
-from app.lean import LeanRoute
-from app.problems import Problem, responses
-from app.routes.predict import PHOTO
-from app.service import Service
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import PHOTO, from_base64, read_json
+from foodscene.app.routes.schemas import ScoreBody
+from foodscene.app.service import Service
 
-router = APIRouter(tags=["hugging face"], route_class=LeanRoute)
+router = APIRouter(tags=["hugging face"], route_class=DirectRoute)
 
 _BODIES = {
     "image/jpeg": {"schema": PHOTO},
@@ -47,7 +44,7 @@ async def classify(request: Request) -> Response:
     """Say what is on a photo that is sent as it is, or as base64 in JSON with parameters."""
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
-    model = service.library.get(request.path_params["name"])
+    model = service.registry.get(request.path_params["name"])
     async with service.uploads.body(request) as body:
         as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
         photo, top_k = _from_json(body) if as_json else (body, 5)
@@ -66,22 +63,3 @@ def _from_json(body: bytes) -> tuple[bytes, int]:
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= 1000:
         raise Problem("bad-parameter", "parameters.top_k: give a whole number from 1 to 1000.")
     return from_base64(inputs, "inputs"), top_k
-
-
-def read_json(body: bytes) -> dict[str, Any]:
-    """A body that must be a JSON object. Raises a `Problem` if it is not."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Problem("bad-request", f"The body is not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise Problem("bad-parameter", "The body must be a JSON object.")
-    return content
-
-
-def from_base64(text: str, where: str) -> bytes:
-    """Decode base64. Raises a `Problem` for what is none."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Problem("bad-parameter", f"{where}: this is not base64.") from error

@@ -14,16 +14,16 @@ import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.lean import LeanRoute
-from app.library import Model
-from app.problems import Problem, responses
-from app.routes.health import ready as all_ready
-from app.routes.huggingface import from_base64, read_json
-from app.scheduler import Pixels
-from app.service import Service
+from foodscene.app.inference.registry import Model
+from foodscene.app.inference.scheduler import Pixels
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import from_base64, read_json
+from foodscene.app.routes.health import ready as all_ready
+from foodscene.app.service import Service
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
-lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=LeanRoute)
+lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
 
 
 @router.get("")
@@ -48,7 +48,7 @@ async def ready(request: Request) -> dict[str, bool]:
 @router.get("/models/{name}", responses=responses(401, 404, 422, 429, 503))
 async def metadata(name: str, request: Request) -> dict[str, Any]:
     """What a model takes and gives."""
-    model = request.app.state.service.library.get(name)
+    model = request.app.state.service.registry.get(name)
     return {
         "name": model.name,
         "versions": ["1"],
@@ -65,7 +65,7 @@ async def metadata(name: str, request: Request) -> dict[str, Any]:
 @router.get("/models/{name}/ready", responses=responses(401, 404, 422, 429, 503))
 async def model_ready(name: str, request: Request) -> dict[str, Any]:
     """The model is in service."""
-    return {"name": request.app.state.service.library.get(name).name, "ready": True}
+    return {"name": request.app.state.service.registry.get(name).name, "ready": True}
 
 
 @lean.post(
@@ -93,7 +93,7 @@ async def infer(request: Request) -> Response:
     """Probabilities for photos, or for pixels that are fitted already."""
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
-    model: Model = service.library.get(request.path_params["name"])
+    model: Model = service.registry.get(request.path_params["name"])
     async with service.uploads.body(request) as body:
         header_length = request.headers.get("inference-header-content-length")
         # A large body takes long to take apart, so that others would notice.

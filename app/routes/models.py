@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from app.answers import ModelPageBody, ModelsBody
-from app.library import Library, Model
-from app.problems import responses
+from foodscene.app.inference.registry import Model, Registry
+from foodscene.app.problems import responses
+from foodscene.app.routes.schemas import ModelPageBody, ModelsBody
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -14,23 +14,23 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"])
 @router.get("", response_model=ModelsBody)
 async def models(request: Request) -> dict[str, Any]:
     """List the models in service, and the bundles that cannot be used with the reason why."""
-    library: Library = request.app.state.service.library
+    registry: Registry = request.app.state.service.registry
     return {
-        "default": library.default,
-        "models": [describe(model, library) for _, model in sorted(library.models.items())],
-        "refused": [{"name": name, "reason": reason} for name, reason in sorted(library.refused.items())],
+        "default": registry.default,
+        "models": [describe(model, registry) for _, model in sorted(registry.models.items())],
+        "refused": [{"name": name, "reason": reason} for name, reason in sorted(registry.refused.items())],
     }
 
 
 @router.get("/{name}", response_model=ModelPageBody, responses=responses(404, 422, 503))
 async def model(name: str, request: Request) -> dict[str, Any]:
     """One model, with its whole card."""
-    library: Library = request.app.state.service.library
-    found = library.get(name)
-    return {**describe(found, library), "card": found.bundle.card.model_dump(mode="json", exclude_none=True)}
+    registry: Registry = request.app.state.service.registry
+    found = registry.get(name)
+    return {**describe(found, registry), "card": found.bundle.card.model_dump(mode="json", exclude_none=True)}
 
 
-def describe(model: Model, library: Library) -> dict[str, Any]:
+def describe(model: Model, registry: Registry) -> dict[str, Any]:
     """A model in short, as `ModelBody` says."""
     card = model.bundle.card
     return {
@@ -41,7 +41,7 @@ def describe(model: Model, library: Library) -> dict[str, Any]:
         "labels": list(model.bundle.labels),
         "top1": card.metrics.top1 if card.metrics else None,
         "top5": card.metrics.top5 if card.metrics else None,
-        "default": model.name == library.default,
+        "default": model.name == registry.default,
         "engine": model.engine,
-        "scheduling": model.runner.lanes.scheduling,
+        "scheduling": model.runner.sessions.scheduling,
     }

@@ -2,29 +2,17 @@
 
 import json
 import time
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.answers import AnswerBody, BatchBody
-from app.lean import LeanRoute
-from app.problems import Problem, responses
-from app.service import Service, answer
-from app.uploads import Form
+from foodscene.app.problems import Problem, responses
+from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import MODEL, PHOTO, TOP_K, form_schema, the_photo, top_k
+from foodscene.app.routes.schemas import AnswerBody, BatchBody
+from foodscene.app.service import Service, answer
 
-router = APIRouter(prefix="/api/v1", tags=["predict"], route_class=LeanRoute)
-
-
-def form_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    """The OpenAPI description of a multipart form, which the routes read themselves, under the limits."""
-    schema = {"type": "object", "properties": properties, "required": required}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
-
-
-PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."}
-MODEL = {"type": "string", "description": "The model's name; the default one if left out.", "examples": ["everyday"]}
-TOP_K = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5, "description": "How many labels to give."}
+router = APIRouter(prefix="/api/v1", tags=["predict"], route_class=DirectRoute)
 
 
 @router.post(
@@ -39,7 +27,7 @@ async def predict(request: Request) -> Response:
     service.scheduler.refuse_if_full()
     async with service.uploads.form(request) as form:
         photo, many = the_photo(form), top_k(form)
-        found = await service.predict(photo, service.library.get(form.fields.get("model")), many, request)
+        found = await service.predict(photo, service.registry.get(form.fields.get("model")), many, request)
     return Response(json.dumps(found.as_json()), media_type="application/json")
 
 
@@ -58,28 +46,14 @@ async def predict_batch(request: Request) -> Response:
     async with service.uploads.form(request) as form:
         if not 1 <= len(form.files) <= service.settings.max_files:
             raise Problem("bad-parameter", f"files: send 1 to {service.settings.max_files}, not {len(form.files)}.")
-        model, many = service.library.get(form.fields.get("model")), top_k(form)
+        model, many = service.registry.get(form.fields.get("model")), top_k(form)
         started = time.perf_counter()
-        outcomes = await service.finish(service.scheduler.submit(model.runner, form.files), request)
+        jobs = service.scheduler.submit(model.runner, form.files)
+        outcomes = await service.finish(jobs, request)
         results = [
             {"problem": outcome.body()}
             if isinstance(outcome, Problem)
-            else {"answer": answer(model, outcome, many, started).as_json()}
-            for outcome in outcomes
+            else {"answer": answer(model, outcome, many, started, truncated=job.truncated).as_json()}
+            for job, outcome in zip(jobs, outcomes, strict=True)
         ]
     return Response(json.dumps({"results": results}), media_type="application/json")
-
-
-def the_photo(form: Form) -> bytes:
-    """The form's one file. Raises a `Problem` if there is none, or more."""
-    if len(form.files) != 1:
-        raise Problem("bad-parameter", f"file: the form has {len(form.files)} files; send the photo as `file`.")
-    return form.files[0]
-
-
-def top_k(form: Form) -> int:
-    """The form's `top_k`, 5 if left out. Raises a `Problem` for what is not a number from 1 to 1000."""
-    text = form.fields.get("top_k", "5")
-    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
-        raise Problem("bad-parameter", "top_k: give a whole number from 1 to 1000.")
-    return int(text)

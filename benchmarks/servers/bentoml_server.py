@@ -6,10 +6,10 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from models.bundle import read as read_bundle
-from models.engine import open_engine
-from models.pixels import read
-from models.ranking import rank
+from foodscene.models.bundle import read as read_bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import read
+from foodscene.models.prediction import rank
 
 BUNDLE = read_bundle(Path(os.environ["BENCHMARK_BUNDLE"]))
 

@@ -9,9 +9,9 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, File
 
-from models.bundle import read as read_bundle
-from models.pixels import read
-from models.ranking import rank
+from foodscene.models.bundle import read as read_bundle
+from foodscene.models.pixels import read
+from foodscene.models.prediction import rank
 
 app = FastAPI()
 bundle = read_bundle(Path(sys.argv[1]))

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from app.settings import usable_cores
-from models.bundle import read as read_bundle
-from models.engine import open_engine
-from models.pixels import read
+from foodscene.app.settings import usable_cores
+from foodscene.models.bundle import read as read_bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import read
 
 _BATCH = 8
 
@@ -31,8 +31,8 @@ def main() -> None:
     single, wide = open_engine(bundle, "onnx", threads=1), open_engine(bundle, "onnx", threads=cores)
     pool = ThreadPoolExecutor(cores)
 
-    def one_by_one(lane: int) -> Callable[[], int]:
-        mine = islice(cycle(photos), lane, None)
+    def one_by_one(session: int) -> Callable[[], int]:
+        mine = islice(cycle(photos), session, None)
 
         def step() -> int:
             single.predict(read(next(mine), bundle.spec)[None])
@@ -54,18 +54,18 @@ def main() -> None:
     json.dump({"per_second": max(rates), "p50": _latency(one_by_one(0))}, sys.stdout)
 
 
-def _rate(make: Callable[[int], Callable[[], int]], lanes: int, seconds: float) -> float:
-    counts = [0] * lanes
-    steps = [make(lane) for lane in range(lanes)]
+def _rate(make: Callable[[int], Callable[[], int]], sessions: int, seconds: float) -> float:
+    counts = [0] * sessions
+    steps = [make(session) for session in range(sessions)]
     for step in steps:
         step()
     started = time.perf_counter()
 
-    def work(lane: int) -> None:
+    def work(session: int) -> None:
         while time.perf_counter() < started + seconds:
-            counts[lane] += steps[lane]()
+            counts[session] += steps[session]()
 
-    workers = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
+    workers = [threading.Thread(target=work, args=(session,)) for session in range(sessions)]
     for worker in workers:
         worker.start()
     for worker in workers:

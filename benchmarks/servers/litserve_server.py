@@ -8,10 +8,10 @@ import litserve
 import numpy as np
 from fastapi import Request
 
-from models.bundle import read as read_bundle
-from models.engine import open_engine
-from models.pixels import read
-from models.ranking import rank
+from foodscene.models.bundle import read as read_bundle
+from foodscene.models.engine import open_engine
+from foodscene.models.pixels import read
+from foodscene.models.prediction import rank
 
 
 class Classifier(litserve.LitAPI):

@@ -5,12 +5,12 @@ import re
 import typer
 from typer.cli import get_docs_for_click
 
-import foodscene
+from foodscene.cli import program
 
 
 def helps() -> str:
     """Every command with its arguments and options."""
-    command = typer.main.get_command(foodscene.program)
+    command = typer.main.get_command(program)
     text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="foodscene")
     text = re.sub(r"\* `--(help|install-completion|show-completion)`:.*\n", "", text)  # what every program has
     text = re.sub(r"```console\n\$ (.*)\n```", r"`\1`", text)  # a pattern, no command to be run

@@ -3,9 +3,9 @@
 from pydantic import BaseModel
 
 from docs.generate.tables import default, table, values
-from training import recipe as recipes
-from training import sections
-from training.augmentation import Augmentation
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes import sections
+from foodscene.training.recipes.augmentation import Augmentation
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "input": sections.Input,

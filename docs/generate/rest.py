@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from models.bundle import SHIPPED
+from foodscene.models.bundle import SHIPPED
 from tests.browser import scenes
 
 BUNDLE = "everyday"

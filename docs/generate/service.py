@@ -3,18 +3,18 @@
 import typer
 from prometheus_client.metrics import MetricWrapperBase
 
-import foodscene
-from app import metrics as measured
-from app.problems import KINDS
-from app.settings import Settings
 from docs.generate.tables import default, table, values
+from foodscene.app import metrics as measured
+from foodscene.app.problems import KINDS
+from foodscene.app.settings import Settings
+from foodscene.cli import program
 
 _SHOWN = {"models": "the bundles that ship", "feedback": "unset", "api_keys": "none", "cors_origins": "none"}
 
 
 def settings() -> str:
     """Every setting of the service, those of `foodscene serve` alone included."""
-    options = typer.main.get_command(foodscene.program).commands["serve"].params  # type: ignore[attr-defined]
+    options = typer.main.get_command(program).commands["serve"].params  # type: ignore[attr-defined]
     own = [
         [f"`{option.envvar}`", option.help, "text" if option.name == "host" else "whole number", f"`{option.default}`"]
         for option in options

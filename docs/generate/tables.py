@@ -10,16 +10,17 @@ import annotated_types
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from foodscene.training.reports import markdown
+from foodscene.training.reports.markdown import Markdown
+
 _WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
 _SIGNS = {annotated_types.Gt: ">", annotated_types.Ge: "≥", annotated_types.Lt: "<", annotated_types.Le: "≤"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    """A Markdown table of cells that are Markdown."""
+    lines = ([Markdown(" ".join(cell.split()).replace("|", "\\|")) for cell in line] for line in (head, *rows))
+    return markdown.table(lines, align="---")
 
 
 def values(field: FieldInfo) -> str:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from models.graph.graph import Layer, Shape
-from models.graph.tensors import Emitter, Tensor, place
+from foodscene.models.graph.graph import Layer, Shape
+from foodscene.models.graph.tensors import Emitter, Tensor, place
 
 _ALONE = {
     "celu": ("Celu", {}),

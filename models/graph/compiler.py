@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from models.graph.graph import Graph, Layer, ModelRefused, Node, Shape
-from models.graph.layers import channel
-from models.graph.lowering import LOWERINGS, batch_norm_factors
-from models.graph.tensors import Emitter, Tensor, model
+from foodscene.models.graph.graph import Graph, Layer, ModelRefused, Node, Shape
+from foodscene.models.graph.layers import channel
+from foodscene.models.graph.lowering import LOWERINGS, batch_norm_factors
+from foodscene.models.graph.tensors import Emitter, Tensor, model
 
 OPSET = 20
 """Of the ONNX operators: known to ONNX Runtime since 1.17."""

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.graph.dialects import refuse_foreign
-from models.graph.graph import Array, ModelRefused
-from models.graph.operations import is_operation
+from foodscene.models.graph.dialects import refuse_foreign
+from foodscene.models.graph.graph import Array, ModelRefused
+from foodscene.models.graph.operations import is_operation
 
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 _MOST_LAYERS = 5_000

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from models.graph.graph import ModelRefused
-from models.graph.layers import AT_REST, LAYERS
-from models.graph.options import read_options
+from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.layers import AT_REST, LAYERS
+from foodscene.models.graph.options import read_options
 
 _CLASSES = {
     "AtrousConvolution2D": "Conv2D",

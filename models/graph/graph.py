@@ -7,13 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
+
 Shape: TypeAlias = tuple[int | None, ...]
 """In Keras' order of axes; the first is the batch, always None. Other axes are None where a model leaves them open."""
 
 Array: TypeAlias = NDArray[Any]
 
 
-class ModelRefused(ValueError):
+class ModelRefused(FoodsceneError, ValueError):
     """A file that is no model foodscene can read. Its text says what was found and what to do about it."""
 
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from models.graph.graph import ModelRefused, Shape
-from models.graph.options import (
+from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.options import (
     Option,
     activation,
     axes,

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from models.graph import activations, windows
-from models.graph.graph import Array, Layer, ModelRefused, Shape
-from models.graph.layers import aligned, dot_axes, einsum_equation, spatial
-from models.graph.operations import reduced_axes, whole_index
-from models.graph.tensors import Emitter, Order, Tensor, place, static, turned
+from foodscene.models.graph import activations, windows
+from foodscene.models.graph.graph import Array, Layer, ModelRefused, Shape
+from foodscene.models.graph.layers import aligned, dot_axes, einsum_equation, spatial
+from foodscene.models.graph.operations import reduced_axes, whole_index
+from foodscene.models.graph.tensors import Emitter, Order, Tensor, place, static, turned
 
 Lowering: TypeAlias = Callable[[Emitter, Layer, list[Any], Shape], Tensor]
 

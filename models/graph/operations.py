@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from models.graph.graph import ModelRefused, Shape
-from models.graph.layers import LAYERS, Kind, Options, broadcast, fitted, joined, known, position, same_shape
-from models.graph.options import Option, axis, dimensions, flag, number, optional, text
-from models.graph.options import axes as read_axes
+from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.layers import LAYERS, Kind, Options, broadcast, fitted, joined, known, position, same_shape
+from foodscene.models.graph.options import Option, axis, dimensions, flag, number, optional, text
+from foodscene.models.graph.options import axes as read_axes
 
 
 def _broadcast(_options: Options, shapes: tuple[Shape, ...]) -> Shape:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from models.graph.graph import ModelRefused
+from foodscene.models.graph.graph import ModelRefused
 
 Reader: TypeAlias = Callable[[Any], Any]
 

@@ -7,12 +7,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from models.graph import storage
-from models.graph.configuration import Call, Entry, Network, Reference, constant, parse
-from models.graph.dialects import Step, translate
-from models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, ordered
-from models.graph.layers import LAYERS, Kind
-from models.graph.operations import (
+from foodscene.models.graph import storage
+from foodscene.models.graph.configuration import Call, Entry, Network, Reference, constant, parse
+from foodscene.models.graph.dialects import Step, translate
+from foodscene.models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, ordered
+from foodscene.models.graph.layers import LAYERS, Kind
+from foodscene.models.graph.operations import (
     ARGUMENTS,
     KERAS_ACTIVATIONS,
     KERAS_CLASSES,
@@ -20,8 +20,8 @@ from models.graph.operations import (
     SYNONYMS,
     TENSORFLOW_FUNCTIONS,
 )
-from models.graph.options import read_options
-from models.graph.weights import ArchiveWeights, Leaf, Weights, WholeWeights
+from foodscene.models.graph.options import read_options
+from foodscene.models.graph.weights import ArchiveWeights, Leaf, Weights, WholeWeights
 
 _MOST_VALUES = 2**27
 """Of one answer: 512 MB in float32, 40 times the largest of VGG16."""

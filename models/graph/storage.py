@@ -8,7 +8,7 @@ from typing import IO
 import h5py
 import numpy as np
 
-from models.graph.graph import Array, ModelRefused
+from foodscene.models.graph.graph import Array, ModelRefused
 
 # A file may announce far more values than it holds. Keras writes them uncompressed; half precision has two bytes each.
 _MOST_VALUES_PER_BYTE = 2

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from models.graph.graph import Array, ModelRefused, Shape
+from foodscene.models.graph.graph import Array, ModelRefused, Shape
 
 Order: TypeAlias = Literal["keras", "first"]
 """`keras`: the axes as Keras has them. `first`: the last of them, the channels, moved behind the batch."""

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 import h5py
 import numpy as np
 
-from models.graph import storage
-from models.graph.configuration import Network
-from models.graph.graph import Array, Layer, ModelRefused
+from foodscene.models.graph import storage
+from foodscene.models.graph.configuration import Network
+from foodscene.models.graph.graph import Array, Layer, ModelRefused
 
 _NAMES = {
     "kernel": ("kernel", "depthwise_kernel"),

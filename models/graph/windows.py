@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.graph.activations import activated
-from models.graph.graph import Layer, ModelRefused, Shape
-from models.graph.layers import channel, spatial, transposed_size
-from models.graph.tensors import Emitter, Order, Tensor
+from foodscene.models.graph.activations import activated
+from foodscene.models.graph.graph import Layer, ModelRefused, Shape
+from foodscene.models.graph.layers import channel, spatial, transposed_size
+from foodscene.models.graph.tensors import Emitter, Order, Tensor
 
 
 def order_for(layer: Layer) -> Order:

@@ -12,9 +12,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from models.graph.graph import Array, Graph, Layer, Node
-from models.graph.layers import LAYERS
-from models.graph.operations import KERAS_CLASSES, OPERATIONS
+from foodscene.models.graph.graph import Array, Graph, Layer, Node
+from foodscene.models.graph.layers import LAYERS
+from foodscene.models.graph.operations import KERAS_CLASSES, OPERATIONS
 
 _VERSION = "3.0.0"
 _LATE = frozenset({"invert", "keepdims", "rms_scaling", "crop_to_aspect_ratio", "groups"})
@@ -107,7 +107,7 @@ def _entry(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: 
         config: dict[str, Any] = {"batch_input_shape": list(graph.input_shape), "dtype": "float32", "name": name}
         return {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
     if layer.kind in OPERATIONS:
-        return _operation(layer, name, calls, reference)
+        return _operation(graph, layer, name, calls, reference)
     if layer.kind == "LayerScale":  # of keras.applications.ConvNeXt, not among Keras' layers
         factors = [float(factor) for factor in layer.weight("gamma")]
         config, class_name = {"scale": factors, "offset": 0.0}, "Rescaling"
@@ -133,14 +133,14 @@ def _options(layer: Layer) -> dict[str, Any]:
     return options
 
 
-def _operation(layer: Layer, name: str, calls: list[Node], reference: Any) -> dict[str, Any]:
+def _operation(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: Any) -> dict[str, Any]:
     """One of Keras 3's operations, which Keras 2 does not know."""
     renamed = _KERAS_OPTIONS.get(layer.kind, {})
     options = {renamed.get(key, key): value for key, value in layer.options.items()}
     class_name = _CLASSES[layer.kind]
     nodes = []
     for node in calls:
-        arguments: list[Any] = [_argument(item, reference) for item in node.inputs]
+        arguments: list[Any] = [_argument(graph, item, reference) for item in node.inputs]
         if layer.kind == "concatenate":
             arguments = [arguments]
         if layer.kind == "getitem":
@@ -170,10 +170,9 @@ def _tensor(graph: Graph, node: Node, reference: Any) -> dict[str, Any]:
     return {"class_name": "__keras_tensor__", "config": config}
 
 
-def _argument(item: Node | Array, reference: Any) -> Any:
+def _argument(graph: Graph, item: Node | Array, reference: Any) -> Any:
     if isinstance(item, Node):
-        config = {"dtype": "float32", "keras_history": reference(item)}
-        return {"class_name": "__keras_tensor__", "config": config}
+        return _tensor(graph, item, reference)
     if item.ndim == 0:
         return float(item)
     return {"class_name": "__numpy__", "config": {"value": item.tolist(), "dtype": "float32"}}

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.main import create_app
-from app.settings import Settings
+from foodscene.app.main import create_app
+from foodscene.app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +47,7 @@ def when_ready(client: TestClient) -> TestClient:
 def when_looked(client: TestClient) -> TestClient:
     """For a service whose bundles are all refused, so that it never gets ready."""
     until = time.monotonic() + 20
-    while not client.app.state.service.library.complete:  # type: ignore[attr-defined]
+    while not client.app.state.service.registry.complete:  # type: ignore[attr-defined]
         assert time.monotonic() < until
         time.sleep(0.02)
     return client
@@ -96,7 +96,7 @@ def serve(toy_bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        command = [sys.executable, "-c", "import typer; from app.commands import serve; typer.run(serve)"]
+        command = [sys.executable, "-c", "import typer; from foodscene.app.commands import serve; typer.run(serve)"]
         command += ["--port", str(port), "--models", str(toy_bundle), *options]
         settings = {"FOODSCENE_SCHEDULING": "parallel", "FOODSCENE_THREADS": "2", "FOODSCENE_DRAIN_SECONDS": "0.3"}
         log = tmp_path / f"{port}.log"

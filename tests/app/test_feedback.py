@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app.feedback import keep
+from foodscene.app.feedback import MOST_PIXELS_A_SIDE, keep
+from foodscene.models.pixels import shrink
 
 
 def test_nothing_is_kept_unless_the_operator_wants_it(client: TestClient, red: bytes) -> None:
@@ -39,7 +40,7 @@ def test_nothing_but_the_picture_is_kept(tmp_path: Path) -> None:
     exif[0x010F] = "A camera"
     photo = BytesIO()
     image.save(photo, "JPEG", exif=exif, comment=b"secret")
-    path = keep(photo.getvalue(), "crème brûlée", tmp_path, 10_000_000)
+    path = keep(shrink(photo.getvalue(), MOST_PIXELS_A_SIDE), "crème brûlée", tmp_path)
     kept = Image.open(path)
     assert kept.size == (1024, 512)
     assert not dict(kept.getexif())
@@ -51,5 +52,5 @@ def test_nothing_but_the_picture_is_kept(tmp_path: Path) -> None:
 def test_a_label_cannot_lead_out_of_the_folder(tmp_path: Path, label: str) -> None:
     photo = BytesIO()
     Image.new("RGB", (8, 8)).save(photo, "PNG")
-    path = keep(photo.getvalue(), label, tmp_path / "inner", 100)
+    path = keep(shrink(photo.getvalue(), MOST_PIXELS_A_SIDE), label, tmp_path / "inner")
     assert (tmp_path / "inner") in path.resolve().parents

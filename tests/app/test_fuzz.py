@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from benchmarks.fuzz import forms, mutations, originals
@@ -17,6 +18,7 @@ from benchmarks.fuzz import forms, mutations, originals
 UPLOADS = 400
 
 
+@pytest.mark.slow
 def test_damaged_photos_are_told_from_good_ones(client: TestClient, photo: Callable[..., bytes]) -> None:
     chance = random.Random(1)
     statuses: Counter[int] = Counter()
@@ -38,6 +40,7 @@ def test_every_format_and_mode_that_pillow_writes_is_answered(client: TestClient
     assert statuses[200] > 60
 
 
+@pytest.mark.slow
 def test_answers_are_as_openapi_says(serve: Callable[..., Any], tmp_path: Path) -> None:
     server = serve(FOODSCENE_FEEDBACK=str(tmp_path / "feedback"))
     # Not whether bad input is refused and good input taken: OpenAPI cannot say what a photo is.

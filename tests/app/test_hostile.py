@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
+from foodscene.cli import program
 
 OUTSIDE = np.eye(3, dtype=np.float32) * 7
 

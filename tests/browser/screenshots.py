@@ -13,8 +13,8 @@ import typer
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.settings import Settings
-from models.bundle import SHIPPED
+from foodscene.app.settings import Settings
+from foodscene.models.bundle import SHIPPED
 from tests.browser import dishes, scenes
 from tests.browser.conftest import CHROMIUM, SCREENS, Server
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app.settings import Settings
+from foodscene.app.settings import Settings
 from tests.browser import pictures
 from tests.browser.conftest import Server
 

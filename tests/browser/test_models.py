@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from app.settings import Settings
+from foodscene.app.settings import Settings
 from tests.browser.conftest import Server
 
 LABELS = ["red", "green", "blue"]

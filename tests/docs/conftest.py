@@ -12,8 +12,8 @@ import pytest
 
 from docs.generate import rest
 from examples import draw
-from models.bundle import SHIPPED
-from training import run
+from foodscene.models.bundle import SHIPPED
+from foodscene.training.runs import run
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("pizza", "soup", "sushi")

@@ -13,17 +13,19 @@ from typing import Any
 import pytest
 
 from docs.generate.rest import BUNDLE, HOST
-from models.bundle import SHIPPED
-from models.card import Card
+from foodscene.models.bundle import SHIPPED
+from foodscene.models.card import Card
+from foodscene.training.datasets import LAYOUTS, open_dataset
+from foodscene.training.recipes import recipe
+from foodscene.training.sweep import space
 from tests.docs.blocks import Block, blocks
-from training import recipe, space
-from training.datasets import LAYOUTS, open_dataset
 
 
 def _id(block: Block) -> str:
     return block.page.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block", [block for block in blocks("python") if block.page.name != "CONTRIBUTING.md"], ids=_id
 )

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from docs.generate.pages import PAGES, ROOT
 from docs.generate.rest import HOST
-from foodscene import program
+from foodscene.cli import program
 from tests.docs.blocks import blocks, commands, inline
 
 ELSEWHERE = {
@@ -33,17 +33,19 @@ ELSEWHERE = {
     ),
     "sh examples/train.sh": "tests/docs/test_examples.py",
     "foodscene compile my-bundles/my-model": "tests/models/test_compiler.py",
-    "foodscene calibrate my-bundle --data my-photos/": "tests/training/test_calibration.py",
-    "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/test_explanation.py",
-    "foodscene runs report 12": "tests/training/test_report.py",
-    "foodscene runs import old/*.json": "tests/training/test_runs.py",
-    "foodscene runs mirror --to sqlite:///mlflow.db": "tests/training/test_runs.py",
-    "foodscene sweep space.toml --data intel-image-classification.zip": "tests/training/test_sweep.py",
+    "foodscene calibrate my-bundle --data my-photos/ --out my-bundle-calibrated": (
+        "tests/training/commands/test_evaluate.py"
+    ),
+    "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/evaluation/test_explanation.py",
+    "foodscene runs report 12": "tests/training/reports/test_report.py",
+    "foodscene runs import old/*.json": "tests/training/runs/test_log.py",
+    "foodscene runs mirror --to sqlite:///mlflow.db": "tests/training/runs/test_log.py",
+    "foodscene sweep space.toml --data intel-image-classification.zip": "tests/training/sweep/test_sweep.py",
     "foodscene evaluate everyday --data intel-image-classification.zip --data food-101-10.tar.gz --out measured": (
-        "tests/training/test_evaluation.py"
+        "tests/training/evaluation/test_evaluation.py"
     ),
     "foodscene evaluate scenes-cnn --data intel-image-classification.zip \\\n"
-    "    --strangers mnist/ --strangers food-101-10.tar.gz --save": "tests/training/test_evaluation.py",
+    "    --ood mnist/ --ood food-101-10.tar.gz --save": "tests/training/evaluation/test_evaluation.py",
     "docker build --target serve -t foodscene .": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 foodscene": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 -v /srv/bundles:/bundles -e FOODSCENE_MODELS=/bundles foodscene": "as the one above",
@@ -69,6 +71,7 @@ def test_there_are_commands() -> None:
     assert sum(len(commands(page)) for page in _pages()) > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=page.name) for page in (*PAGES, ROOT / "examples" / "README.md") if commands(page)]
 )
@@ -157,12 +160,17 @@ def _run(command: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+def _folder_name(recipe: str, _when: object) -> str:
+    return f"{recipe.replace('/', '-')}-{next(_NUMBERS)}"
+
+
 def _begin(command: str) -> None:
     """Begin a training as a reader would: recipe, settings and photos are read, and the training itself left out."""
     begun = mock.Mock()
     with (
-        mock.patch("training.commands.course.follow", begun),
-        mock.patch("training.run.folder_name", lambda name, _: f"{name.replace('/', '-')}-{next(_NUMBERS)}"),
+        mock.patch("foodscene.training.train._follow", begun),
+        mock.patch("foodscene.training.commands.train.summary"),
+        mock.patch("foodscene.training.runs.run.folder_name", _folder_name),
         mock.patch("signal.signal"),
     ):
         result = CliRunner().invoke(program, shlex.split(command)[1:])
@@ -173,7 +181,7 @@ def _begin(command: str) -> None:
 def _serve(command: str) -> None:
     """Start the service as a reader would, the server itself left out."""
     started = mock.Mock()
-    with mock.patch("app.server.run", started), mock.patch.dict(os.environ):
+    with mock.patch("foodscene.app.server.run.run", started), mock.patch.dict(os.environ):
         result = CliRunner().invoke(program, shlex.split(command)[1:])
     assert result.exit_code == 0, f"{command}\n{result.output}{result.exception!r}"
     assert started.call_count == 1

@@ -6,9 +6,12 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.docs.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_from_drawn_photos_to_a_served_bundle_in_two_minutes(sandbox: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -38,7 +41,8 @@ def test_the_client_tells_of_answers_and_of_problems(sandbox: Path, url: str) ->
     first, second = done.stdout.splitlines()
     assert first.startswith("photo.jpg: ")
     assert (
-        second == "notes.txt: This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF or HEIC."
+        second
+        == "notes.txt: This is not an image that is read here. Send a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."
     )
 
 

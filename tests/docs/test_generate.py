@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from app.main import create_app
-from app.settings import Settings
 from docs.generate import pages, rest
-from training import recipe
+from foodscene.app.main import create_app
+from foodscene.app.settings import Settings
+from foodscene.training.recipes import recipe
 
 ROOT = pages.ROOT
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from models.budget import Budget
+from foodscene.models.budget import Budget
 
 
 def test_threads_together_never_hold_more_than_there_is() -> None:

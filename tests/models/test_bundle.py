@@ -8,8 +8,18 @@ import keras
 import numpy as np
 import pytest
 
-from models.bundle import SHIPPED, Bundle, BundleError, choose, default_name, find, hash_file, read, replacing, write
-from models.card import Card, CardInput
+from foodscene.models.bundle import (
+    SHIPPED,
+    Bundle,
+    BundleError,
+    choose,
+    default_name,
+    find,
+    read,
+)
+from foodscene.models.card import Card, CardInput
+from foodscene.models.files import hash_file
+from foodscene.models.saving import write
 
 SAMPLE = np.zeros((2, 16, 16, 3), np.uint8)
 
@@ -120,6 +130,16 @@ def test_choose(colours: Path) -> None:
         choose("colours", root)
 
 
+def test_a_bundle_in_the_working_directory_is_found_by_its_name(
+    colours: Path, toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours.rename(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    assert choose("mine", toy_bundle).folder == tmp_path / "mine"
+    (tmp_path / "colours").mkdir()  # holds no bundle
+    assert choose("colours", toy_bundle).folder == toy_bundle / "colours"
+
+
 def test_default_is_everyday() -> None:
     assert default_name(["b", "everyday", "a"]) == "everyday"
     assert default_name(["b", "a"]) == "a"
@@ -133,26 +153,6 @@ def test_unsafe_model_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="Lambda"):
         write(tmp_path / "bad", model, ["a", "b"], Card(input=CardInput(height=16, width=16)), SAMPLE)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_replacing_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "bundle"
-    with replacing(folder) as new:
-        (new / "content").write_text("old")
-    with pytest.raises(KeyboardInterrupt):
-        write_half(folder)
-    assert (folder / "content").read_text() == "old"
-    with replacing(folder) as new:
-        (new / "content").write_text("new")
-        assert (folder / "content").read_text() == "old"
-    assert (folder / "content").read_text() == "new"
-    assert list(tmp_path.iterdir()) == [folder]
-
-
-def write_half(folder: Path) -> None:
-    with replacing(folder) as new:
-        (new / "content").write_text("half")
-        raise KeyboardInterrupt
 
 
 def test_bundles_that_ship_are_sound() -> None:

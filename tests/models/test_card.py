@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from models.card import Card
+from foodscene.models.card import Card
 
 
 def test_every_key_has_a_default() -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from foodscene import program
+from foodscene.cli import program
 
 
 @pytest.fixture

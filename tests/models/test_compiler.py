@@ -8,10 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
-from models import compiler
-from models.bundle import BundleError, read
-from models.compiler import compile_onnx
-from models.engine import COMPILED_FROM, open_engine
+from foodscene.models.bundle import BundleError, read
+from foodscene.models.compiler import compile_onnx
+from foodscene.models.engine import COMPILED_FROM, open_engine
+from foodscene.models.files import OccupiedError
 
 
 def test_compiled_file_names_its_model(toy_bundle: Path, tmp_path: Path) -> None:
@@ -21,6 +21,15 @@ def test_compiled_file_names_its_model(toy_bundle: Path, tmp_path: Path) -> None
     metadata = {entry.key: entry.value for entry in onnx.load(folder / "model.onnx").metadata_props}
     assert metadata[COMPILED_FROM] == read(folder).sha256
     assert open_engine(read(folder), "onnx").kind == "onnx"
+
+
+@pytest.mark.parametrize("content", [b"no model at all", onnx.ModelProto(producer_name="somebody").SerializeToString()])
+def test_a_compiled_file_of_somebody_else_s_stays(toy_bundle: Path, tmp_path: Path, content: bytes) -> None:
+    folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
+    (folder / "model.onnx").write_bytes(content)
+    with pytest.raises(OccupiedError, match="was not compiled by foodscene"):
+        compile_onnx(read(folder))
+    assert (folder / "model.onnx").read_bytes() == content
 
 
 def test_difference_is_refused_and_leaves_nothing(
@@ -41,7 +50,3 @@ def test_difference_is_refused_and_leaves_nothing(
         compile_onnx(bundle, other)
     assert not bundle.onnx.exists()
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "card.json", "labels.txt", "model.h5"]
-
-
-def test_versions_name_the_keras_stack() -> None:
-    assert compiler.versions()["keras"] == keras.__version__

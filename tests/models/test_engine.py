@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from models.bundle import BundleError, read
-from models.engine import open_engine
+from foodscene.models.bundle import BundleError, read
+from foodscene.models.engine import open_engine
 
 PHOTOS = np.random.default_rng(1).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
 

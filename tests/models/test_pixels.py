@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from models import pixels
-from models.budget import Budget
-from models.pixels import (
+from foodscene.models.budget import Budget
+from foodscene.models.decoding import loading
+from foodscene.models.pixels import (
     BrokenPhoto,
     InputSpec,
+    Limits,
     PhotoError,
     PhotoTooLarge,
     UnsupportedPhoto,
@@ -183,8 +184,8 @@ def test_pixel_bomb_is_refused_from_its_header() -> None:
     with pytest.raises(PhotoTooLarge, match="million"):
         read(bomb, SPEC)
     with pytest.raises(PhotoTooLarge, match="200 x 100"):
-        read(encoded(scene()), SPEC, max_pixels=200 * 100 - 1)
-    assert read(encoded(scene()), SPEC, max_pixels=200 * 100).shape == SPEC.shape
+        read(encoded(scene()), SPEC, limits=Limits(plain=200 * 100 - 1))
+    assert read(encoded(scene()), SPEC, limits=Limits(plain=200 * 100)).shape == SPEC.shape
 
 
 def test_extreme_shapes() -> None:
@@ -223,13 +224,13 @@ def test_large_photos_wait_for_each_other_and_small_ones_do_not(monkeypatch: pyt
             asked.append(part)
             return super().hold(part)
 
-    monkeypatch.setattr(pixels, "DECODING", Watched(5_000_000))
+    monkeypatch.setattr(loading, "DECODING", Watched(100_000_000))
     spec = InputSpec(32, 32)
     for photo in (encoded(4000, "PNG"), encoded(4000, "JPEG"), encoded(4000, "JPEG", progressive=True)):
         read(photo, spec)
     read(encoded(900, "PNG"), spec)
-    assert asked == [4_000_000, 4_000_000]  # the PNG, and the progressive JPEG, which is held whole
+    assert asked == [16_000_000, 12_250_000]  # the PNG, and the coefficients of the progressive JPEG
     with pytest.raises(BrokenPhoto):
         read(encoded(4000, "PNG")[:-200], spec)
-    with pixels.DECODING.hold(5_000_000):
+    with loading.DECODING.hold(100_000_000):
         pass

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import bundle
-from models.bundle import Bundle
-from training.data import Data
-from training.datasets import open_dataset
+from foodscene.models import bundle
+from foodscene.models.bundle import Bundle
+from foodscene.training.data.load import Data
+from foodscene.training.datasets import open_dataset
 
 Tree = dict[str, bytes]
 
@@ -62,28 +62,38 @@ def tarred(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def drawn() -> Tree:
+    """A photo of stripes in several formats: larger than networks take, turned, transparent, deep, in a palette."""
+    down, across = np.mgrid[:300, :400]
+    stripes = np.stack([down * 255 // 299, across * 255 // 399, (down + across) // 20 % 2 * 255], axis=-1)
+    image = Image.fromarray(stripes.astype(np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    clear = image.copy()
+    clear.putalpha(Image.fromarray((across * 255 // 399).astype(np.uint8)))
+    deep = Image.fromarray((down * 65535 // 299).astype(np.uint16))
+    kinds = {
+        "a/large.jpg": (image, {"quality": 90}),
+        "a/turned.jpg": (image, {"quality": 90, "exif": turned}),
+        "a/grey.jpg": (image.convert("L"), {"quality": 90}),
+        "a/clear.png": (clear, {}),
+        "b/deep.png": (deep, {}),
+        "b/palette.gif": (image.quantize(64), {}),
+    }
+    tree = {}
+    for name, (picture, options) in kinds.items():
+        target = BytesIO()
+        picture.save(target, {"jpg": "JPEG"}.get(name[-3:], name[-3:]), **options)
+        tree[name] = target.getvalue()
+    return tree
+
+
+@pytest.fixture
 def two_classes(photo: Callable[..., bytes]) -> Tree:
     """Ten photos of each of two classes."""
     return {
         f"{label}/{number}.jpg": photo(100 * seed + number) for seed, label in enumerate("ab") for number in range(10)
     }
-
-
-@pytest.fixture
-def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Noisy photos of the toy bundle's three colours and of one that it does not know, in three splits, 6 of each."""
-    monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "cache"))
-    rng = np.random.default_rng(1)
-    known = {"Red": (230, 30, 30), "Green": (30, 220, 40), "Blue": (40, 50, 230)}
-    for split in ("train", "validation", "test"):
-        for name, colour in {**known, "Grey": (128, 128, 128)}.items():
-            folder = tmp_path / "colours" / split / name
-            folder.mkdir(parents=True)
-            for index in range(6):
-                noise = rng.normal(0, 60, (16, 16, 3)) + rng.normal(0, 110, 3)
-                picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-                Image.fromarray(picture).save(folder / f"{index}.png")
-    return tmp_path / "colours"
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,5 @@
 
 from typing import Literal
 
-from training.augmentation.settings import Augmentation
-
-Engine = Literal["fast", "keras"]
+AugmentationEngine = Literal["fast", "keras"]
 """Who alters them: `fast`, or the real ImageDataGenerator."""
-
-__all__ = ["Augmentation", "Engine"]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augmentation.settings import Augmentation
+from foodscene.training.recipes.augmentation import Augmentation
 
 DRAW = np.dtype(
     [

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augmentation.draws import Draws, matrices
-from training.augmentation.memory import Memory
-from training.augmentation.settings import Augmentation
+from foodscene.training.augmentation.buffers import Memory
+from foodscene.training.augmentation.draws import Draws, matrices
+from foodscene.training.recipes.augmentation import Augmentation
 
 # Photos are small and the callers bring threads of their own.
 cv2.setNumThreads(0)

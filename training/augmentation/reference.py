@@ -7,8 +7,8 @@ import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from numpy.typing import NDArray
 
-from training.augmentation.draws import Draws, parameters
-from training.augmentation.settings import Augmentation
+from foodscene.training.augmentation.draws import Draws, parameters
+from foodscene.training.recipes.augmentation import Augmentation
 
 # Keras calls scipy by a name that scipy will drop.
 warnings.filterwarnings("ignore", message=r".*scipy\.ndimage\.interpolation", category=DeprecationWarning)

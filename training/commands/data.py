@@ -7,14 +7,18 @@ from typing import Annotated
 
 import typer
 
-from training.commands.augment import augment
-
 data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
-data.command()(augment)
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
 Layout = Annotated[str | None, typer.Option(help="The archive's layout, where it should not be found out.")]
 Crops = Annotated[bool, typer.Option("--crop-boxes", help="Show the parts of photos that the archive's boxes mark.")]
+
+
+class AugmentationEngine(StrEnum):
+    """Who alters the photos."""
+
+    fast = "fast"
+    keras = "keras"
 
 
 class CacheAction(StrEnum):
@@ -34,16 +38,19 @@ def check(
     """Find what is wrong: broken photos, copies, contradicting labels, leaks. Exit status 1 if anything is."""
     from rich.console import Console
 
-    from training import doctor, doctor_report
-    from training.datasets import open_dataset
+    from foodscene.models import files
+    from foodscene.training.data import check, check_report
+    from foodscene.training.datasets import open_dataset
 
-    found = doctor.examine(open_dataset(path, layout))
     if report:
-        report.write_text(doctor_report.html(found))
+        files.check_output(report)
+    found = check.examine(open_dataset(path, layout))
+    if report:
+        files.write_output(report, check_report.html(found).encode())
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
     else:
-        doctor_report.print_report(found, Console())
+        check_report.print_report(found, Console())
     raise typer.Exit(int(found.wrong))
 
 
@@ -56,19 +63,20 @@ def show(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = None,
 ) -> None:
     """Draw a contact sheet: some photos of every class."""
-    from training import contact_sheet
-    from training.datasets import open_dataset
+    from foodscene.training.data import contact_sheet
+    from foodscene.training.datasets import open_dataset
 
     dataset = open_dataset(path, layout)
     target = output or Path(f"{dataset.name}.png")
-    contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class).save(target)
+    contact_sheet.check(target)
+    contact_sheet.save(contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class), target)
     typer.echo(target)
 
 
 @data.command()
 def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -> None:
     """List what was computed from data sets and kept, or clear it. It lies where FOODSCENE_CACHE points."""
-    from training import storage
+    from foodscene.training import storage
 
     root = storage.default_root()
     entries = storage.clear(root) if action is CacheAction.clear else storage.entries(root)
@@ -76,3 +84,44 @@ def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -
         typer.echo(f"{entry.size / 1e6:10.1f} MB  {entry.path.name}")
     verb = "cleared from" if action is CacheAction.clear else "in"
     typer.echo(f"{sum(entry.size for entry in entries) / 1e6:10.1f} MB  {verb} {root}")
+
+
+@data.command()
+def augment(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `foodscene train --list`) or file.")],
+    data: Annotated[list[Path], typer.Option(help="A folder of photos, or an archive as downloaded.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set augmentation.rotation_range=30."),
+    ] = None,
+    photos: Annotated[int, typer.Option(min=1, max=100, help="Rows: training photos, drawn at random.")] = 6,
+    copies: Annotated[int, typer.Option(min=1, max=20, help="Altered copies of each.")] = 5,
+    engine: Annotated[
+        AugmentationEngine, typer.Option(help="fast, or keras for the real ImageDataGenerator.")
+    ] = AugmentationEngine.fast,
+    seed: Annotated[int, typer.Option(help="Another number draws other photos and copies.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = Path(
+        "augmentation.png"
+    ),
+) -> None:
+    """Draw photos beside altered copies of them, and both as the network sees them after standardization."""
+    from foodscene.training.data import contact_sheet
+    from foodscene.training.data.load import load_for
+    from foodscene.training.recipes import recipe as recipes
+
+    contact_sheet.check(output)
+    checked = recipes.load(recipe, settings or [])
+    photographs = load_for(checked, data)
+    from foodscene.training.augmentation.preview import grid
+
+    picture = grid(
+        checked.augmentation,
+        photographs.pixels,
+        photographs.train,
+        photos=photos,
+        copies=copies,
+        engine=engine.value,
+        seed=seed,
+    )
+    contact_sheet.save(picture, output)
+    typer.echo(output)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.terminal import hushed
+from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
-    from models.bundle import Bundle
-    from training.certainty import Certainty
-    from training.data import Data
-    from training.evaluation import Evaluation
-    from training.strangers import Strangers
+    from foodscene.models.bundle import Bundle
+    from foodscene.training.evaluation.confidence import Certainty
+    from foodscene.training.evaluation.evaluation import Evaluation
+    from foodscene.training.evaluation.out_of_distribution import Strangers
 
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name among those that ship.")
@@ -34,7 +33,12 @@ def evaluate(
     layout: Layout = None,
     strangers: Annotated[
         list[Path] | None,
-        typer.Option(help="Photos of nothing that the model knows: is it unsure of them? Noise always is among them."),
+        typer.Option(
+            "--ood",
+            "--strangers",
+            help="Out-of-distribution photos, of nothing that the model knows: is it unsure of them? "
+            "Noise always is among them.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Put the figures into the bundle's card.")] = False,
@@ -46,33 +50,37 @@ def evaluate(
     """
     from rich.console import Console
 
-    from models.engine import open_engine
-    from training import card, certainty, evaluation, measurement
-    from training import strangers as strange
+    from foodscene.models.engine import open_engine
+    from foodscene.training.evaluation import confidence, evaluation, inference
+    from foodscene.training.evaluation import out_of_distribution as strange
+    from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
+    if out:
+        with quiet_stderr():
+            from foodscene.training.reports import report  # whose pictures take Keras
+        report.check(out)
     for path in strangers or []:
-        _there(path, "--strangers")
+        _there(path, "--ood")
     engine = open_engine(found)
-    loaded = [_load(found, path, layout) for path in data]
-    each = {one.name: measurement.evaluate(engine, found.labels, one, _rows(one, split)) for one in loaded}
+    for path in data:
+        _there(path, "--data")
+    loaded = [inference.photos_for(found, path, layout) for path in data]
+    each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
     sure_above = found.card.sure_above
     photos = [(strange.NOISE, strange.noise(found.spec))]
     photos += [strange.read(path, found.spec, found.labels) for path in strangers or []]
     unknown = [strange.measure(engine, name, pixels, sure_above) for name, pixels in photos]
-    speed = measurement.milliseconds(found)
+    speed = inference.milliseconds(found)
     if save:
-        card.save(found, whole, each, unknown)
+        model_card.save(found, whole, each, unknown)
     if out:
-        with hushed():
-            from training import report  # whose pictures take Keras
-
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = certainty.measure(whole.probabilities, whole.right, sure_above)
+    certain = confidence.measure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
-        figures = {**whole.as_json(), **certainty.as_json(certain), "strangers": strange.as_json(unknown)}
+        figures = {**whole.as_json(), **confidence.as_json(certain), "strangers": strange.as_json(unknown)}
         typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
@@ -92,6 +100,9 @@ def calibrate(
     bundle: BundleName,
     data: Photos,
     layout: Layout = None,
+    out: Annotated[
+        Path | None, typer.Option(show_default="its own", help="The folder for the calibrated bundle.")
+    ] = None,
     right: Annotated[
         float, typer.Option(min=0.5, max=0.999, help="The share of the answers called sure that is to be right.")
     ] = 0.95,
@@ -102,29 +113,45 @@ def calibrate(
     """
     import numpy as np
 
-    from models import bundle as bundles
-    from models.engine import KerasEngine, open_engine
-    from training import calibration, card, certainty, evaluation, measurement
+    from foodscene.models import saving
+    from foodscene.models.engine import KerasEngine, open_engine
+    from foodscene.training.evaluation import calibration, confidence, evaluation, inference
+    from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
-    with hushed():
-        engine, keras_engine = open_engine(found), KerasEngine(found)
-    loaded = [_load(found, path, layout) for path in data]
-    measured = evaluation.join(
-        [measurement.evaluate(engine, found.labels, one, _rows(one, "validation")) for one in loaded]
-    )
-    factor = calibration.fit(measured.probabilities, measured.truths)
-    probabilities = calibration.temper(measured.probabilities, factor)
-    sure_above = certainty.choose(probabilities, measured.truths, right)
-    model = calibration.calibrated(keras_engine.model, factor)
-    sample = np.asarray(loaded[0].pixels[:16])
-    with hushed():
-        bundles.write(
-            found.folder, model, found.labels, card.recalibrated(found.card, sure_above), sample, _others(found)
+    if out is None and not saving.is_ours(found.folder):
+        raise typer.BadParameter(
+            f"{found.name} was made elsewhere and stays as it is: say where its calibrated copy goes",
+            param_hint="--out",
         )
-    certain = certainty.measure(probabilities, measured.right, sure_above)
+    saving.check_target(out or found.folder)
+    with quiet_stderr():
+        from foodscene.training.networks import temperature
+
+        engine, keras_engine = open_engine(found), KerasEngine(found)
+    for path in data:
+        _there(path, "--data")
+    loaded = [inference.photos_for(found, path, layout) for path in data]
+    measured = evaluation.join(
+        [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
+    )
+    factor = calibration.fit(measured.probabilities, measured.targets)
+    probabilities = calibration.temper(measured.probabilities, factor)
+    sure_above = confidence.choose(probabilities, measured.targets, right)
+    model = temperature.calibrated(keras_engine.model, factor)
+    sample = np.asarray(loaded[0].pixels[:16])
+    with quiet_stderr():
+        saving.write(
+            out or found.folder,
+            model,
+            found.labels,
+            model_card.recalibrated(found.card, sure_above),
+            sample,
+            _others(found),
+        )
+    certain = confidence.measure(probabilities, measured.right, sure_above)
     typer.echo(
-        f"Temperature {calibration.read(model):.3f}, fitted on {len(measured.truths):,} validation photos.\n"
+        f"Temperature {temperature.read(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
@@ -135,36 +162,19 @@ def _model(bundle: "Bundle") -> Any:
     """The Keras model of a bundle, for pictures of what it sees; None where Keras is not installed."""
     import importlib.util
 
-    from models.engine import KerasEngine
+    from foodscene.models.engine import KerasEngine
 
     if not importlib.util.find_spec("keras"):
         return None
-    with hushed():
+    with quiet_stderr():
         return KerasEngine(bundle).model
 
 
 def _bundle(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
-    from models.bundle import SHIPPED, choose, read
+    from foodscene.models.bundle import SHIPPED, choose
 
-    return read(Path(name)) if Path(name).is_dir() else choose(name, SHIPPED)
-
-
-def _load(bundle: "Bundle", path: Path, layout: str | None) -> "Data":
-    """The photos at the bundle's size, split as they were when it was trained."""
-    from training import data
-
-    _there(path, "--data")
-    trained = bundle.card.recipe.get("settings", {})
-    read = trained.get("data", {})
-    return data.load(
-        path,
-        bundle.spec,
-        layout=layout or read.get("layout"),
-        crop_boxes=read.get("crop_boxes", False),
-        fractions=tuple(read.get("fractions", (0.7, 0.2, 0.1))),
-        seed=trained.get("seed", 0),
-    )
+    return choose(name, SHIPPED)
 
 
 def _there(path: Path, option: str) -> None:
@@ -172,31 +182,21 @@ def _there(path: Path, option: str) -> None:
         raise typer.BadParameter(f"there is no {path}", param_hint=option)
 
 
-def _rows(data: "Data", split: str) -> Any:
-    import numpy as np
-
-    if split not in ("train", "validation", "test", "all"):
-        raise typer.BadParameter("it is test, validation, train or all", param_hint="--split")
-    return np.flatnonzero(data.labels >= 0) if split == "all" else getattr(data, split)
-
-
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
-    """The files of a bundle that `bundle.write` does not make itself."""
-    made = {"model.h5", "model.onnx", "labels.txt", "card.json"}
-    return {
-        path.name: path.read_bytes() for path in bundle.folder.iterdir() if path.is_file() and path.name not in made
-    }
+    """What an evaluation left in a bundle, which `saving.write` does not make itself."""
+    others = (bundle.folder / name for name in ("README.md", "confusion.json"))
+    return {path.name: path.read_bytes() for path in others if path.is_file()}
 
 
 def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     """A column for each data set."""
     from rich.table import Table
 
-    from training.measures import calibration_floor
+    from foodscene.training.evaluation.metrics import calibration_floor
 
     table = Table("", *evaluations, box=None, header_style="bold")
     every = list(evaluations.values())
-    table.add_row("photos", *(f"{len(one.truths):,}" for one in every))
+    table.add_row("photos", *(f"{len(one.targets):,}" for one in every))
     table.add_row("top-1", *(_interval(one.top1) for one in every))
     table.add_row("top-5", *(_interval(one.top5) if one.top5 else "" for one in every))
     table.add_row("loss", *(f"{one.loss:.4f}" for one in every))
@@ -236,9 +236,9 @@ def _classes(evaluation: "Evaluation") -> Any:
 def _mistakes(evaluation: "Evaluation") -> Any:
     from rich.table import Table
 
-    table = Table("surest mistakes", "is", "told", "probability", box=None, header_style="bold")
+    table = Table("surest mistakes", "is", "predicted", "probability", box=None, header_style="bold")
     for mistake in evaluation.mistakes(8):
-        table.add_row(mistake.name, mistake.true, mistake.told, f"{mistake.probability:.3f}")
+        table.add_row(mistake.name, mistake.true, mistake.predicted, f"{mistake.probability:.3f}")
     return table
 
 

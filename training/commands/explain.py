@@ -1,12 +1,14 @@
 """The command `explain`: what a network sees on a photo."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.commands.terminal import hushed
+from foodscene.training.terminal import quiet_stderr
 
+_NAMES = re.compile(r"(decided|filters|maps-\d+)\.png")
 _SHOWN = 448
 """Pixels of a photo's side in the picture of what decided, about."""
 
@@ -17,23 +19,24 @@ def explain(
     models_folder: Annotated[
         Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")
     ] = None,
-    label: Annotated[str, typer.Option(show_default="the one told", help="What speaks for this label.")] = "",
+    label: Annotated[str, typer.Option(show_default="the one predicted", help="What speaks for this label.")] = "",
     out: Annotated[Path, typer.Option(help="The folder for the pictures.")] = Path("explained"),
 ) -> None:
     """Show which part of a photo decided, what the layers make of it, and the first layer's filters. Needs Keras."""
     import numpy as np
 
-    from models.bundle import SHIPPED, choose
-    from models.engine import KerasEngine
-    from models.pixels import read
-    from models.ranking import rank
-    from training.run import replace
+    from foodscene.models import folders
+    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.engine import KerasEngine
+    from foodscene.models.pixels import read
+    from foodscene.models.prediction import rank
 
     bundle = choose(model, models_folder or SHIPPED)
+    folders.check_publishable(out, _NAMES)
     pixels = read(photo, bundle.spec)
-    with hushed():
+    with quiet_stderr():
         engine = KerasEngine(bundle)
-        from training import explanation
+        from foodscene.training.evaluation import explanation
     probabilities = engine.predict(pixels[None])[0]
     if label and label not in bundle.labels:
         raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")
@@ -45,11 +48,12 @@ def explain(
     larger = max(1, _SHOWN // max(bundle.spec.height, bundle.spec.width))
     shown = bundle.spec._replace(height=bundle.spec.height * larger, width=bundle.spec.width * larger)
 
-    out.mkdir(parents=True, exist_ok=True)
     for name, probability in rank(probabilities, bundle.labels, 3):
         typer.echo(f"{name:<20} {probability:6.1%}")
-    replace(out / "decided.png", explanation.overlaid(read(photo, shown), heat))
+    with folders.publishing(out, _NAMES) as new:
+        (new / "decided.png").write_bytes(explanation.overlaid(read(photo, shown), heat))
+        for name, grid in grids.items():
+            (new / f"{name}.png").write_bytes(grid.png)
     typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
     for name, grid in grids.items():
-        replace(out / f"{name}.png", grid.png)
         typer.echo(f"{out / name}.png: {grid.title}")

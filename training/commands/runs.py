@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.experiments import experiments
-
 if TYPE_CHECKING:
-    from training.run import Run
+    from foodscene.training.runs.run import Run
 
 runs = typer.Typer(
     help="The log of runs: list them, look into one, draw and compare them.", invoke_without_command=True
 )
 
-runs.command()(experiments)
 
 Root = Annotated[Path, typer.Option("--runs", help="The folder of runs.")]
 Which = Annotated[str, typer.Argument(metavar="N", help="A run: its number in the list, or (part of) its name.")]
@@ -42,7 +39,7 @@ def listing(
     from rich.console import Console
     from rich.table import Column, Table
 
-    from training import runs as log
+    from foodscene.training.runs import log
 
     found = log.find(root)
     numbers = {one.name: number for number, one in enumerate(found, start=1)}
@@ -72,8 +69,8 @@ def show(
     part: Annotated[str | None, typer.Argument(help="Only this part: test, recipe.optimizer, history …")] = None,
 ) -> None:
     """Print a run's record, whole or a part of it."""
-    from training import runs as log
-    from training.run import RunError
+    from foodscene.training.runs import log
+    from foodscene.training.runs.run import RunError
 
     one = _choose(context, which)
     record = {"name": one.name, **one.record}
@@ -93,13 +90,15 @@ def plot(
     out: Annotated[Path, typer.Option(help="Where the picture goes.")] = Path("histories.svg"),
 ) -> None:
     """Draw the histories of runs over each other."""
-    from training import pictures
-    from training.run import RunError
+    from foodscene.models import files
+    from foodscene.training.reports import charts
+    from foodscene.training.runs.run import RunError
 
+    files.check_output(out)
     chosen = {one.name: one.load_history() for one in (_choose(context, name) for name in which)}
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
-    out.write_text(pictures.histories(chosen), encoding="utf-8")
+    files.write_output(out, charts.histories(chosen).encode())
     typer.echo(f"Drawn: {out}")
 
 
@@ -109,7 +108,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training import runs as log
+    from foodscene.training.runs import log
 
     one, other = _choose(context, first), _choose(context, second)
     difference = log.compare(one, other)
@@ -125,7 +124,7 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
 @runs.command()
 def report(context: typer.Context, which: Which) -> None:
     """Make a run's report.html anew from what lies in its folder."""
-    from training import report as reports
+    from foodscene.training.reports import report as reports
 
     typer.echo(f"Report: {reports.write(_choose(context, which).folder)}")
 
@@ -136,10 +135,10 @@ def take_in(
     files: Annotated[list[Path], typer.Argument(help="Old records: a JSON file per training.")],
 ) -> None:
     """Take in records of the old kind, one JSON file per training."""
-    from training import old_records
+    from foodscene.training.runs import legacy
 
     for path in files:
-        typer.echo(f"{path} -> {old_records.take_in(path, context.obj).folder}")
+        typer.echo(f"{path} -> {legacy.take_in(path, context.obj).folder}")
 
 
 @runs.command()
@@ -148,14 +147,14 @@ def mirror(
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
 ) -> None:
     """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
-    from training import mirror as mirrors
-    from training import runs as log
+    from foodscene.training.runs import log
+    from foodscene.training.runs import mlflow as mirrors
 
     typer.echo(f"{mirrors.mirror(log.find(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":
-    from training import runs as log
+    from foodscene.training.runs import log
 
     return log.choose(log.find(context.obj), name)
 

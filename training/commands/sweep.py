@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands.terminal import stop_cleanly
+from foodscene.training.commands.train import summary
+from foodscene.training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
     import multiprocessing.context
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from training.space import Space
+    from foodscene.training.sweep.space import Space
 
     Process = multiprocessing.context.SpawnProcess
 
@@ -37,7 +39,7 @@ def sweep(
     """
     from rich.console import Console
 
-    from training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     console = Console(soft_wrap=True, highlight=False)
     for path in data:
@@ -87,7 +89,7 @@ def _work(log: Path, folder: Path, data: list[Path], weights: str | None, thread
     """Take trials until none is left, in a process of its own, whose output goes to `log`."""
     import signal
 
-    from training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     with log.open("a") as file:
         os.dup2(file.fileno(), 1)
@@ -102,7 +104,7 @@ def _run(
     """Keep as many processes at work as are wanted, until there is no trial left; tell of every one that ends."""
     import time
 
-    from training import sweep as search
+    from foodscene.training.sweep import sweep as search
 
     told: set[str] = {_name(one) for one in search.trials(study) if one.state.is_finished()}
     processes = {number: start(number) for number in range(jobs) if search.tickets_left(study)}
@@ -132,9 +134,10 @@ def _train_best(
     folder: Path, space: "Space", study: "Study", data: list[Path], weights: str | None, console: Any
 ) -> None:
     """Train the best settings for longer and write the bundle; goes on where that was interrupted."""
-    from training import run
-    from training import sweep as search
-    from training.commands.train import train
+    from foodscene.training import train as story
+    from foodscene.training.loop.progress import Terminal
+    from foodscene.training.runs import run
+    from foodscene.training.sweep import sweep as search
 
     best = search.best(study)
     place = folder / "best"
@@ -146,20 +149,14 @@ def _train_best(
     console.print(
         f"Best: {_name(best)}, top-1 {best.value:.4f} on validation photos. Training it: {' '.join(settings)}"
     )
-    train(
-        recipe=None if begun else space.recipe,
-        data=data,
-        settings=settings,
-        weights=weights,
-        bundle=None,
-        runs=folder,
-        run=place,
-        resume=begun,
-        engine="fast",
-        threads=_CORES,
-        quiet=False,
-        listing=False,
-    )
+    watch, tell = Terminal(console), partial(console.print, markup=False)
+    if begun:
+        outcome = story.resume(place, data=data, threads=_CORES, watch=watch, tell=tell)
+    else:
+        outcome = story.train(
+            space.recipe, data, settings=settings, weights=weights, run=place, threads=_CORES, watch=watch, tell=tell
+        )
+    summary(outcome, console)
 
 
 def _name(trial: "FrozenTrial") -> str:

@@ -2,17 +2,20 @@
 
 import os
 import sys
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from training.commands import course
-from training.commands.terminal import stop_cleanly
+from foodscene.training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
-    from training.run import Run
+    from rich.console import Console
+    from rich.table import Table
+
+    from foodscene.training.recipes.recipe import Recipe
+    from foodscene.training.train import Outcome
 
 
 def train(  # noqa: PLR0917 - typer passes by name
@@ -40,7 +43,10 @@ def train(  # noqa: PLR0917 - typer passes by name
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --run, or with the newest unfinished run.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="Who augments: fast, or keras for the real ImageDataGenerator.")] = "fast",
+    engine: Annotated[
+        str | None,
+        typer.Option(show_default="fast", help="Who augments: fast, or keras for the real ImageDataGenerator."),
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, show_default="the cores, at most 4", help="Threads that augment.")
     ] = min(4, os.cpu_count() or 1),
@@ -55,113 +61,124 @@ def train(  # noqa: PLR0917 - typer passes by name
     """
     from rich.console import Console
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, highlight=False)
     if listing:
-        from training.commands.listing import table
-
         # Where nobody's window is to be filled, lines may be as long as they are.
-        Console(width=None if sys.stdout.isatty() else 120).print(table(), highlight=False)
+        Console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
         return
-    if engine not in ("fast", "keras"):
+    if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
-    if resume:
-        work = _resumed(recipe, run, runs)
-    else:
-        work = _begun(recipe, data or [], settings or [], run, runs, engine, console, weights=weights, teacher=teacher)
+    from foodscene.training import train as story
+    from foodscene.training.loop.progress import Terminal
+
+    common: dict[str, Any] = {
+        "settings": settings or [],
+        "bundle": bundle,
+        "threads": threads,
+        "watch": Terminal(console, quiet=quiet),
+        "tell": None if quiet else partial(console.print, markup=False),
+    }
     stop_cleanly()
     try:
-        course.follow(work, bundle, threads, quiet, console)
-    except KeyboardInterrupt:
-        work.update(status="interrupted")
-        console.print(f"Stopped. Go on with: foodscene train --resume --run {work.folder}", highlight=False)
+        if resume:
+            _unused({"--weights": weights, "--teacher": teacher, "--engine": engine})
+            outcome = story.resume(_resumed(recipe, run, runs), data=data or [], **common)
+        else:
+            recipe, data = _recipe(recipe, data or [], console)
+            chosen: dict[str, Any] = {"weights": weights, "teacher": teacher, "engine": engine or "fast"}
+            outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)
+    except story.InterruptedRun as stopped:
+        console.print(str(stopped), markup=False)
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the record keeps it, and it is raised again
-        _failed(work, error)
+    summary(outcome, console)
 
 
-def _begun(
-    recipe: str | None,
-    data: list[Path],
-    settings: list[str],
-    folder: Path | None,
-    runs: Path,
-    engine: str,
-    console: Any,
-    *,
-    weights: str | None,
-    teacher: Path | None,
-) -> "Run":
-    """A new run, its recipe checked before anything is read or made."""
-    from models import bundle
-    from training import recipe as recipes
-    from training import run
-    from training.datasets import labelled
-    from training.teacher import demand
-
+def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[str, list[Path]]:
+    """The recipe and the photos that are meant: the photos alone may be given, and choose their recipe."""
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
-        data = [Path(recipe)]
-        recipe = None
+        data, recipe = [Path(recipe)], None
     if not data:
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
-    sources = [labelled(path) for path in data]
-    for _, path in sources:
-        if not path.exists():
-            raise typer.BadParameter(f"there is no {path}", param_hint="--data")
-    if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
-        raise typer.BadParameter(f"there is no file {weights}; or say imagenet, or none", param_hint="--weights")
     if recipe is None:
-        from training.choice import choose
+        from foodscene.training.datasets import open_dataset
+        from foodscene.training.recipes.suggestion import suggest
 
-        choice = choose(data)
-        recipe = choice.recipe
-        console.print(f"{choice.reason} Recipe: {recipe}", highlight=False)
-    checked = recipes.load(recipe, settings)
-    demand(checked, given=teacher is not None)
-    if teacher:
-        bundle.read(teacher)
-    named = [(f"{label}=" if label else "", path) for label, path in sources]
-    options = [f"--data {label}{path.name}" for label, path in named] + [f"--set {setting}" for setting in settings]
-    if weights:
-        options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
-    if teacher:
-        options.append(f"--teacher {teacher.resolve().name}")
-    return run.create(
-        folder or runs / run.folder_name(checked.name, datetime.now()),
-        {
-            "status": "begun",
-            "recipe": checked.record(),
-            "command": " ".join(["foodscene train", recipe, *options]),
-            "data": [f"{label}{path.resolve()}" for label, path in named],
-            "weights": weights,
-            "teacher": str(teacher.resolve()) if teacher else None,
-            "engine": engine,
-            "started": run.now(),
-            "seconds": 0.0,
-            "reported": checked.reported.model_dump(exclude_none=True) if checked.reported else None,
-        },
+        opened = [open_dataset(path) for path in data]
+        photos = sum(sample.label is not None for dataset in opened for sample in dataset.samples)
+        recipe, reason = suggest(photos, sum(len(dataset.classes) for dataset in opened))
+        console.print(f"{reason} Recipe: {recipe}")
+    return recipe, data
+
+
+def _unused(options: dict[str, object]) -> None:
+    """Refuse what a run that goes on does not take: it keeps what it was begun with."""
+    for option, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(
+                "a run that goes on keeps what it was begun with: leave this out", param_hint=option
+            )
+
+
+def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
+    """The folder of the run to go on with: the one named, or the newest unfinished one, of a recipe or of any."""
+    from foodscene.training.runs import run
+
+    if recipe and (folder or recipe.endswith(".toml")):
+        raise typer.BadParameter(
+            "a run that goes on keeps its recipe: leave this out. For more epochs, --set training.epochs=N",
+            param_hint="RECIPE",
+        )
+    return folder or run.newest_unfinished(root, recipe).folder
+
+
+def summary(outcome: "Outcome", console: "Console") -> None:
+    """Print the measured figures beside the reported ones, and where the bundle is."""
+    from foodscene.models.text import duration
+
+    record, reported = outcome.run.record, outcome.run.record.get("reported") or {}
+    where = reported.get("row", "") + (f", on {reported['data']}" if reported.get("data") else "")
+    for name in ("top1", "top5"):
+        if name in record["test"]:
+            said = reported.get(name)
+            beside = f"   reported {said:.4f} (report's row {where})" if said is not None else ""
+            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}{beside}", markup=False)
+    photos = record["test"].get("images")
+    console.print(
+        f"measured on {photos:,} test photos" if photos else "the data set has no test photos to measure on",
+        f"after {record['epochs']} epochs, the best {record['best']['epoch']}, in {duration(record['seconds'])}",
     )
+    folder = outcome.bundle.folder
+    console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}", markup=False)
+    if outcome.report:
+        console.print(f"Report: {outcome.report}", markup=False)
 
 
-def _resumed(recipe: str | None, folder: Path | None, runs: Path) -> "Run":
-    from training import run
+def _listing() -> "Table":
+    """The shipped recipes, a line each: name, the row of their report, its figures, as much of the title as fits."""
+    from rich.table import Column, Table
 
-    work = run.read(folder) if folder else run.newest_unfinished(runs, recipe)
-    if work.finished:
-        raise run.RunError(f"{work.folder} is finished: there is nothing to resume.")
-    return work
+    from foodscene.training.recipes import recipe as recipes
+
+    loaded = sorted((recipes.load(name) for name in recipes.shipped()), key=_by_row)
+    shown = Table(
+        # People type the names: these and the figures stay whole in 80 columns.
+        Column("recipe", min_width=max(len(recipe.name) for recipe in loaded)),
+        Column("row", min_width=3),
+        Column("top-1", min_width=6),
+        Column("top-5", min_width=6),
+        Column("what it shows", no_wrap=True, overflow="ellipsis"),
+        box=None,
+        header_style="bold",
+    )
+    for recipe in loaded:
+        row, *figures = (recipe.reported.row, recipe.reported.top1, recipe.reported.top5) if recipe.reported else [""]
+        shares = [f"{figure:.4f}" if figure is not None else "" for figure in figures] or ["", ""]
+        shown.add_row(recipe.name, row, *shares, recipe.title)
+    return shown
 
 
-def _failed(work: "Run", error: Exception) -> None:
-    """Keep in the record what went wrong, as far as there is room on the disk, and pass it on."""
-    import contextlib
-    import errno
-
-    with contextlib.suppress(OSError):
-        work.update(status="failed", error=f"{type(error).__name__}: {error}")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        raise OSError(
-            "The disk is full. Nothing but the last epoch is lost: make room, then go on with "
-            f"foodscene train --resume --run {work.folder}"
-        ) from error
-    raise error
+def _by_row(recipe: "Recipe") -> tuple[str, str, int, str]:
+    """By report, then in its order; what repeats no row comes last."""
+    row = recipe.reported.row if recipe.reported else ""
+    return recipe.name.rpartition("/")[0], row[:1] or "~", int(row[1:] or 0), recipe.name

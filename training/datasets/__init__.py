@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from training.datasets import folder, food101, idx, intel, uecfood256
-from training.datasets.archives import open_files
-from training.datasets.dataset import Dataset, Sample, Split, union
-from training.datasets.files import DatasetError, Files
+from foodscene.training.datasets import folder, food101, idx, intel, uecfood256
+from foodscene.training.datasets.archives import open_files
+from foodscene.training.datasets.dataset import Dataset, Sample, Split, union
+from foodscene.training.datasets.files import DatasetError, Files
 
 __all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "union"]
 

@@ -13,8 +13,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from training import storage
-from training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files, FolderFiles, hidden
+from foodscene.training import storage
+from foodscene.training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files, FolderFiles, hidden
 
 _CHUNK = 1 << 20
 
@@ -97,7 +97,7 @@ class TarFiles(Files):
         most = 100 * path.stat().st_size + MAX_MEMBER
         index: dict[str, tuple[int, int, int]] = {}
         end = 0
-        with storage.writing(self._folder) as folder, (folder / "members").open("wb") as file:
+        with storage.adding(self._folder) as folder, (folder / "members").open("wb") as file:
             try:
                 with tarfile.open(path, "r|*") as tar:
                     for member in tar:

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models import pixels
-from models.pixels import Box, InputSpec
-from training.datasets.files import Files
+from foodscene.models import pixels
+from foodscene.models.pixels import Box, InputSpec
+from foodscene.training.datasets.files import Files
 
 Split = Literal["train", "validation", "test"]
 

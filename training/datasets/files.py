@@ -10,21 +10,22 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from training import storage
+from foodscene.models.errors import FoodsceneError
+from foodscene.training import storage
 
 PHOTOS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 )
 """What the names of photos end with, in lower case."""
 
 MAX_MEMBER = 256_000_000
-"""Bytes of the largest file that is read: four times the pixels of the largest photo that is decoded, and some."""
+"""Bytes of the largest file that is read: more than the largest photo that is decoded has, uncompressed."""
 
 _CHUNK = 1 << 20
 _CLOCK = 2_000_000_000  # nanoseconds: the coarsest time of a file system, FAT's
 
 
-class DatasetError(ValueError):
+class DatasetError(FoodsceneError, ValueError):
     """A folder or an archive that cannot be used as a data set. Its text says what is wrong and what to do."""
 
 

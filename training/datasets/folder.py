@@ -5,8 +5,8 @@ Classes are called what the folders are called. Where all the names are numbers,
 
 from pathlib import PurePosixPath
 
-from training.datasets.dataset import Dataset, Sample, Split
-from training.datasets.files import Files
+from foodscene.training.datasets.dataset import Dataset, Sample, Split
+from foodscene.training.datasets.files import Files
 
 NEEDS = "a folder of photos per class, by themselves or within train/, val/ and test/"
 _SPLITS: dict[str, Split] = {

@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath
 
-from training.datasets.dataset import Dataset, Sample, Split
-from training.datasets.files import Files
+from foodscene.training.datasets.dataset import Dataset, Sample, Split
+from foodscene.training.datasets.files import Files
 
 NEEDS = "images/<class>/ beside meta/train.txt and meta/test.txt"
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.datasets.dataset import Dataset, Sample, Split
-from training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files
+from foodscene.training.datasets.dataset import Dataset, Sample, Split
+from foodscene.training.datasets.files import MAX_MEMBER, DatasetError, FileEntry, Files
 
 NEEDS = "train-images-idx3-ubyte and train-labels-idx1-ubyte, and the same with t10k or test, or their .gz"
 _NAME = re.compile(r"(?:.*/)?(train|t10k|test)[-.]images[-.]idx3[-.]ubyte(\.gz)?")

@@ -5,8 +5,8 @@ The published archive doubles each folder (``seg_train/seg_train/<class>/``); wi
 
 from pathlib import PurePosixPath
 
-from training.datasets.dataset import Dataset, Sample, Split
-from training.datasets.files import Files
+from foodscene.training.datasets.dataset import Dataset, Sample, Split
+from foodscene.training.datasets.files import Files
 
 NEEDS = "seg_train/ and seg_test/ with class folders"
 _SPLITS: dict[str, Split | None] = {"seg_train": "train", "seg_test": "test", "seg_pred": None}

@@ -6,9 +6,9 @@ Ids are numbers with gaps and in no order that text would sort them in: `2` come
 import re
 from pathlib import PurePosixPath
 
-from models.pixels import Box
-from training.datasets.dataset import Dataset, Sample
-from training.datasets.files import DatasetError, Files
+from foodscene.models.pixels import Box
+from foodscene.training.datasets.dataset import Dataset, Sample
+from foodscene.training.datasets.files import DatasetError, Files
 
 NEEDS = "category.txt beside a folder of photos per category id"
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from training.networks import convolutional, dense, transfer
-from training.networks.layers import inputs, outputs
-from training.recipe import Recipe
-from training.sections import Convolutional, Dense
+from foodscene.training.networks import convolutional, transfer
+from foodscene.training.networks.layers import inputs, outputs
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.recipes.sections import Convolutional, Dense
 
 
 def build(
@@ -30,7 +30,7 @@ def features(recipe: Recipe, x: Any, weights: str | None) -> Any:
     """What the output layers see of the standardized pixels: a tensor of shape (n, features)."""
     match recipe.model:
         case Dense():
-            return dense.features(x)
+            return keras.layers.Flatten(name="flatten")(x)  # the pixels themselves
         case Convolutional():
             return convolutional.features(x, recipe.model)
         case _:

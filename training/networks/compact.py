@@ -1,8 +1,8 @@
 """A trained network made to fit half the space: batch norm folded away, kernels rounded to half precision.
 
 Folding changes nothing in the answers; rounding to 11 significant bits moves a probability in its third digit at most.
-`models.halves` then keeps these kernels in two bytes a value. For networks that are done: without batch norm, training
-on from here goes another way.
+`models.half_precision` then keeps these kernels in two bytes a value. For networks that are done: without batch norm,
+training on from here goes another way.
 """
 
 from collections import Counter

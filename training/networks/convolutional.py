@@ -4,8 +4,13 @@ from typing import Any
 
 import keras
 
-from training.networks.layers import initializer
-from training.sections import Convolutional
+from foodscene.models.errors import FoodsceneError
+from foodscene.training.networks.layers import initializer
+from foodscene.training.recipes.sections import Convolutional
+
+
+class NetworkError(FoodsceneError, ValueError):
+    """A network that the recipe describes and that cannot be built. Its text says what to change."""
 
 
 def features(x: Any, settings: Convolutional) -> Any:
@@ -50,7 +55,7 @@ def _block(x: Any, filters: tuple[int, ...], settings: Convolutional, name: str,
 
 def _convolution(x: Any, filters: int, settings: Convolutional, name: str, kernel: int, stride: int) -> Any:
     if settings.padding == "valid" and min(x.shape[1:3]) < kernel:
-        raise ValueError(
+        raise NetworkError(
             f"model: {name} finds {x.shape[1]} x {x.shape[2]} values left of the photo, and has a kernel of {kernel}. "
             "Take fewer blocks, a smaller kernel or stride, padding same, or larger photos."
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from training.sections import Convolutional, Dense, Input, Transfer
+from foodscene.training.recipes.sections import Convolutional, Dense, Input, Transfer
 
 # Of pixel values scaled to 0..1 over ImageNet's training photos, as torchvision documents them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -9,8 +9,9 @@ from typing import Any
 
 import keras
 
-from training.networks.layers import imagenet
-from training.sections import Transfer
+from foodscene.models.errors import FoodsceneError
+from foodscene.training.networks.layers import imagenet
+from foodscene.training.recipes.sections import Transfer
 
 # What each family was trained on, as keras.applications' own preprocess_input has it.
 _CAFFE = ("VGG", "ResNet50", "ResNet101", "ResNet152")  # blue, green, red, minus the mean
@@ -21,7 +22,7 @@ _SIGNED = ("MobileNet", "Inception", "Xception", "ResNet", "NASNet")  # -1..1
 _CAFFE_MEAN = (123.68, 116.779, 103.939)
 
 
-class WeightsError(ValueError):
+class WeightsError(FoodsceneError, ValueError):
     """Weights of a backbone that cannot be had or do not fit. Its text says which file, and where to put it."""
 
 
@@ -59,8 +60,14 @@ def unfreeze(model: keras.Model, what: int | str) -> None:
     """Make "all" layers trainable, or the last n with weights, or those from the first whose name begins with `what`.
 
     Batch norm layers stay frozen, which in Keras also keeps them in inference mode: their statistics are ImageNet's,
-    which a few small batches would only blur.
+    which a few small batches would only blur. Raises `WeightsError` where no layer's name begins so.
     """
+    for layer in unfreezable(model, what):
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def unfreezable(model: keras.Model, what: int | str) -> list[keras.layers.Layer]:
+    """The layers that `unfreeze` is about. Raises what it does."""
     pool = model.layers.index(model.get_layer("pool"))
     # Layers that standardize hold weights too, where they whiten: they are no part of the backbone.
     layers = [layer for layer in model.layers[:pool] if layer.weights and not layer.name.startswith("zca_")]
@@ -74,8 +81,7 @@ def unfreeze(model: keras.Model, what: int | str) -> None:
                 f"finetune.unfreeze: no layer's name begins with {what!r}. The last ones are {', '.join(names[-5:])}."
             )
         layers = layers[start:]
-    for layer in layers:
-        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    return layers
 
 
 def preprocess(name: str, x: Any) -> Any:

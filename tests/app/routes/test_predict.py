@@ -72,6 +72,26 @@ def test_a_pixel_bomb_is_refused_from_its_header(client: TestClient) -> None:
     assert (answer.status_code, problem(answer)) == (413, "too-large")
 
 
+def test_a_jpeg_that_lacks_its_end_is_answered_and_said_to(client: TestClient) -> None:
+    target = BytesIO()
+    Image.new("RGB", (400, 300), "red").save(target, "JPEG")
+    whole, cut = target.getvalue(), target.getvalue()[:-2]
+    body = client.post("/api/v1/predict", files={"file": cut}).json()
+    assert body["predictions"][0]["label"] == "red"
+    assert body["truncated"] is True
+    assert "truncated" not in client.post("/api/v1/predict", files={"file": whole}).json()
+    batch = client.post("/api/v1/predict/batch", files=[("files", whole), ("files", cut)]).json()["results"]
+    assert [result["answer"].get("truncated") for result in batch] == [None, True]
+
+
+def test_a_large_photo_is_answered_by_a_helper_as_a_small_one(client: TestClient) -> None:
+    target = BytesIO()
+    Image.new("RGB", (5000, 5000), "blue").save(target, "PNG")
+    answer = client.post("/api/v1/predict", files={"file": target.getvalue()}).json()
+    assert answer["predictions"][0]["label"] == "blue"
+    assert client.post("/preview", files={"file": target.getvalue()}).headers["content-type"] == "image/jpeg"
+
+
 def test_a_missing_photo_and_two_photos_are_named(client: TestClient, red: bytes) -> None:
     nothing = client.post("/api/v1/predict")
     other_field = client.post("/api/v1/predict", files={"model": (None, "colours")})

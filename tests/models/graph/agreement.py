@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.graph.compiler import compile_graph
-from models.graph.graph import Graph
+from foodscene.models.graph.compiler import compile_graph
+from foodscene.models.graph.graph import Graph
 
 
 def drawn(model: keras.Model, seed: int = 0) -> keras.Model:

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from models.graph.reader import read
+from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import assert_agrees, drawn, photos, saved
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from models.graph.layers import AT_REST, LAYERS
-from models.graph.options import ACTIVATIONS
-from models.graph.reader import read
+from foodscene.models.graph.layers import AT_REST, LAYERS
+from foodscene.models.graph.options import ACTIVATIONS
+from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import assert_agrees, drawn, photos, saved
 
 layers = keras.layers

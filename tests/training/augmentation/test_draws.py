@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.augmentation import Augmentation
-from training.augmentation.draws import DRAW, draw, parameters
-from training.augmentation.reference import generator
+from foodscene.training.augmentation.draws import DRAW, draw, parameters
+from foodscene.training.augmentation.reference import generator
+from foodscene.training.recipes.augmentation import Augmentation
 
 
 @pytest.mark.parametrize(

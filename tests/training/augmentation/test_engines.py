@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.pixels import InputSpec, read
-from training.augmentation import Augmentation, fast, reference
-from training.augmentation.draws import Draws, draw
+from foodscene.models.pixels import InputSpec, read
+from foodscene.training.augmentation import fast, reference
+from foodscene.training.augmentation.draws import Draws, draw
+from foodscene.training.recipes.augmentation import Augmentation
 
 GEOMETRY: dict[str, Any] = {
     "rotation_range": 90,

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from training.commands.data import data
+from foodscene.training.commands.data import data
 
 RECIPE = """
 title = "Test"
@@ -60,5 +60,19 @@ def test_draws_originals_altered_copies_and_what_the_network_sees(
 def test_refuses_an_output_that_is_no_picture(folder: Callable[..., Path], two_classes: dict[str, bytes]) -> None:
     arguments = ["augment", "scenes/custom-cnn", "--data", str(folder(two_classes)), "-o", "grid.doc"]
     answer = CliRunner().invoke(data, arguments)
-    assert answer.exit_code == 2
-    assert "grid.doc" in answer.output
+    assert answer.exit_code == 1
+    assert "grid.doc: a picture's name ends in" in str(answer.exception)
+
+
+def test_no_picture_of_somebody_else_s_is_replaced(
+    folder: Callable[..., Path], two_classes: dict[str, bytes], tmp_path: Path
+) -> None:
+    arguments = ["augment", "scenes/custom-cnn", "--data", str(folder(two_classes)), "-o", str(tmp_path / "grid.png")]
+    for _ in range(2):  # one of ours is replaced
+        answer = CliRunner().invoke(data, arguments)
+        assert answer.exit_code == 0, answer.exception
+    mine = tmp_path / "mine.jpg"
+    mine.write_bytes(two_classes["a/0.jpg"])
+    answer = CliRunner().invoke(data, [*arguments[:-1], str(mine)])
+    assert "foodscene did not make it" in str(answer.exception)
+    assert mine.read_bytes() == two_classes["a/0.jpg"]

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from training.commands.data import data as program
+from foodscene.training.commands.data import data as program
 
 
 def run(*arguments):

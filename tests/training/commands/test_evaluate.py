@@ -10,11 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from foodscene import program
-from models import bundle
-from models.engine import open_engine
-from training import calibration, data, measurement
-from training.evaluation import Evaluation
+from foodscene.cli import program
+from foodscene.models import bundle, saving
+from foodscene.models.engine import open_engine
+from foodscene.training.data import load
+from foodscene.training.evaluation import inference
+from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.networks import temperature
 
 
 def call(*arguments: object) -> str:
@@ -48,21 +50,21 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
 
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
     found = bundle.read(copied)
-    sharp = calibration.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
-    bundle.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
-    loaded = data.load(colours, found.spec)
+    sharp = temperature.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
+    saving.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
+    loaded = load.load(colours, found.spec)
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:
         now = bundle.read(copied)
-        return measurement.evaluate(open_engine(now), now.labels, loaded, rows)
+        return inference.evaluate(open_engine(now), now.labels, loaded, rows)
 
     before = measured(loaded.test)
     said = call("calibrate", copied, "--data", colours, "--right", 0.8)
-    kept = calibration.read(keras.models.load_model(copied / "model.h5", compile=False))
+    kept = temperature.read(keras.models.load_model(copied / "model.h5", compile=False))
     assert kept > 0.5, "five times too sharp"
     assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
     after = measured(loaded.test)
-    assert (after.told == before.told).all(), "the ranking stays"
+    assert (after.predicted == before.predicted).all(), "the ranking stays"
     assert after.loss < before.loss
     assert after.calibration_error < before.calibration_error
     card = bundle.read(copied).card
@@ -72,3 +74,30 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     validation = measured(loaded.validation)
     sure = validation.probabilities.max(axis=1) >= card.sure_above - 1e-3
     assert validation.right[sure].mean() >= 0.8
+
+
+@pytest.fixture
+def theirs(copied: Path) -> Path:
+    """A bundle that was made elsewhere, with a card and a README of its owner's."""
+    (copied / "card.json").write_text('{"title": "Mine", "input": {"height": 16, "width": 16}, "camera": "old"}')
+    (copied / "README.md").write_text("My notes.")
+    return copied
+
+
+def test_what_its_owner_wrote_stays_when_figures_are_saved(theirs: Path, colours: Path) -> None:
+    call("evaluate", theirs, "--data", colours, "--save")
+    card = json.loads((theirs / "card.json").read_text())
+    assert (card["title"], card["camera"]) == ("Mine", "old")
+    assert card["metrics"]["images"] == 18
+    assert (theirs / "README.md").read_text() == "My notes."
+    assert (theirs / "confusion.json").exists()
+
+
+def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, colours: Path, tmp_path: Path) -> None:
+    before = {path: path.read_bytes() for path in theirs.iterdir()}
+    refused = CliRunner().invoke(program, ["calibrate", str(theirs), "--data", str(colours)])
+    assert refused.exit_code == 2
+    assert "was made elsewhere" in " ".join(refused.output.replace("│", " ").split())
+    call("calibrate", theirs, "--data", colours, "--out", tmp_path / "calibrated")
+    assert {path: path.read_bytes() for path in theirs.iterdir()} == before
+    assert bundle.read(tmp_path / "calibrated").labels == bundle.read(theirs).labels

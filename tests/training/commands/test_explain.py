@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from foodscene import program
-from models import bundle
+from foodscene.cli import program
+from foodscene.models import bundle
 
 
 @pytest.fixture

@@ -3,36 +3,19 @@
 The runs are forked from a process that has imported all that training needs, which takes longer than training here.
 """
 
-import contextlib
-import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from models import bundle
-from training import run
-from training.run import Run
+from benchmarks.kills import Commands, commands, kills
+from foodscene.models import bundle
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Run
 
-TRAINER = """
-import json, os, sys
-import keras, tensorboard.summary
-from foodscene import cli
-from training import data, export, loop, report
-for line in sys.stdin:
-    if not (child := os.fork()):
-        sys.argv[1:] = json.loads(line)
-        os.dup2(2, 1)
-        cli()
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 KILLS, EPOCHS = 20, 5
 RECIPE = f"""extends = "food/basic"
 title = "Own"
@@ -60,49 +43,15 @@ STAGES: list[Callable[[Path], bool]] = [
 ]
 
 
-class Trainer:
-    """Runs `foodscene` commands, one after another."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin
-        assert process.stdout
-        self._say, self._hear = process.stdin, process.stdout
-
-    def start(self, *arguments: object) -> int:
-        """Begin a command; the number of its process."""
-        print(json.dumps(list(map(str, arguments))), file=self._say, flush=True)
-        return int(self._hear.readline())
-
-    def kill(self, process: int) -> int:
-        """End it; the exit code, which is its own where it ended before."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        return self.wait()
-
-    def wait(self) -> int:
-        """The exit code of a command that comes to its end."""
-        return int(self._hear.readline())
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
 @pytest.fixture
-def trainer(log: Path) -> Iterator[Trainer]:
-    command = [sys.executable, "-W", "ignore", "-c", TRAINER]
-    with log.open("w") as said:
-        process = subprocess.Popen(
-            command,
-            cwd=Path(__file__).parents[3],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            text=True,
-        )
-        with process:
-            yield Trainer(process)
+def trainer(log: Path) -> Iterator[Commands]:
+    with commands(log) as run:
+        yield run
 
 
 def look(place: Path) -> int:
@@ -116,8 +65,9 @@ def look(place: Path) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_wherever_it_was_killed(
-    tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes], trainer: Trainer, log: Path
+    tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes], trainer: Commands, log: Path
 ) -> None:
     (tmp_path / "own.toml").write_text(RECIPE)
     begin = ["train", tmp_path / "own.toml", "--data", folder(two_classes), "--run"]
@@ -144,3 +94,7 @@ def test_a_run_goes_on_wherever_it_was_killed(
         trainer.start("train", "--resume", "--run", place)
         assert trainer.wait() == 0, log.read_text()
         assert look(place) == 1
+
+
+def test_what_people_own_is_there_after_every_kill(tmp_path: Path) -> None:
+    assert not list(kills(tmp_path, times=3))

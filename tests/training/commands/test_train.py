@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from foodscene import program
-from models import bundle
+from foodscene.cli import program
+from foodscene.models import bundle
 
 TINY = """extends = "food/standardized"
 title = "Tiny"
@@ -42,6 +42,7 @@ def call(*arguments: object) -> tuple[int, str, BaseException | None]:
     return result.exit_code, result.output, result.exception
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photos: Path) -> None:
     code, output, error = call(recipe, "--data", photos, "--runs", tmp_path / "runs", "--set", "training.epochs=1")
     assert code == 0, (output, error)
@@ -62,6 +63,7 @@ def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photo
     assert "nothing to resume" in str(error)
 
 
+@pytest.mark.slow
 def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--set", "training.epochs=1", "--run")
     code, output, error = call(*command, tmp_path / "large")
@@ -81,6 +83,7 @@ def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = [
         sys.executable,
@@ -117,11 +120,12 @@ def test_the_list_shows_the_reported_figures() -> None:
 
 def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--run", tmp_path / "run", "--set", "training.epochs=1")
-    _, output, _ = call(*command, "--weights", "/nowhere.h5")
-    assert "there is no file /nowhere.h5" in " ".join(output.replace("│", " ").split())
+    _, _, error = call(*command, "--weights", "/nowhere.h5")
+    assert "there is no file /nowhere.h5" in str(error)
     assert not (tmp_path / "run").exists()
-    (tmp_path / "broken" / "a").mkdir(parents=True)
-    (tmp_path / "broken" / "a" / "1.jpg").write_bytes(b"no photo")
+    for name in "ab":
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        (tmp_path / "broken" / name / "1.jpg").write_bytes(b"no photo")
     _, _, error = call(recipe, "--data", tmp_path / "broken", *command[3:])
     assert "no photo that can be decoded" in str(error)
     code, output, error = call(*command)
@@ -133,11 +137,16 @@ def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recip
     [
         ([], "which photos"),
         (["food/basic"], "which photos"),
-        (["food/basic", "--data", "/nowhere"], "there is no /nowhere"),
+        (["food/basic", "--data", "/nowhere"], "There is no /nowhere"),
         (["food/basics", "--data", "."], "Did you mean food/basic"),
         (["food/basic", "--data", ".", "--set", "training.epoch=3"], "Did you mean epochs"),
         (["food/basic", "--data", ".", "--engine", "slow"], "fast or keras"),
         (["--resume", "--runs", "/nowhere"], "Nothing to resume"),
+        (["own.toml", "--resume"], "a run that goes on keeps its recipe"),
+        (["food/basic", "--resume", "--run", "/nowhere"], "a run that goes on keeps its recipe"),
+        (["--resume", "--weights", "none"], "a run that goes on keeps what it was begun with"),
+        (["--resume", "--engine", "keras"], "a run that goes on keeps what it was begun with"),
+        (["--resume", "--teacher", "everyday"], "a run that goes on keeps what it was begun with"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:

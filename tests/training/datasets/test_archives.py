@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from training import storage
-from training.datasets import DatasetError, open_dataset
-from training.datasets.archives import open_files
+from foodscene.training import storage
+from foodscene.training.datasets import DatasetError, open_dataset
+from foodscene.training.datasets.archives import open_files
 
 TREE = {
     "a/1.jpg": b"one",
@@ -125,7 +125,7 @@ def test_hostile_archives_are_refused_and_leave_nothing_behind(tmp_path, zipped,
 
 
 def test_a_tar_that_unpacks_to_absurd_amounts_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("training.datasets.archives.MAX_MEMBER", 1_000_000)
+    monkeypatch.setattr("foodscene.training.datasets.archives.MAX_MEMBER", 1_000_000)
     monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "cache"))
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
         for number in range(20):

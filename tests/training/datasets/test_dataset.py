@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from models.pixels import InputSpec
-from training.datasets import DatasetError, open_dataset, union
+from foodscene.models.pixels import InputSpec
+from foodscene.training.datasets import DatasetError, open_dataset, union
 
 
 def test_the_fingerprint_is_that_of_the_content(folder, zipped, tarred, two_classes):

@@ -1,6 +1,6 @@
 import os
 
-from training.datasets.files import FolderFiles
+from foodscene.training.datasets.files import FolderFiles
 
 
 def test_a_changed_file_changes_its_checksum_even_at_the_same_size_and_moment(folder):
@@ -15,7 +15,7 @@ def test_what_did_not_change_is_not_read_again(folder, monkeypatch):
     for name in ("1", "2"):
         os.utime(path / f"a/{name}.jpg", (1_600_000_000, 1_600_000_000))
     entries = FolderFiles(path).entries
-    monkeypatch.setattr("training.datasets.files._crc", lambda _: 0)
+    monkeypatch.setattr("foodscene.training.datasets.files._crc", lambda _: 0)
     assert FolderFiles(path).entries == entries
 
 

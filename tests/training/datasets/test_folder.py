@@ -1,6 +1,6 @@
 import pytest
 
-from training.datasets import DatasetError, open_dataset
+from foodscene.training.datasets import DatasetError, open_dataset
 
 
 def test_folders_are_classes_whatever_lies_below(folder, photo):

@@ -1,4 +1,4 @@
-from training.datasets import open_dataset
+from foodscene.training.datasets import open_dataset
 
 
 def test_its_own_lists_are_the_split(tarred, photo):

@@ -4,8 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from models.pixels import InputSpec
-from training.datasets import DatasetError, open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training.datasets import DatasetError, open_dataset
 
 
 def idx(array):

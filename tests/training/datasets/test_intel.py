@@ -1,6 +1,6 @@
 import pytest
 
-from training.datasets import open_dataset
+from foodscene.training.datasets import open_dataset
 
 
 def tree(photo, doubled):

@@ -3,8 +3,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from models.pixels import InputSpec
-from training.datasets import DatasetError, open_dataset
+from foodscene.models.pixels import InputSpec
+from foodscene.training.datasets import DatasetError, open_dataset
 
 NAMES = "id\tname\n1\trice\n2\teels on rice\n10\tpilaf\n"
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.networks.compact import compact
+from foodscene.training.networks.compact import compact
 
 
 def trained(model: keras.Model) -> keras.Model:

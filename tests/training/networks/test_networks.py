@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from training import networks
-from training import recipe as recipes
-from training.recipe import Recipe
+from foodscene.training import networks
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
 
 NAMES = list(recipes.shipped())
 # What this network has by the report's own arithmetic: kernels of 2 x 2, biases, and a softmax over 256 dishes.

@@ -10,16 +10,16 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from app.main import create_app
-from app.settings import Settings
-from foodscene import program
-from models import pixels
-from models.pixels import InputSpec
-from training import networks
-from training import recipe as recipes
-from training.networks import transfer
-from training.networks.transfer import WeightsError
-from training.recipe import Recipe
+from foodscene.app.main import create_app
+from foodscene.app.settings import Settings
+from foodscene.cli import program
+from foodscene.models import pixels
+from foodscene.models.pixels import InputSpec
+from foodscene.training import networks
+from foodscene.training.networks import transfer
+from foodscene.training.networks.transfer import WeightsError
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
 
 
 def tiny(backbone: str, *settings: str) -> Recipe:

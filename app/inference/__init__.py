@@ -1,0 +1,1 @@
+"""Photos to answers: engines' sessions, the scheduler, the models that are served."""

@@ -1,0 +1,1 @@
+"""What every request passes: its log line and limits."""

@@ -1,0 +1,53 @@
+"""What requests hold, taken apart: fields of forms, JSON and base64; and how the forms are described."""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from foodscene.app.problems import Problem
+from foodscene.app.uploads import Form
+
+PHOTO = {"type": "string", "format": "binary", "description": "A JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF."}
+MODEL = {"type": "string", "description": "The model's name; the default one if left out.", "examples": ["everyday"]}
+TOP_K = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 5, "description": "How many labels to give."}
+
+
+def form_schema(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """The OpenAPI description of a multipart form, which the routes read themselves, under the limits."""
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+def the_photo(form: Form) -> bytes:
+    """The form's one file. Raises a `Problem` if there is none, or more."""
+    if len(form.files) != 1:
+        raise Problem("bad-parameter", f"file: the form has {len(form.files)} files; send the photo as `file`.")
+    return form.files[0]
+
+
+def top_k(form: Form) -> int:
+    """The form's `top_k`, 5 if left out. Raises a `Problem` for what is not a number from 1 to 1000."""
+    text = form.fields.get("top_k", "5")
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
+        raise Problem("bad-parameter", "top_k: give a whole number from 1 to 1000.")
+    return int(text)
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """A body that must be a JSON object. Raises a `Problem` if it is not."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem("bad-request", f"The body is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise Problem("bad-parameter", "The body must be a JSON object.")
+    return content
+
+
+def from_base64(text: str, where: str) -> bytes:
+    """Decode base64. Raises a `Problem` for what is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Problem("bad-parameter", f"{where}: this is not base64.") from error

@@ -1,0 +1,105 @@
+"""What the REST routes answer, as OpenAPI describes it."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from foodscene.app.problems import ProblemDetails
+
+
+class PredictionBody(BaseModel):
+    """A label and how probable it is."""
+
+    label: str = Field(description="As in the model's labels.txt.", examples=["forest"])
+    probability: float = Field(ge=0, le=1, examples=[0.97])
+
+
+class AnswerBody(BaseModel):
+    """What is on a photo, most probable first."""
+
+    model: str = Field(examples=["everyday"])
+    predictions: list[PredictionBody]
+    sure: bool = Field(description="Whether the first label is probable enough to rely on (the card's `sure_above`).")
+    milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
+    truncated: bool = Field(
+        default=False, description="True for a JPEG that lacks its end, up to 5 % of its rows; left out otherwise."
+    )
+
+
+class ResultBody(BaseModel):
+    """What became of one photo of several: an answer, or the problem with it."""
+
+    answer: AnswerBody | None = None
+    problem: ProblemDetails | None = None
+
+
+class BatchBody(BaseModel):
+    """A result for each photo, in the order they were sent."""
+
+    results: list[ResultBody]
+
+
+class ExplanationBody(BaseModel):
+    """Which part of a photo decided: how much less probable the label gets when that part is covered.
+
+    `grid` has rows from top to bottom, 0 for no effect to 1 for the strongest one, by which the probability falls by
+    `strongest`. It lies over the part of the upright photo that `area` gives as left, top, right, bottom in shares of
+    its width and height; for a network that looks at the whole photo: 0, 0, 1, 1.
+    """
+
+    model: str
+    label: str
+    probability: float
+    grid: list[list[float]]
+    strongest: float
+    area: list[float] = Field(min_length=4, max_length=4)
+    milliseconds: float
+
+
+class ScoreBody(BaseModel):
+    """A label and its probability, as Hugging Face spells it."""
+
+    label: str
+    score: float
+
+
+class FeedbackBody(BaseModel):
+    """Whether the photo was kept."""
+
+    kept: bool
+
+
+class ModelBody(BaseModel):
+    """A model in service, in short."""
+
+    name: str = Field(examples=["everyday"])
+    title: str
+    domain: str
+    description: str
+    labels: list[str]
+    top1: float | None = Field(description="Share of test photos whose first label is right.")
+    top5: float | None
+    default: bool = Field(description="Whether it answers when no model is named.")
+    engine: str = Field(examples=["onnx"])
+    scheduling: str = Field(examples=["parallel"])
+
+
+class RefusedBody(BaseModel):
+    """A bundle that lies in the models' folder and cannot be used."""
+
+    name: str
+    reason: str
+
+
+class ModelsBody(BaseModel):
+    """The models in service, and the bundles that were refused."""
+
+    default: str | None
+    models: list[ModelBody]
+    refused: list[RefusedBody]
+
+
+class ModelPageBody(ModelBody):
+    """A model in service, with its whole card."""
+
+    card: dict[str, Any]

@@ -1,0 +1,1 @@
+"""The process: its workers, protocol, logs and its end."""

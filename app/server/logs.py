@@ -1,0 +1,104 @@
+"""Logs: a JSON object a line, on standard error, written by a thread of its own so that no request waits for a pipe."""
+
+import atexit
+import json
+import logging
+import logging.config
+import os
+import threading
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+
+# What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+_EXTRAS = ("request", "method", "path", "status", "milliseconds", "client", "model")
+_MOST_WAITING = 10_000
+_PAUSE = 0.05  # lines that come within so many seconds are written together
+_LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes one for each line
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one JSON object: time, level, what wrote it, message, and what was said of the request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update({name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__})
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return _encode(line)
+
+
+class Background(logging.Handler):
+    """Writes lines to a file descriptor from a thread of its own.
+
+    While nobody empties the pipe, the newest lines are dropped, and counted; the service goes on.
+    """
+
+    def __init__(self, descriptor: int = 2) -> None:
+        super().__init__()
+        self.descriptor = descriptor
+        self.dropped = 0
+        # Python's one queue that a signal's handler may put into while it interrupts another put.
+        self._waiting: SimpleQueue[logging.LogRecord | threading.Event] = SimpleQueue()
+        threading.Thread(target=self._work, name="log", daemon=True).start()
+        atexit.register(self.finish)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if self._waiting.qsize() < _MOST_WAITING:
+            self._waiting.put(record)
+        else:
+            self.dropped += 1
+        return True
+
+    def finish(self) -> None:
+        """Wait until what was logged is written, but not for ever."""
+        written = threading.Event()
+        self._waiting.put(written)
+        written.wait(_LAST_WORDS)
+
+    def _work(self) -> None:
+        while True:
+            taken = [self._waiting.get()]
+            time.sleep(_PAUSE)
+            with suppress(Empty):
+                while True:
+                    taken.append(self._waiting.get_nowait())
+            records = [record for record in taken if isinstance(record, logging.LogRecord)]
+            dropped, self.dropped = self.dropped, 0
+            if dropped:
+                message = f"{dropped} lines were dropped: nobody read them."
+                records.append(logging.LogRecord(__name__, logging.WARNING, "", 0, message, None, None))
+            self._write("".join(f"{self.format(record)}\n" for record in records).encode(errors="replace"))
+            for event in taken:
+                if isinstance(event, threading.Event):
+                    event.set()
+
+    def _write(self, lines: bytes) -> None:
+        try:
+            while lines:
+                lines = lines[os.write(self.descriptor, lines) :]
+        except OSError:
+            self.dropped += 1  # whoever read them is gone
+
+
+def config(level: str) -> dict[str, object]:
+    """For `logging.config.dictConfig`: everything as JSON lines, uvicorn's own access lines left out."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "foodscene.app.server.logs.JsonLines"}},
+        "handlers": {"stderr": {"()": "foodscene.app.server.logs.Background", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+    }

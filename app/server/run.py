@@ -1,0 +1,34 @@
+"""The server: uvicorn around the application, in one process or several."""
+
+import os
+import tempfile
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from foodscene.app.server import logs
+from foodscene.app.server.protocol import Protocol
+from foodscene.app.settings import Settings
+
+
+def run(settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT. Every process reads its settings from the environment."""
+    config = uvicorn.Config(
+        "foodscene.app.main:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=settings.workers,
+        http=Protocol,
+        log_config=logs.config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=int(settings.deadline_seconds) + 1,
+    )
+    if settings.workers == 1:
+        uvicorn.Server(config).run()
+        return
+    with tempfile.TemporaryDirectory(prefix="foodscene-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        Multiprocess(config, sockets=[config.bind_socket()]).run()

@@ -1,0 +1,5 @@
+"""`python -m foodscene`."""
+
+from foodscene.cli import cli
+
+cli()

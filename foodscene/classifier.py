@@ -1,0 +1,95 @@
+"""A bundle as an object of Python: load it, ask it about photos, measure it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from foodscene.models.bundle import SHIPPED, Bundle, choose
+from foodscene.models.engine import EngineKind, open_engine
+from foodscene.models.pixels import read
+from foodscene.models.prediction import Prediction, rank
+
+if TYPE_CHECKING:
+    from foodscene.training.evaluation.evaluation import Evaluation
+
+
+class Answer(NamedTuple):
+    """What a classifier says of a photo."""
+
+    predictions: list[Prediction]
+    """Labels with their probabilities, 0 to 1, most probable first."""
+    sure: bool
+    """Whether the first label's probability is one from which on the bundle calls its answers sure."""
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.predictions[0].label
+
+    @property
+    def probability(self) -> float:
+        """Of the most probable label, 0 to 1."""
+        return self.predictions[0].probability
+
+
+class Classifier:
+    """A bundle with its engine, ready to answer. Calls from several threads are safe."""
+
+    def __init__(self, bundle: Bundle, engine: EngineKind = "auto", threads: int = 0) -> None:
+        """Open a bundle that was read; `threads` is how many cores an answer may take, 0 for all of them.
+
+        Raises `BundleError` where it cannot be run here.
+        """
+        self.bundle = bundle
+        self.engine = open_engine(bundle, engine, threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the order of the model's output."""
+        return self.bundle.labels
+
+    def predict(self, photo: str | Path | bytes, top_k: int = 5) -> Answer:
+        """The `top_k` most probable labels of a photo: a path, or the bytes of a JPEG, PNG, WebP, HEIC ….
+
+        Raises `PhotoError` for what is no photo or is too large, and `OSError` for a file that cannot be read.
+        """
+        pixels = read(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
+        predictions = rank(self.engine.predict(pixels[None])[0], self.labels, top_k)
+        return Answer(predictions, predictions[0].probability >= self.bundle.card.sure_above)
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.bundle.name}: {len(self.labels)} labels>"
+
+
+def load(bundle: str | Path = "") -> Classifier:
+    """A bundle by its folder, or by its name among those that ship; the default one where none is named.
+
+    Raises `BundleError` where there is none, or it cannot be used.
+    """
+    return Classifier(choose(str(bundle), SHIPPED))
+
+
+def predict(photo: str | Path | bytes, bundle: str | Path = "", top_k: int = 5) -> Answer:
+    """What is in a photo, for a single one: `load` once where there are more. Raises what `load` and `predict` do."""
+    return load(bundle).predict(photo, top_k)
+
+
+def evaluate(
+    bundle: Classifier | str | Path, data: str | Path | Sequence[str | Path], split: str = "test"
+) -> "Evaluation":
+    """Measure a bundle on labelled photos, folders or archives: "test", "validation", "train", or "all" of them.
+
+    They are split as they were when the bundle was trained. Every figure is a property of what is returned: `top1` with
+    its 95 % interval, `calibration_error`, `per_class`, `matrix` …. Needs the extra `train`. Raises `DatasetError` and
+    `EvaluationError`.
+    """
+    from foodscene.training.evaluation import evaluation, inference
+
+    classifier = bundle if isinstance(bundle, Classifier) else load(bundle)
+    paths = [data] if isinstance(data, str | Path) else data
+    parts = []
+    for path in paths:
+        loaded = inference.photos_for(classifier.bundle, Path(path))
+        rows = inference.rows(loaded, split)
+        parts.append(inference.evaluate(classifier.engine, classifier.labels, loaded, rows))
+    return evaluation.join(parts)

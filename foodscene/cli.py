@@ -1,0 +1,67 @@
+"""The command line: one program, whose commands live with the packages that they belong to.
+
+Answers `--help` in under half a second: every command imports what it needs when it runs.
+"""
+
+import importlib.metadata
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from foodscene.app.commands import serve
+from foodscene.models.commands import compile_bundle, models, predict
+from foodscene.models.errors import FoodsceneError
+from foodscene.training.commands.data import data
+from foodscene.training.commands.evaluate import calibrate, evaluate
+from foodscene.training.commands.explain import explain
+from foodscene.training.commands.runs import runs
+from foodscene.training.commands.sweep import sweep
+from foodscene.training.commands.train import train
+
+_MISTAKE = (
+    "foodscene: This is a mistake of foodscene's own. Please report it with the lines above and the command: "
+    "see CONTRIBUTING.md."
+)
+
+program = typer.Typer(
+    help="Tells what is on a photo of food or of a place: train a classifier, look into it, serve it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (predict, models, serve, train, evaluate, calibrate, sweep, explain):
+    program.command()(command)
+program.command("compile")(compile_bundle)
+program.add_typer(data, name="data")
+program.add_typer(runs, name="runs")
+
+
+@program.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Options of the program itself."""
+    if version:
+        typer.echo(importlib.metadata.version("foodscene"))
+        raise typer.Exit
+
+
+def cli() -> NoReturn:
+    """Run the command line. What a person can mend is said in a sentence; a mistake of ours shows where it happened."""
+    try:
+        program()
+    except (FoodsceneError, OSError) as error:
+        typer.secho(f"foodscene: {error}", fg="red", err=True)
+        sys.exit(1)
+    except Exception:  # noqa: BLE001 - whatever it is, it is told, and ends the program
+        traceback.print_exc()
+        typer.secho(_MISTAKE, fg="red", err=True)
+        sys.exit(70)  # EX_SOFTWARE, sysexits.h
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,221 @@
+"""Decoding: from a photo's bytes to its pixels as they are stored, in whatever mode that is."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+import pillow_heif
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+
+from foodscene.models.budget import Budget
+from foodscene.models.decoding import jpeg, png, tiff
+from foodscene.models.decoding.errors import (
+    BrokenPhoto,
+    PhotoError,
+    PhotoTooLarge,
+    UnsupportedPhoto,
+)
+from foodscene.models.decoding.header import Header
+from foodscene.models.decoding.limits import LIMITS, Limits
+from foodscene.models.decoding.orientation import SIDEWAYS, orientation
+
+pillow_heif.register_heif_opener(thumbnails=False)
+# One core for a photo: several are decoded at once, and each thread more holds more memory.
+pillow_heif.options.DECODE_THREADS = 1
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# `Limits` refuses large photos itself, from the header, and accepts larger JPEGs than Pillow does.
+Image.MAX_IMAGE_PIXELS = None
+# Damaged metadata: what matters of it comes as an error.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+DECODING = Budget(500_000_000)
+"""Bytes that this process holds at once while it decodes, in photos that take more than 8 MB."""
+
+_SMALL = 8_000_000
+_MOST_SCALED = 50_000_000
+"""Pixels of a JPEG at reduced scale: a panorama that is narrow in one direction is reduced more."""
+_MOST_MISSING = 0.05
+"""Share of a JPEG's rows that may be missing at its end."""
+
+
+class Photo(NamedTuple):
+    """A decoded photo: its pixels as they are stored, and how they are meant."""
+
+    image: Image.Image
+    orientation: int = 1
+    scale: float = 1.0
+    """Its width against the stored one: below 1 for a JPEG decoded at reduced scale."""
+    truncated: bool = False
+    """Whether it lacks its end: up to 5 % of its rows, which are gray."""
+    profile: bytes | None = None
+    """Its ICC profile."""
+    gamma: float = png.STANDARD_GAMMA
+    """The exponent that was applied to light."""
+    white_is_zero: bool = False
+    """Whether large values are dark, in modes of more than 8 bits."""
+    depth: int = 16
+    """Bits of a value in a mode of 16 bits."""
+    samples: int = 1
+    """Values of a pixel that lie side by side in a gray image of so many times the width."""
+
+
+@contextmanager
+def decoded(
+    source: bytes,
+    header: Header,
+    *,
+    reduce_to: tuple[float, float] | None = None,
+    limits: Limits = LIMITS,
+) -> Iterator[Photo]:
+    """Decode a photo with this header. A large one waits for its part of `DECODING` and holds it until the block ends.
+
+    A JPEG may come at 1/2, 1/4 or 1/8 of its size, where that still has `reduce_to` pixels in width and height.
+    Raises a `PhotoError`.
+    """
+    limits.check(header)
+    scale = _scale(header, reduce_to) if reduce_to else 1
+    held = header.bytes + (4 * header.pixels // scale**2 if header.scalable else 0)
+    with DECODING.hold(held) if held > _SMALL else nullcontext(), named_errors():
+        yield _load(source, header, scale)
+
+
+def size_upright(source: bytes, header: Header) -> tuple[int, int]:
+    """Width and height of an upright photo with this header, from its header alone. Raises a `PhotoError`."""
+    if header.format == "TIFF":
+        width, height, turned = (
+            header.width,
+            header.height,
+            tiff.layout(source).orientation,
+        )
+    else:
+        with named_errors():
+            image = _open(png.tidy(source).photo if header.format == "PNG" else source, header)
+            (width, height), turned = image.size, _turned(image)
+    return (height, width) if turned in SIDEWAYS else (width, height)
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn whatever Pillow and its decoders raise into a `PhotoError`."""
+    try:
+        yield
+    except PhotoError:
+        raise
+    except UnidentifiedImageError:
+        raise UnsupportedPhoto("The image is damaged, or of a kind that is not read here. Send a JPEG.") from None
+    except MemoryError:
+        raise PhotoTooLarge("The photo takes more memory to decode than there is. Send a smaller copy.") from None
+    except Exception as error:  # decoders raise whatever damaged bytes lead them to, from struct.error to KeyError
+        raise BrokenPhoto(f"The image is damaged or cut short: {error}.") from error
+
+
+def _scale(header: Header, reduce_to: tuple[float, float]) -> int:
+    """The divisor of a JPEG's size that leaves `reduce_to` pixels, or what is held within bounds."""
+    if not header.scalable:
+        return 1
+    most = min(
+        header.width // max(1, int(reduce_to[0])),
+        header.height // max(1, int(reduce_to[1])),
+    )
+    scale = next((factor for factor in (8, 4, 2) if factor <= most), 1)
+    while header.pixels // scale**2 > _MOST_SCALED and scale < 8:
+        scale *= 2
+    return scale
+
+
+def _load(source: bytes, header: Header, scale: int) -> Photo:
+    if header.format == "JPEG":
+        return _load_jpeg(source, header, scale)
+    if header.format == "PNG":
+        return _load_png(source, header)
+    if header.format == "TIFF":
+        return _load_tiff(source, header)
+    image = _open(source, header)
+    image.load()
+    return Photo(image, orientation(image), profile=_profile(image))
+
+
+def _open(source: bytes, header: Header, pixels: int | None = None) -> Image.Image:
+    """The image that Pillow finds, nothing of it decoded. It may not be larger than the header that was checked."""
+    image = Image.open(BytesIO(source), formats=(header.format,))
+    if image.width * image.height > (pixels or header.pixels):
+        raise BrokenPhoto(
+            f"The image is damaged: it has {image.width} x {image.height} pixels, its header says "
+            f"{header.width} x {header.height}."
+        )
+    return image
+
+
+def _load_jpeg(source: bytes, header: Header, scale: int) -> Photo:
+    tidied = jpeg.tidy(source)
+    image = _open(tidied.photo, header)
+    if scale > 1:
+        image.draft(None, (header.width // scale, header.height // scale))
+    if tidied.arithmetic:
+        image.decodermaxblock = len(tidied.photo)  # type: ignore[attr-defined]
+    image.load()
+    if tidied.truncated and (missing := _missing_rows(image)) > _MOST_MISSING * image.height:
+        rows = 100 - 100 * missing // image.height
+        raise BrokenPhoto(f"The image is damaged or cut short: only {rows} % of its rows are there.")
+    return Photo(
+        image,
+        orientation(image),
+        scale=image.width / header.width,
+        truncated=tidied.truncated,
+        profile=_profile(image),
+    )
+
+
+def _missing_rows(image: Image.Image) -> int:
+    """Rows at the end that nothing was decoded for: libjpeg leaves them in the gray of coefficients of zero."""
+    missing = 0
+    for top in range(image.height - 1, -1, -1):
+        row = np.asarray(image.crop((0, top, image.width, top + 1)))
+        if row.min() < 127 or row.max() > 128 or row.min() != row.max():
+            break
+        missing += 1
+    return missing
+
+
+def _load_png(source: bytes, header: Header) -> Photo:
+    tidied = png.tidy(source)
+    image = _open(tidied.photo, header)
+    image.load()
+    if "transparency" in image.info:
+        image.info["transparency"] = png.in_eight_bits(image.info["transparency"], image.mode, tidied.depth)
+    return Photo(image, _turned(image), profile=tidied.profile, gamma=tidied.gamma)
+
+
+def _turned(image: Image.Image) -> int:
+    """An image's orientation, from its header: Pillow would decode a whole PNG to look for a tag behind the picture."""
+    return 1 if image.format == "PNG" and "exif" not in image.info else orientation(image)
+
+
+def _load_tiff(source: bytes, header: Header) -> Photo:
+    layout = tiff.layout(source)
+    image = _open(
+        tiff.tidy(source, layout),
+        header,
+        header.pixels * (3 if layout.float_colours else 1),
+    )
+    profile = _profile(image)
+    if layout.deep_planes:
+        depth = ";16L" if layout.order == "<" else ";16B"
+        image.tile = [part._replace(args=(f"{part.args[0]}{depth}", *part.args[1:])) for part in image.tile]  # type: ignore[attr-defined]
+    image.load()
+    return Photo(
+        image,
+        layout.orientation,
+        profile=profile,
+        white_is_zero=layout.white_is_zero and image.mode not in ("1", "L", "P"),
+        depth=layout.bits,
+        samples=3 if layout.float_colours else 1,
+    )
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    profile = image.info.get("icc_profile")
+    return profile if isinstance(profile, bytes) and profile else None

@@ -1,0 +1,165 @@
+"""Writing bundles: where one may be written to, what its labels may be called, and the writing itself."""
+
+import importlib.metadata
+import logging
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.models.bundle import (
+    CARD,
+    CONFUSION,
+    LABELS,
+    MODEL,
+    MOST_LABELS,
+    ONNX,
+    README,
+    Bundle,
+    BundleError,
+    check_name,
+    parse_labels,
+    read,
+    read_card,
+)
+from foodscene.models.card import Card
+from foodscene.models.engine import COMPILED_FROM
+from foodscene.models.files import OccupiedError, check_writable, hash_file
+from foodscene.models.folders import replacing
+from foodscene.models.half_precision import halve_h5
+
+if TYPE_CHECKING:
+    import keras
+
+_OWN = (MODEL, LABELS, CARD, ONNX, CONFUSION, README)
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a bundle may be written to `folder`: there is nothing yet, nothing in it, or a bundle of ours.
+
+    Raises `BundleError` for a name that no bundle can have, `OccupiedError` for a folder that holds something else, and
+    `PermissionError`.
+    """
+    folder = Path(os.path.realpath(folder))
+    check_name(folder.name)
+    check_writable(folder.parent)
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OccupiedError(f"{folder} is a file: a bundle is a folder. Name another one.")
+    if os.path.ismount(folder):
+        raise OccupiedError(f"{folder} is a mount point, which cannot be replaced. Name a folder in it.")
+    if Path.cwd().is_relative_to(folder):
+        raise OccupiedError(f"{folder} is the folder that you are in. Name it from outside, or name another one.")
+    if (folder / ONNX).exists() and COMPILED_FROM.encode() not in (folder / ONNX).read_bytes():
+        raise OccupiedError(f"{folder / ONNX} was not compiled by foodscene: it is not replaced. Move it away first.")
+    if any(folder.iterdir()) and not is_ours(folder):
+        raise OccupiedError(
+            f"{folder} holds {_some(folder)}, and no bundle that foodscene wrote: it is not replaced. "
+            "Name a new folder, or one in it."
+        )
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
+    try:
+        card = read_card(folder / CARD)
+        return card.sha256 is not None and card.sha256 == hash_file(folder / MODEL)
+    except (BundleError, OSError):
+        return False
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Make sure that `labels.txt` can hold these labels, and gives them back. Raises `BundleError`."""
+    kept: dict[str, str] = {}
+    for label in labels:
+        shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
+        try:
+            read = parse_labels(label.encode())
+        except UnicodeEncodeError:
+            raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
+        if len(read) != 1:
+            said = "has a line end in its name" if read else "has an empty name"
+            raise BundleError(f"The class {shown} {said}, and a label is a line of labels.txt. Rename it.")
+        if read[0] in kept:
+            raise BundleError(
+                f"The classes {kept[read[0]]} and {shown} have one name, as blanks around a name do not count. "
+                "Rename one, or put their photos together."
+            )
+        kept[read[0]] = shown
+    if len(kept) > MOST_LABELS:
+        raise BundleError(f"There are {len(kept):,} classes; a bundle holds up to {MOST_LABELS:,} labels.")
+
+
+def name_for(recipe: str) -> str:
+    """The name of a recipe's bundle: what of the recipe's own name a bundle's may hold."""
+    plain = unicodedata.normalize("NFKD", recipe).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._]+", "-", plain).strip("-._")[:100] or "model"
+
+
+def write(
+    folder: Path,
+    model: "keras.Model",
+    labels: Sequence[str],
+    card: Card,
+    sample: NDArray[np.uint8],
+    files: dict[str, str | bytes] | None = None,
+) -> Bundle:
+    """Write a bundle: the old one stays until the new one is whole, a killed run leaves one or the other.
+
+    Other files in the folder of the old one stay.
+
+    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
+    compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
+    `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
+    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree, and what
+    `check_target` raises.
+    """
+    from foodscene.models.compiler import compile_onnx  # needs Keras, which serving does without
+
+    check_target(folder)
+    with replacing(folder, _OWN) as new:
+        _save(model, new / MODEL)
+        sha256 = hash_file(new / MODEL)
+        card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
+        (new / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        (new / CARD).write_text(card.as_json(), encoding="utf-8")
+        for name, content in (files or {}).items():
+            (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        compile_onnx(read(new), model, sample)
+    return read(folder)
+
+
+def versions() -> dict[str, str]:
+    """Of what made a bundle: the Keras stack and foodscene itself."""
+    names = ("foodscene", "keras", "tensorflow", "jax", "torch", "onnx")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _save(model: "keras.Model", path: Path) -> None:
+    """Save without Keras' advice that `.h5` is an old format: everyone's Keras reads it, which is why it is ours."""
+    advice = logging.getLogger("absl")
+    level = advice.level
+    advice.setLevel(logging.ERROR)
+    try:
+        model.save(path, include_optimizer=False)
+    finally:
+        advice.setLevel(level)
+    halve_h5(path)
+
+
+def _some(folder: Path) -> str:
+    """A few of the names in a folder."""
+    names = sorted(path.name for path in folder.iterdir())
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -1,0 +1,26 @@
+"""Figures, times and labels in words, as people read them."""
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 in words, as the page's scripts write it."""
+    if 0.995 <= share < 1:
+        return ">99%"
+    return "<1%" if share < 0.005 else f"{share:.0%}"
+
+
+def spell(label: str) -> str:
+    """A label as people write it."""
+    return label.replace("_", " ")
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `45 s`, `12 min`, `3 h 05`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02}"
+
+
+def printable(text: str) -> str:
+    """A text for a terminal or a log: what cannot be seen, an escape or a line's end, as its escape in Python."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

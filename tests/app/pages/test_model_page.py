@@ -1,0 +1,46 @@
+"""What the page of a model shows."""
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from foodscene.app.pages import model_page
+from foodscene.models import bundle
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"title": 'A "quoted" title', "epochs": 30, "rate": 1e-4, "flip": True, "sizes": [1, 2]},
+        {"model": {"network": "vgg16", "head": {"units": [256], "dropout": 0.5}}, "seed": 1},
+        {"layers": [{"kind": "conv", "filters": 32}, {"kind": "dense"}]},
+        {"a key": 1, "dotted.key": {"": "empty", "crème": {"x = y": [True, {"two words": 2}]}}},
+        {"title": "C:\\photos\x7f\n\u2028'''"},
+        {},
+    ],
+)
+def test_toml_reads_back_as_what_was_written(settings: dict[str, object]) -> None:
+    assert tomllib.loads(model_page.toml(settings)) == settings
+
+
+def test_toml_leaves_out_what_is_null() -> None:
+    settings = {"seed": None, "model": {"head": None, "units": [1, None]}}
+    assert tomllib.loads(model_page.toml(settings)) == {"model": {"units": [1]}}
+
+
+def test_figures_per_class_are_shares_but_counts_are_not(toy_bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "colours"
+    shutil.copytree(toy_bundle / "colours", folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["per_class"] = {
+        "green": {"recall": 1.0, "photos": 1},
+        "red": {"recall": 0.5, "recall_low": 0.25, "recall_high": 0.75},
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    columns, rows = model_page.per_class(bundle.read(folder))
+    assert columns == ["recall", "photos"]
+    assert [row["label"] for row in rows] == ["red", "green"]
+    assert [[cell["text"] for cell in row["cells"]] for row in rows] == [["50% (25\u201375%)", ""], ["100%", "1"]]

@@ -1,0 +1,64 @@
+"""What a person can mend is a sentence; a mistake of ours shows where it is."""
+
+import sys
+
+import pytest
+
+from foodscene import cli
+from foodscene.models.errors import FoodsceneError
+
+
+def run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    """The exit code of a command that ends in an error."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "program", fail)
+    with pytest.raises(SystemExit) as ended:
+        cli.cli()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.parametrize("error", [FoodsceneError("Name another folder."), OSError("Name another folder.")])
+def test_what_can_be_mended_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    assert run(monkeypatch, error) == 1
+    assert capsys.readouterr().err == "foodscene: Name another folder.\n"
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, ValueError("operands could not be broadcast together")) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "operands could not be broadcast together" in said
+    assert "Please report it" in said
+
+
+def test_ctrl_c_is_neither(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_every_error_for_people_is_one() -> None:
+    import foodscene.training.train  # noqa: F401 - imports most of what raises
+    from foodscene.models import bundle, files, pixels, safety
+    from foodscene.training import locks, storage
+    from foodscene.training.recipes import recipe
+
+    errors = [bundle.BundleError, files.OccupiedError, files.DiskFullError, pixels.PhotoError, safety.UnsafeModel]
+    errors += [locks.LockedError, storage.StorageError, recipe.RecipeError]
+    assert all(issubclass(error, FoodsceneError) for error in errors)
+    ours = [
+        member
+        for name, module in sys.modules.items()
+        if name.startswith("foodscene.") and module
+        for member in vars(module).values()
+        if isinstance(member, type) and issubclass(member, Exception) and member.__module__.startswith("foodscene.")
+    ]
+    others = {error.__name__ for error in ours if not issubclass(error, FoodsceneError)}
+    assert others <= {"Problem", "ClientGone"}, "answers of the service, which is no command"

@@ -1,0 +1,122 @@
+"""Where a bundle may be written, and what it may be called."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from foodscene.models.bundle import BundleError, check_name, read
+from foodscene.models.files import OccupiedError
+from foodscene.models.saving import check_labels, check_target, name_for, versions, write
+
+SAMPLE = np.zeros((2, 16, 16, 3), np.uint8)
+
+
+@pytest.fixture
+def colours(toy_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the toy bundle that a test may damage."""
+    return Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
+
+
+def test_only_a_bundle_of_ours_is_written_over(colours: Path, tmp_path: Path) -> None:
+    check_target(tmp_path / "new")
+    check_target(colours)
+    (tmp_path / "empty").mkdir()
+    check_target(tmp_path / "empty")
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    with pytest.raises(OccupiedError, match=r"photos holds cat, and no bundle that foodscene wrote"):
+        check_target(tmp_path / "photos")
+    with pytest.raises(OccupiedError, match="no bundle that foodscene wrote"):
+        check_target(tmp_path)  # a folder of bundles
+    (tmp_path / "file").touch()
+    with pytest.raises(OccupiedError, match="is a file"):
+        check_target(tmp_path / "file")
+    with pytest.raises(OccupiedError, match="there can be no folder"):
+        check_target(tmp_path / "file" / "below")
+    with pytest.raises(BundleError, match="'my bundle' is no name"):
+        check_target(tmp_path / "my bundle")
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", colours):
+        monkeypatch.chdir(folder)
+        with pytest.raises(OccupiedError, match="is the folder that you are in"):
+            check_target(Path())
+
+
+def test_a_mount_point_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path).name == "mounted")
+    with pytest.raises(OccupiedError, match="is a mount point"):
+        check_target(tmp_path / "mounted")
+
+
+def test_a_compiled_model_of_somebody_s_is_not_replaced(colours: Path) -> None:
+    (colours / "model.onnx").write_bytes(b"mine")
+    with pytest.raises(OccupiedError, match=r"model\.onnx was not compiled by foodscene"):
+        check_target(colours)
+
+
+@pytest.mark.parametrize("change", ["no card", "no sha256", "another model"])
+def test_somebody_else_s_model_is_not_written_over(colours: Path, change: str) -> None:
+    card = colours / "card.json"
+    match change:
+        case "no card":
+            card.unlink()
+        case "no sha256":
+            card.write_text(json.dumps({**json.loads(card.read_text()), "sha256": None}))
+        case _:
+            (colours / "model.h5").write_bytes((colours / "model.h5").read_bytes() + b"0")
+    with pytest.raises(OccupiedError, match="no bundle that foodscene wrote"):
+        check_target(colours)
+
+
+def test_other_files_in_a_bundle_s_folder_stay(colours: Path) -> None:
+    (colours / "photos").mkdir()
+    (colours / "photos" / "1.jpg").write_text("photo")
+    (colours / "notes.txt").write_text("mine")
+    before = read(colours)
+    model = keras.models.load_model(before.model, compile=False)
+    after = write(colours, model, before.labels, before.card, SAMPLE)
+    assert after.labels == before.labels
+    assert (colours / "photos" / "1.jpg").read_text() == "photo"
+    assert (colours / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["cat", "cat "], "The classes 'cat' and 'cat ' have one name"),
+        (["cat", "two\nlines"], r"'two\\nlines' has a line end"),
+        (["cat", "two\u2028lines"], r"'two\\u2028lines' has a line end"),
+        (["cat", " "], "' ' has an empty name"),
+        (["cat", "caf\udce9"], r"'caf\\xe9' has a name that is not UTF-8"),
+    ],
+)
+def test_labels_that_no_file_gives_back_are_named(labels: list[str], said: str) -> None:
+    with pytest.raises(BundleError, match=said):
+        check_labels(labels)
+
+
+def test_labels_that_come_back_are_fine() -> None:
+    check_labels(["crème brûlée", "cat ", "寿司", "it's"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [("food/basic", "food-basic"), ("My dishes (v2)", "My-dishes-v2"), ("gerüche", "geruche"), ("寿司", "model")],
+)
+def test_every_recipe_has_a_name_for_its_bundle(recipe: str, name: str) -> None:
+    assert name_for(recipe) == name
+    check_name(name)
+
+
+def test_versions_name_the_keras_stack() -> None:
+    assert versions()["keras"] == keras.__version__

@@ -1,0 +1,25 @@
+import pytest
+
+from foodscene.models.text import duration, percent, spell
+
+
+def test_shares_are_for_people() -> None:
+    assert [percent(share) for share in (0, 0.004, 0.5, 0.994, 0.996, 1)] == [
+        "<1%",
+        "<1%",
+        "50%",
+        "99%",
+        ">99%",
+        "100%",
+    ]
+
+
+def test_labels_are_for_people() -> None:
+    assert spell("apple_pie") == "apple pie"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(4.4, "4 s"), (99, "99 s"), (130, "2 min"), (5940, "99 min"), (11100, "3 h 05")]
+)
+def test_durations_are_for_people(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

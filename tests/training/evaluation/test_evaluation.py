@@ -1,0 +1,31 @@
+"""Answers are kept, and put together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foodscene.models import bundle
+from foodscene.models.engine import open_engine
+from foodscene.training.data import load
+from foodscene.training.evaluation import evaluation, inference
+from foodscene.training.evaluation.evaluation import EvaluationError
+
+
+def test_answers_are_kept_exactly(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
+    found = bundle.read(toy_bundle / "colours")
+    loaded = load.load(colours, found.spec)
+    measured = inference.evaluate(open_engine(found), found.labels, loaded, loaded.test)
+    measured.save(tmp_path / "predictions.npz")
+    kept = evaluation.load(tmp_path / "predictions.npz")
+    assert kept.as_json() == measured.as_json()
+    with pytest.raises(EvaluationError, match="keeps no answers"):
+        evaluation.load(tmp_path / "nothing.npz")
+
+
+def test_several_data_sets_together() -> None:
+    one = evaluation.Evaluation(("a", "b"), ["1"], np.array([0]), np.array([[0.9, 0.1]], np.float32))
+    two = evaluation.Evaluation(("a", "b"), ["2", "3"], np.array([1, 1]), np.array([[0.8, 0.2]] * 2, np.float32))
+    both = evaluation.join([one, two])
+    assert both.top1.value == pytest.approx(1 / 3)
+    assert both.confusion_csv().splitlines()[0] == "true \\ predicted,a,b"

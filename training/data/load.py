@@ -1,0 +1,135 @@
+"""The one call of the training loop: a path becomes pixels, labels and who trains, validates and tests on what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+
+from foodscene.models.pixels import InputSpec
+from foodscene.training.data import cache, splits
+from foodscene.training.data.splits import Fractions
+from foodscene.training.data.survey import Survey, survey
+from foodscene.training.datasets import Dataset, DatasetError, open_dataset, union
+from foodscene.training.recipes.recipe import Recipe
+
+Source = Path | Dataset
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set at the size of a network."""
+
+    name: str
+    layout: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    names: list[str]
+    """The name of each photo, n of them."""
+    pixels: NDArray[np.uint8]
+    """Shape (n, height, width, channels), uint8, values 0-255; memory-mapped, read-only."""
+    labels: NDArray[np.int64]
+    """Shape (n,): indices into `classes`; -1 for photos without a label, which are in no split."""
+    train: NDArray[np.int64]
+    """Which rows of `pixels` to train on, ascending; so for `validation` and `test`."""
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    dropped: int
+    """How many photos are in no split because a copy of them stands in a later one."""
+
+
+def load(
+    source: Source | Sequence[Source],
+    spec: InputSpec,
+    *,
+    layout: str | None = None,
+    crop_boxes: bool = False,
+    fractions: Fractions = (0.7, 0.2, 0.1),
+    seed: int = 0,
+) -> Data:
+    """Open, decode and split one data set, or several as one.
+
+    Tells on the console which photos are broken, what was dropped for being a copy, and which classes a split lacks.
+    Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
+    """
+    console = Console(stderr=True)
+    sources = [source] if isinstance(source, Path | Dataset) else list(source)
+    opened = [part if isinstance(part, Dataset) else open_dataset(part, layout) for part in sources]
+    dataset = opened[0] if len(opened) == 1 else union(opened)
+    if crop_boxes:
+        dataset = dataset.crops()
+    decoded = cache.build(dataset, spec)
+    assigned, dropped = divide(dataset, survey(dataset), fractions=fractions, seed=seed)
+    kept = assigned[decoded.rows]
+    train, validation, test = (np.flatnonzero(kept == code) for code in range(len(splits.SPLITS)))
+    data = Data(
+        name=dataset.name,
+        layout=dataset.layout,
+        classes=dataset.classes,
+        fingerprint=dataset.fingerprint,
+        names=decoded.names,
+        pixels=decoded.pixels,
+        labels=decoded.labels,
+        train=train,
+        validation=validation,
+        test=test,
+        dropped=dropped,
+    )
+    for broken in decoded.broken[:10]:
+        console.print(f"[yellow]Left out:[/] {escape(f'{broken.name}: {broken.reason}')}", highlight=False)
+    if len(decoded.broken) > 10:
+        console.print(f"[yellow]Left out:[/] {len(decoded.broken) - 10} more photos that are broken")
+    if dropped:
+        console.print(f"[yellow]Dropped[/] {dropped} photos of which a copy stands in the validation or the test split")
+    _look_for_gaps(data, console)
+    return data
+
+
+def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
+    """The photos as a recipe takes them: read, sized and divided as it says. Tells and raises what `load` does."""
+    read = recipe.data
+    return load(
+        source,
+        recipe.input.spec,
+        layout=read.layout,
+        crop_boxes=read.crop_boxes,
+        fractions=read.fractions,
+        seed=recipe.seed,
+    )
+
+
+def divide(
+    dataset: Dataset, facts: Survey, *, fractions: Fractions = (0.7, 0.2, 0.1), seed: int = 0
+) -> tuple[NDArray[np.int64], int]:
+    """The split of every sample as an index into `splits.SPLITS`, shape (n,), and how many were dropped as copies.
+
+    -1 for samples that are in none: without a label, or a copy of one in a later split.
+    """
+    own = [sample.split for sample in dataset.samples]
+    ends = np.cumsum(dataset.parts or (len(own),)).tolist()
+    parts = [
+        splits.assign(facts.contents[start:end], own[start:end], fractions=fractions, seed=seed)
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+    assigned = np.concatenate(parts)
+    assigned[[sample.label is None for sample in dataset.samples]] = -1
+    leaks = splits.leaked(assigned, facts.groups)
+    assigned[leaks] = -1
+    return assigned, int(leaks.sum())
+
+
+def _look_for_gaps(data: Data, console: Console) -> None:
+    """Say which classes a split lacks. Raises `DatasetError` where there is nothing to train on."""
+    for split, rows in (("training", data.train), ("validation", data.validation), ("test", data.test)):
+        absent = np.setdiff1d(np.arange(len(data.classes)), data.labels[rows])
+        if len(absent) == len(data.classes) and split == "training":
+            raise DatasetError(f"{data.name} has no photos to train on.")
+        if len(absent):
+            names = ", ".join(data.classes[label] for label in absent[:10]) + (" …" if len(absent) > 10 else "")
+            console.print(
+                f"[yellow]No {split} photos[/] of {len(absent)} of {len(data.classes)} classes: {escape(names)}. "
+                "Add photos, or try other fractions or another seed."
+            )

@@ -1,0 +1,71 @@
+"""When an answer is called sure: the probability that this takes, and how often sure answers are right."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.training.evaluation import metrics
+from foodscene.training.evaluation.calibration import CalibrationError
+from foodscene.training.evaluation.metrics import Share
+
+TARGET = 0.95
+"""The share of sure answers that are to be right."""
+
+
+class Certainty(NamedTuple):
+    """What becomes of a model's answers where those below a probability are not called sure."""
+
+    above: float
+    sure: Share
+    """The answers that are called sure, of all."""
+    right: Share
+    """The right ones, of those that are called sure."""
+
+
+def choose(probabilities: NDArray[np.float32], targets: NDArray[np.int64], target: float = TARGET) -> float:
+    """The probability from which on answers are to be called sure, chosen on validation photos; 0 to 1.
+
+    It is the lowest at which the share `target` of the sure answers is right: the most answers at that risk (Geifman
+    and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017). A model that is right more often
+    than that anyway could call everything sure, strange photos too; so no more than the share `target` of the answers
+    is, as is usual where strange photos are to be noticed (Hendrycks and Gimpel, "A Baseline for Detecting
+    Misclassified and Out-of-Distribution Examples", 2017). It is 1 where no probability is high enough.
+
+    `probabilities` has shape (n, classes), `targets` (n,). Raises `ValueError` where there are no photos.
+    """
+    if not len(targets):
+        raise CalibrationError("There are no validation photos to choose on when an answer is sure.")
+    predicted = probabilities.argmax(axis=1)
+    confidence = probabilities.max(axis=1)
+    falling = np.argsort(-confidence, kind="stable")
+    accuracy = np.cumsum((predicted == targets)[falling]) / np.arange(1, len(targets) + 1)
+    # A probability takes all photos that share it, or none.
+    last_of_equals = np.append(np.diff(confidence[falling]) < 0, True)
+    enough = np.flatnonzero((accuracy >= target) & last_of_equals)
+    if not len(enough):
+        return 1.0
+    most = max(0, int(target * len(targets)) - 1)
+    # Rounded down, so that the photo whose probability it is remains sure.
+    return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
+
+
+def measure(probabilities: NDArray[np.float32], right: NDArray[np.bool_], above: float) -> Certainty:
+    """How many answers are called sure from the probability `above` on, and how many of these are right.
+
+    `probabilities` has shape (n, classes), `right` (n,).
+    """
+    sure = probabilities.max(axis=1) >= above
+    return Certainty(
+        above, metrics.share(int(sure.sum()), len(sure)), metrics.share(int(right[sure].sum()), int(sure.sum()))
+    )
+
+
+def as_json(certainty: Certainty) -> dict[str, Any]:
+    """For programs, with the intervals as pairs of keys."""
+    return {
+        "sure_above": certainty.above,
+        "sure": certainty.sure._asdict(),
+        "sure_top1": certainty.right._asdict() if certainty.sure.value else None,
+    }

@@ -1,0 +1,100 @@
+"""A model measured: what an engine answers for the photos of a data set, and how fast."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.models.bundle import Bundle
+from foodscene.models.engine import Engine, OnnxEngine, open_engine
+from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError
+
+if TYPE_CHECKING:
+    from foodscene.training.data.load import Data
+
+_BATCH = 32
+
+
+SPLITS = ("train", "validation", "test", "all")
+
+
+def photos_for(bundle: Bundle, path: Path, layout: str | None = None) -> "Data":
+    """A data set at a bundle's size, split as it was when the bundle was trained. Raises `DatasetError`."""
+    from foodscene.training.data import load
+
+    trained = bundle.card.recipe.get("settings", {})
+    said = trained.get("data", {})
+    return load.load(
+        path,
+        bundle.spec,
+        layout=layout or said.get("layout"),
+        crop_boxes=said.get("crop_boxes", False),
+        fractions=tuple(said.get("fractions", (0.7, 0.2, 0.1))),
+        seed=trained.get("seed", 0),
+    )
+
+
+def rows(data: "Data", split: str) -> NDArray[np.int64]:
+    """The photos of a split, or "all" that have a label, as rows of `data.pixels`. Raises `EvaluationError`."""
+    if split not in SPLITS:
+        raise EvaluationError(f"There is no split {split!r}: it is train, validation, test or all.")
+    return np.flatnonzero(data.labels >= 0) if split == "all" else np.asarray(getattr(data, split))
+
+
+def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> Evaluation:
+    """What an engine answers for the photos `data.pixels[rows]`.
+
+    Classes are matched to `labels` by name; photos of classes that the model does not know are left out.
+    Raises `EvaluationError` where none is known, or there are no photos.
+    """
+    labelled = match(data.classes, labels)[data.labels[rows]]
+    rows, targets = rows[labelled >= 0], labelled[labelled >= 0]
+    if not len(rows):
+        raise EvaluationError(f"{data.name} has no photos to measure on.")
+    return Evaluation(tuple(labels), [data.names[row] for row in rows], targets, predict(engine, data.pixels, rows))
+
+
+def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """An engine's probabilities for the photos `pixels[rows]`, shape (rows, labels)."""
+    starts = range(0, len(rows), _BATCH)
+    return np.concatenate([engine.predict(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts])
+
+
+def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
+    """For each class of a data set, the index of the label of the same name, or -1; shape (classes,).
+
+    Case, spaces and underscores make no difference. Raises `EvaluationError` where no class is known.
+    """
+    known = {plain(label): index for index, label in enumerate(labels)}
+    found = np.array([known.get(plain(name), -1) for name in classes], dtype=np.int64)
+    if (found < 0).all():
+        raise EvaluationError(
+            f"The data set's classes ({_some(classes)}) are none of the model's labels ({_some(labels)}): "
+            "the model was made for other photos."
+        )
+    return found
+
+
+def milliseconds(bundle: Bundle, photos: int = 50) -> float:
+    """The median time that the serving engine takes for one photo on one core; decoding is not in it."""
+    # Keras has no setting for one core, so a bundle that is not compiled is timed on as many as Keras takes.
+    engine = OnnxEngine(bundle, threads=1) if bundle.onnx.exists() else open_engine(bundle)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *bundle.spec.shape), dtype=np.uint8)
+    seconds = []
+    for _ in range(photos):
+        began = time.perf_counter()
+        engine.predict(pixels)
+        seconds.append(time.perf_counter() - began)
+    return float(np.median(seconds) * 1000)
+
+
+def plain(name: str) -> str:
+    """A class's name without what makes no difference between data sets: case, spaces, underscores."""
+    return " ".join(name.casefold().replace("_", " ").split())
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (" …" if len(names) > 6 else "")

@@ -1,0 +1,85 @@
+"""Strangers: photos of nothing that a model knows. It should not be sure of any answer for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.models.engine import Engine
+from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
+from foodscene.training.datasets.archives import open_files
+from foodscene.training.evaluation import inference, metrics
+from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.evaluation.metrics import Share
+
+MOST = 1000
+"""Photos that are taken of a data set, evenly over it."""
+
+NOISE = "noise"
+"""What pictures of random pixels are called among the strangers."""
+
+
+class Strangers(NamedTuple):
+    """The photos of one source, and for how many of them the model's answer is not called sure."""
+
+    name: str
+    photos: int
+    unsure: Share
+
+
+def measure(engine: Engine, name: str, photos: NDArray[np.uint8], above: float) -> Strangers:
+    """What an engine makes of photos of shape (n, height, width, channels), sure from the probability `above` on."""
+    probabilities = inference.predict(engine, photos, np.arange(len(photos)))
+    unsure = int((probabilities.max(axis=1) < above).sum())
+    return Strangers(name, len(photos), metrics.share(unsure, len(photos)))
+
+
+def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
+    """Pictures of random pixels, the same at every call: shape (count, height, width, channels), uint8."""
+    return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), dtype=np.uint8)
+
+
+def read(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
+    """The name of a data set, or of a plain folder of photos, and photos of it that show none of the `labels`.
+
+    Their shape is (n, height, width, channels), n at most `most`. Photos that cannot be read are left out.
+    Raises `DatasetError` where there is no data set, `EvaluationError` where the model knows all that is in it.
+    """
+    dataset = _open(path)
+    known = {inference.plain(label) for label in labels}
+    strange = [one for one in dataset.samples if inference.plain(_label(dataset, one)) not in known]
+    if not strange:
+        raise EvaluationError(f"{path} holds no strangers: the model knows all of its classes.")
+    chosen = np.unique(np.linspace(0, len(strange) - 1, min(most, len(strange))).astype(int)).tolist()
+    photos = []
+    for index in chosen:
+        try:
+            photos.append(strange[index].pixels(spec))
+        except PhotoError:
+            continue
+    if not photos:
+        raise EvaluationError(f"{path} holds no photo that can be read.")
+    return dataset.name, np.stack(photos)
+
+
+def as_json(strangers: Sequence[Strangers]) -> dict[str, Any]:
+    """By source, for programs."""
+    return {one.name: {"photos": one.photos, "unsure": one.unsure._asdict()} for one in strangers}
+
+
+def _open(path: Path) -> Dataset:
+    """A data set in any layout, or photos without classes."""
+    try:
+        return open_dataset(path)
+    except DatasetError:
+        files = open_files(path)
+        if not files.photos():
+            raise
+        return Dataset(path.name, "photos", (), [Sample(files, name, name, None) for name in files.photos()])
+
+
+def _label(dataset: Dataset, sample: Sample) -> str:
+    return "" if sample.label is None else dataset.classes[sample.label]

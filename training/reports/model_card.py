@@ -1,0 +1,174 @@
+"""The model card: what a bundle says of an evaluation, for programs (`card.json`) and for people (`README.md`)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import PackageLoader
+
+from foodscene.models import confusion as confusions
+from foodscene.models.bundle import CARD, Bundle
+from foodscene.models.card import Card, CardMetrics, CardStrangers
+from foodscene.models.confusion import Confusion
+from foodscene.models.files import write
+from foodscene.models.saving import is_ours
+from foodscene.training.evaluation import confidence
+from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.evaluation.metrics import Share
+from foodscene.training.evaluation.out_of_distribution import Strangers
+from foodscene.training.reports import markdown
+from foodscene.training.reports.markdown import Markdown
+
+
+def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
+    """The figures that a card gives."""
+    top5, certain = evaluation.top5, confidence.measure(evaluation.probabilities, evaluation.right, sure_above)
+    return CardMetrics(
+        images=len(evaluation.targets),
+        top1=round(evaluation.top1.value, 6),
+        top1_interval=_interval(evaluation.top1),
+        top5=round(top5.value, 6) if top5 else None,
+        top5_interval=_interval(top5) if top5 else None,
+        calibration_error=round(evaluation.calibration_error, 6),
+        sure=round(certain.sure.value, 6),
+        sure_top1=round(certain.right.value, 6) if certain.sure.value else None,
+    )
+
+
+def described(
+    card: Card,
+    evaluation: Evaluation,
+    parts: Mapping[str, Evaluation] | None = None,
+    strangers: Sequence[Strangers] = (),
+) -> Card:
+    """The card with these figures, those of each label, of each data set where there are several, and those on photos
+    of nothing that the model knows.
+    """
+    per_class = {
+        label: {
+            "precision": one.precision,
+            "recall": one.recall.value,
+            "recall_low": one.recall.low,
+            "recall_high": one.recall.high,
+            "f1": one.f1,
+            "photos": one.photos,
+        }
+        for label, one in evaluation.per_class.items()
+    }
+    several = parts if parts and len(parts) > 1 else {}
+    return card.model_copy(
+        update={
+            "metrics": metrics(evaluation, card.sure_above),
+            "parts": {name: metrics(one, card.sure_above) for name, one in several.items()},
+            "per_class": {
+                label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
+            },
+            "strangers": {
+                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in strangers
+            },
+        }
+    )
+
+
+def recalibrated(card: Card, sure_above: float) -> Card:
+    """The card of a model whose probabilities are others now; without the figures that depend on them."""
+    gone = {"calibration_error": None, "sure": None, "sure_top1": None}
+    kept = card.metrics.model_copy(update=gone) if card.metrics else None
+    parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
+    return card.model_copy(update={"sure_above": sure_above, "metrics": kept, "parts": parts, "strangers": {}})
+
+
+def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
+    """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
+    confusion = evaluation.confusion()
+    return {
+        confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
+        "README.md": readme(card, evaluation.labels, confusion).encode(),
+    }
+
+
+def save(
+    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], strangers: Sequence[Strangers] = ()
+) -> None:
+    """Put the figures into a bundle's card, and write anew what stands beside it.
+
+    In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
+    """
+    card = described(bundle.card, evaluation, parts, strangers)
+    ours, path = is_ours(bundle.folder), bundle.folder / CARD
+    for name, content in files(card, evaluation).items():
+        if ours or not (bundle.folder / name).exists():
+            write(bundle.folder / name, content)
+    if ours or not path.exists():
+        write(path, card.as_json().encode())
+    else:
+        said = {**json.loads(path.read_bytes()), **card.model_dump(mode="json", exclude_none=True)}
+        write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None = None) -> str:
+    """The card as Markdown. `confusion` is what `confusion.json` holds: labels, and a row of counts for each."""
+    found = Confusion.model_validate(confusion) if confusion else None
+    return (
+        markdown.environment(PackageLoader("foodscene.training"))
+        .get_template("readme.md")
+        .render(
+            card=card,
+            labels=labels,
+            figures=list(_figures(card, card.metrics)) if card.metrics else [],
+            strange=list(_strange(card)) if card.strangers else [],
+            each=list(_per_class(card)) if card.per_class else [],
+            confusion=found,
+            counts=list(_counts(found)) if found else [],
+            model=Markdown(json.dumps(f"{card.name}/model.h5", ensure_ascii=False)),
+        )
+    )
+
+
+def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
+    """The table of test figures."""
+    columns = {**card.parts, "together": whole} if card.parts else {"test photos": whole}
+    rows: dict[str, list[str]] = {
+        "photos": [f"{one.images:,}" for one in columns.values()],
+        "top-1": [_rounded(one.top1, one.top1_interval) for one in columns.values()],
+        "top-5": [_rounded(one.top5, one.top5_interval) for one in columns.values()],
+        "calibration error, 15 bins": [_rounded(one.calibration_error) for one in columns.values()],
+        "answers that are called sure": [_rounded(one.sure) for one in columns.values()],
+        "right among these": [_rounded(one.sure_top1) for one in columns.values()],
+    }
+    yield ["", *columns]
+    yield from ([name, *cells] for name, cells in rows.items() if any(cells))
+
+
+def _strange(card: Card) -> Iterator[list[str]]:
+    """What becomes of photos of something else."""
+    yield ["", "photos", "not called sure"]
+    yield from ([name, f"{one.photos:,}", _rounded(one.unsure)] for name, one in card.strangers.items())
+
+
+def _per_class(card: Card) -> Iterator[list[str]]:
+    yield ["", "photos", "precision", "recall", "F1"]
+    for label, row in card.per_class.items():
+        yield [
+            label,
+            f"{row['photos']:.0f}",
+            _rounded(row["precision"]),
+            _rounded(row["recall"], (row["recall_low"], row["recall_high"]) if "recall_low" in row else None),
+            _rounded(row["f1"]),
+        ]
+
+
+def _counts(confusion: Confusion) -> Iterator[list[str]]:
+    yield ["", *confusion.labels]
+    for true, row in zip(confusion.labels, confusion.matrix, strict=True):
+        yield [true, *(str(count or "·") for count in row)]
+
+
+def _rounded(value: float | None, interval: Sequence[float] | None = None) -> Markdown:
+    if value is None:
+        return Markdown()
+    return Markdown(f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else f"{value:.3f}")
+
+
+def _interval(share: Share) -> tuple[float, float]:
+    return round(share.low, 4), round(share.high, 4)

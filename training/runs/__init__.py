@@ -1,0 +1,1 @@
+"""The runs: a folder each, and the log of all."""

@@ -1,0 +1,174 @@
+"""The run log: every run folder is a record. Lists them, and compares two of them."""
+
+import operator
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from foodscene.training.runs import run
+from foodscene.training.runs.run import Run, RunError
+
+SHORT = {
+    "recipe": "recipe.name",
+    "data": "dataset.name",
+    "top1": "test.top1",
+    "top5": "test.top5",
+    "loss": "test.loss",
+    "val_top1": "best.val_top1",
+    "val_loss": "best.val_loss",
+}
+"""What people call the facts of a record, and where these stand in it."""
+
+_LOW_IS_GOOD = ("loss", "error", "seconds", "parameters", "epochs")
+_COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+class Comparison(NamedTuple):
+    """What differs between two runs."""
+
+    settings: dict[str, tuple[Any, Any]]
+    """Dotted keys of the recipe, with both values; None where one has no such key."""
+    figures: dict[str, tuple[float | None, float | None]]
+    photos: int
+    """The test photos that both runs answered; 0 where they did not see the same ones."""
+    only_first: int
+    """How many of these the first run alone tells rightly."""
+    only_second: int
+    chance: float | None
+    """McNemar's exact p; None without photos in common."""
+
+
+def find(root: Path) -> list[Run]:
+    """The runs below a folder, the oldest first; only their `run.json` is read. Damaged ones are left out."""
+    if not root.is_dir():
+        raise RunError(f"There is no folder {root}. Runs lie where `foodscene train` was started; or give --runs.")
+    found = []
+    for path in sorted(root.glob("*/run.json")):
+        try:
+            found.append(run.read(path.parent))
+        except RunError:
+            continue
+    return sorted(found, key=lambda one: (str(one.record.get("started", "")), one.name))
+
+
+def fact(one: Run, key: str) -> Any:
+    """A fact of a record by its dotted key, or by its short name; None where there is no such fact."""
+    value: Any = one.record
+    if key == "name":
+        return one.name
+    for part in SHORT.get(key, key).split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """Those runs that fulfil all conditions, such as `recipe=food/*`, `status=finished`, `top1>0.8`.
+
+    Raises `RunError` for what is no condition.
+    """
+    tests = [_parse(condition) for condition in conditions]
+    return [one for one in runs if all(_holds(fact(one, key), compare, wanted) for key, compare, wanted in tests)]
+
+
+def order(runs: Sequence[Run], key: str = "top1") -> list[Run]:
+    """The best first: the lowest losses, errors and times, the highest of all else; those without the figure last."""
+    sign = 1 if any(word in key for word in _LOW_IS_GOOD) else -1
+
+    def rank(one: Run) -> tuple[bool, Any]:
+        value = fact(one, key)
+        number = isinstance(value, int | float)
+        return (not number, sign * value if number else 0)
+
+    return sorted(runs, key=rank)
+
+
+def choose(runs: Sequence[Run], name: str) -> Run:
+    """A run by its number, counted from 1 with the oldest, by its folder's name, or by a part that no other has.
+
+    Raises `RunError`.
+    """
+    if name.isdigit() and 1 <= int(name) <= len(runs):
+        return runs[int(name) - 1]
+    found = [one for one in runs if one.name == name] or [one for one in runs if name in one.name]
+    if len(found) != 1:
+        said = f"{len(found)} runs are called so" if found else "there is no such run"
+        raise RunError(f"{name}: {said}. `foodscene runs` lists them with their numbers.")
+    return found[0]
+
+
+def compare(first: Run, second: Run) -> Comparison:
+    """What differs between two runs in settings and in figures, and whether chance could be the reason."""
+    import numpy as np
+
+    from foodscene.training.evaluation import (
+        evaluation,
+        metrics,  # which a listing of a thousand runs does not wait for
+    )
+
+    settings = _differing(flat(first.record.get("recipe", {})), flat(second.record.get("recipe", {})))
+    settings = {key: pair for key, pair in settings.items() if key not in ("name", "title", "about", "reported")}
+    settings |= _differing({"data": fact(first, "data")}, {"data": fact(second, "data")})
+    figures = {
+        key: (fact(first, key), fact(second, key))
+        for key in ("top1", "top5", "loss", "test.calibration_error", "val_top1", "val_loss", "parameters", "seconds")
+        if fact(first, key) is not None or fact(second, key) is not None
+    }
+    try:
+        one, other = (evaluation.load(each.folder / "predictions.npz") for each in (first, second))
+    except evaluation.EvaluationError:
+        return Comparison(settings, figures, 0, 0, 0, None)
+    places = {
+        (name, one.labels[truth]): index for index, (name, truth) in enumerate(zip(one.names, one.targets, strict=True))
+    }
+    pairs = [
+        (places[key], index)
+        for index, key in enumerate(zip(other.names, (other.labels[truth] for truth in other.targets), strict=True))
+        if key in places
+    ]
+    if not pairs:
+        return Comparison(settings, figures, 0, 0, 0, None)
+    here, there = np.array(pairs).T
+    right, also = one.right[here], other.right[there]
+    chance = metrics.mcnemar(right, also)
+    return Comparison(settings, figures, len(pairs), int((right & ~also).sum()), int((also & ~right).sum()), chance)
+
+
+def _parse(condition: str) -> tuple[str, str, str]:
+    found = re.fullmatch(r"([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.+)", condition.strip())
+    if not found:
+        raise RunError(
+            f"--where {condition}: write it as KEY=PATTERN or KEY>NUMBER, such as recipe=food/* or top1>0.8."
+        )
+    key, comparison, wanted = found.groups()
+    if comparison in _COMPARISONS:
+        try:
+            float(wanted)
+        except ValueError:
+            raise RunError(f"--where {condition}: {wanted!r} is no number.") from None
+    return key, comparison, wanted
+
+
+def _holds(value: Any, comparison: str, wanted: str) -> bool:
+    if comparison in _COMPARISONS:
+        return isinstance(value, int | float) and bool(_COMPARISONS[comparison](value, float(wanted)))
+    return (value is not None and fnmatchcase(str(value), wanted)) == (comparison == "=")
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested tables by their dotted keys."""
+    return dict(_leaves(table, prefix))
+
+
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = dict.fromkeys([*first, *second])
+    return {key: (first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}

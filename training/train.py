@@ -1,0 +1,389 @@
+"""A training, from a recipe and photos to a calibrated bundle and its report: the whole story, top to bottom.
+
+`train` begins a run and `resume` goes on with one; both lead through `_follow`. What can be known before the first
+epoch is checked before it: the recipe, the photos' labels, weights and teacher, and that the bundle may be written
+where it is wanted.
+"""
+
+import contextlib
+import errno
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from foodscene.models import bundle as bundles
+from foodscene.models import saving
+from foodscene.models.bundle import Bundle
+from foodscene.models.files import OccupiedError
+from foodscene.models.text import printable
+from foodscene.training.data import load as photos
+from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, union
+from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.runs import run as runs
+from foodscene.training.runs.run import Run, RunError, now
+from foodscene.training.terminal import quiet_stderr
+
+if TYPE_CHECKING:
+    from foodscene.training.augmentation import AugmentationEngine
+    from foodscene.training.data.load import Data
+    from foodscene.training.evaluation.evaluation import Evaluation
+    from foodscene.training.loop.progress import ClosingWatch
+    from foodscene.training.loop.teacher import Teacher
+
+LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
+"""The settings that a run which goes on can be given anew: they let it go on for longer."""
+
+_CLASSES_NAMED = 30
+
+
+class Outcome(NamedTuple):
+    """What a training leads to."""
+
+    run: Run
+    """Its folder, with the record of everything needed to repeat it."""
+    bundle: Bundle
+    evaluation: "Evaluation | None"
+    """The answers for the test photos and every figure that follows; None where the data set has no test photos."""
+    report: Path | None
+    """The page about them."""
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a training; `resume` goes on with its run."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"Stopped. Go on with: foodscene train --resume --run {run.folder}")
+        self.run = run
+
+
+def train(  # noqa: PLR0913 - named options, each with a default
+    recipe: str | Path,
+    data: str | Path | Sequence[str | Path],
+    *,
+    settings: Sequence[str] = (),
+    weights: str | None = None,
+    teacher: str | Path | None = None,
+    bundle: str | Path | None = None,
+    run: str | Path | None = None,
+    root: str | Path = "runs",
+    engine: "AugmentationEngine" = "fast",
+    threads: int | None = None,
+    watch: "ClosingWatch | None" = None,
+    tell: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Train a recipe, a shipped one's name or a file, on photos: folders or archives, several as one data set.
+
+    `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
+    `teacher` is a bundle whose answers are learned in place of the labels. The bundle goes to the folder `bundle`, else
+    into the run's, which is `run`, else a new one below `root`. `engine` alters photos on `threads` threads. `watch` is
+    told of every epoch, `tell` a line for people now and then.
+
+    Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
+    for what is wrong before training begins; `TrainingError` where the loss is no number any more.
+    """
+    from foodscene.training.loop.teacher import demand
+
+    data, root = _paths(data), Path(root)
+    teacher, bundle, run = (Path(path) if path else None for path in (teacher, bundle, run))
+    sources = _sources(data)
+    checked = recipes.load(recipe, settings)
+    if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
+        raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
+    demand(checked, given=teacher is not None)
+    if teacher:
+        bundles.read(teacher)
+    if bundle:
+        saving.check_target(bundle)
+    if checked.bundle:
+        bundles.check_name(checked.bundle)
+    if run:
+        runs.check_new(run)
+        if bundle and run.resolve().is_relative_to(bundle.resolve()):
+            raise RunError(f"The run's folder {run} lies in the bundle's, {bundle}. Name another one for either.")
+    dataset = _open(checked, data)
+
+    folder = run or runs.new_folder(root, checked.name, datetime.now())
+    with runs.held(folder):
+        begun = runs.create(
+            folder,
+            {
+                "status": "begun",
+                "recipe": checked.record(),
+                "command": _command(recipe, sources, settings, weights, teacher),
+                "data": [f"{label}{path.resolve()}" for label, path in sources],
+                "weights": weights,
+                "teacher": str(teacher.resolve()) if teacher else None,
+                "bundle_wanted": str(bundle.resolve()) if bundle else None,
+                "engine": engine,
+                "started": now(),
+                "seconds": 0.0,
+                "reported": checked.reported.model_dump(exclude_none=True) if checked.reported else None,
+            },
+        )
+        return _follow(begun, dataset, threads, watch, tell)
+
+
+def resume(
+    run: str | Path,
+    *,
+    data: str | Path | Sequence[str | Path] = (),
+    settings: Sequence[str] = (),
+    bundle: str | Path | None = None,
+    threads: int | None = None,
+    watch: "ClosingWatch | None" = None,
+    tell: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Go on with the run in a folder, which ends as it would have without the interruption.
+
+    `data` says where its photos are now, which must be the same ones. `settings` may name what is in `LONGER`: a run
+    that has come to its end trains for more epochs so. `bundle` is where the bundle goes, in place of what the run was
+    begun with.
+
+    Raises `RunError` where the run is being trained, is finished, or was begun on other photos; else as `train`.
+    """
+    run, data, bundle = Path(run), _paths(data), Path(bundle) if bundle else None
+    runs.read(run)  # before a lock is made in a folder that is no run's
+    with runs.held(run):
+        begun = runs.read(run)
+        if not runs.is_run(run):
+            raise RunError(f"{run / 'run.json'} is no record of a run that can be gone on with.")
+        recipe = _longer(begun, settings)
+        if begun.finished and not settings:
+            raise RunError(
+                f"{run} is finished: there is nothing to resume. For more epochs than its {begun.record['epochs']}, "
+                "say how many in all: --set training.epochs=N"
+            )
+        if wanted := bundle or begun.record.get("bundle_wanted"):
+            saving.check_target(Path(wanted))
+        paths = data or [Path(path) for path in begun.record["data"]]
+        try:
+            sources = _sources(paths)
+        except DatasetError as error:
+            if data:
+                raise
+            raise RunError(f"{error} If the photos of {run} are elsewhere now, say where: --data PATH") from None
+        dataset = _open(recipe, paths)
+        known = begun.record.get("dataset", {}).get("fingerprint")
+        if known not in (None, (dataset.crops() if recipe.data.crop_boxes else dataset).fingerprint):
+            where = ", ".join(str(path) for _, path in sources)
+            raise RunError(f"{run} was begun on other photos than {where} holds now. Begin a new run.")
+        begun.update(
+            recipe=recipe.record(),
+            data=[f"{label}{path.resolve()}" for label, path in sources],
+            bundle_wanted=str(Path(wanted).resolve()) if wanted else None,
+            error=None,
+        )
+        return _follow(begun, dataset, threads, watch, tell)
+
+
+def _follow(
+    run: Run, dataset: Dataset, threads: int | None, watch: "ClosingWatch | None", tell: Callable[[str], None] | None
+) -> Outcome:
+    """Train what a run's record says, measure it, and write its bundle and its report."""
+    tell = tell or _silent
+    recipe = recipes.parse(run.record["recipe"])
+    began, before = time.perf_counter(), run.record["seconds"]
+    tell(f"{recipe.name}: {len(dataset.classes)} classes: {_named(dataset.classes)}")
+    with _recorded(run):
+        data = photos.load_for(recipe, dataset)
+        _check(data)
+        with quiet_stderr():
+            import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
+
+            from foodscene.training.export import counts, export, measure
+            from foodscene.training.loop.loop import train as loop
+            from foodscene.training.reports import model_card, report
+
+            device = _device()
+        from foodscene.training.loop.progress import Both, TensorBoard
+
+        facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
+        facts |= {"classes": list(data.classes), "counts": counts(data)}
+        run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
+        tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
+
+        board = TensorBoard(run.folder / "tensorboard")
+        watches = Both(watch, board) if watch else Both(board)
+        try:
+            result = loop(
+                recipe,
+                data,
+                run,
+                watches,
+                engine=run.record["engine"],
+                threads=threads,
+                weights=run.record["weights"],
+                teacher=_teacher(run, recipe, data),
+            )
+        finally:
+            watches.close()
+            run.update(seconds=round(before + time.perf_counter() - began, 1))
+
+        own = run.folder / "models" / (recipe.bundle or saving.name_for(recipe.name))
+        wanted = run.record.get("bundle_wanted")
+        with quiet_stderr():
+            try:
+                written = export(result, recipe, data, Path(wanted) if wanted else own, run.record["command"])
+            except (OccupiedError, OSError) as error:
+                if not wanted:
+                    raise
+                tell(f"{error} The bundle goes into the run's folder.")
+                written = export(result, recipe, data, own, run.record["command"])
+        measured = measure(result, data)
+        figures = {}
+        if measured:
+            figures = {
+                **model_card.metrics(measured, result.sure_above).model_dump(exclude_none=True),
+                "loss": measured.loss,
+            }
+        run.update(
+            epochs=len(result.history),
+            best={key: result.best[key] for key in ("epoch", "val_loss", "val_top1")},
+            temperature=result.temperature,
+            sure_above=result.sure_above,
+            test=figures,
+            bundle=str(written.folder),
+            seconds=round(before + time.perf_counter() - began, 1),
+        )
+        page = report.review(run.folder, written, [data], measured, result.model) if measured else None
+        run.update(status="finished", finished=now())
+    return Outcome(run, written, measured, page)
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """One path or several, each as text or not."""
+    return [Path(path) for path in ([given] if isinstance(given, str | Path) else given)]
+
+
+def _sources(data: Sequence[Path]) -> list[tuple[str, Path]]:
+    """The folders and archives, each with `NAME=` where all its photos are one class. Raises `DatasetError`."""
+    sources = [(f"{label}=" if label else "", path) for label, path in map(labelled, data)]
+    for _, path in sources:
+        if not path.exists():
+            raise DatasetError(f"There is no {path}.")
+    return sources
+
+
+def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
+    """The data set that a recipe takes, none of its photos decoded yet; its classes make a file of labels.
+
+    Raises `DatasetError` and `BundleError`.
+    """
+    opened = [open_dataset(path, recipe.data.layout) for path in data]
+    dataset = opened[0] if len(opened) == 1 else union(opened)
+    if len(dataset.classes) < 2:
+        raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
+    saving.check_labels(dataset.classes)
+    return replace(dataset, classes=tuple(label.strip() for label in dataset.classes))
+
+
+def _command(
+    recipe: str | Path,
+    sources: Sequence[tuple[str, Path]],
+    settings: Sequence[str],
+    weights: str | None,
+    teacher: Path | None,
+) -> str:
+    """What trains the same again, without this machine's paths."""
+    options = [f"--data {label}{path.name}" for label, path in sources] + [f"--set {setting}" for setting in settings]
+    if weights:
+        options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
+    if teacher:
+        options.append(f"--teacher {teacher.resolve().name}")
+    return " ".join(["foodscene train", str(recipe), *options])
+
+
+def _longer(run: Run, settings: Sequence[str]) -> Recipe:
+    """A run's recipe with more epochs or more patience. Raises `RunError` for other settings, and for fewer epochs."""
+    from foodscene.training.loop.phases import over, phases
+
+    recipe = recipes.parse(run.record["recipe"])
+    for setting in settings:
+        if (key := setting.partition("=")[0].strip()) not in LONGER:
+            raise RunError(
+                f"--set {setting}: a run that goes on keeps its {key}. What can be changed is {', '.join(LONGER)}; "
+                "for anything else, begin a new run."
+            )
+        if not key.startswith("training.") and getattr(recipe, key.partition(".")[0]) is None:
+            raise RunError(f"--set {setting}: the run's recipe has no [{key.partition('.')[0]}].")
+    changed = recipes.change(recipe, settings)
+    history = run.load_history()
+    rows = {phase.name: [row for row in history if row["phase"] == phase.name] for phase in phases(changed)}
+    if rows.get("finetune") and changed.training.epochs != recipe.training.epochs:
+        raise RunError(
+            f"{run.folder} is past the epochs of [training]: it fine-tunes. Give it more of these: "
+            "--set finetune.epochs=N"
+        )
+    for phase in phases(changed):
+        if phase.epochs < len(rows[phase.name]):
+            raise RunError(
+                f"{run.folder} has trained {len(rows[phase.name])} epochs already: {phase.epochs} are fewer. "
+                "Say how many in all."
+            )
+    if run.finished and settings and all(over(rows[one.name], one, changed.early_stopping) for one in phases(changed)):
+        raise RunError(
+            f"{run.folder} has nothing more to train with {' '.join(settings)}: it has {len(history)} epochs"
+            + (
+                ", and stopped early. Let it wait longer: --set early_stopping.patience=N"
+                if recipe.early_stopping
+                else "."
+            )
+        )
+    return changed
+
+
+@contextmanager
+def _recorded(run: Run) -> Iterator[None]:
+    """Keeps in a run's record how it ended, as far as there is room on the disk."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.update(status="interrupted")
+        raise InterruptedRun(run) from None
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            run.update(status="failed", error=f"{type(error).__name__}: {error}")
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise OSError(
+                f"{error} Nothing but the last epoch is lost: go on with foodscene train --resume --run {run.folder}"
+            ) from error
+        raise
+
+
+def _check(data: "Data") -> None:
+    if not len(data.train) or not len(data.validation):
+        raise RunError(
+            f"{data.name} has {len(data.train)} training and {len(data.validation)} validation photos: too few."
+        )
+
+
+def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
+    from foodscene.training.loop.teacher import Teacher
+
+    if not run.record.get("teacher"):
+        return None
+    temperature = recipe.teacher.temperature if recipe.teacher else 1.0
+    return Teacher(bundles.read(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
+
+
+def _named(classes: Sequence[str]) -> str:
+    more = len(classes) - _CLASSES_NAMED
+    return ", ".join(map(printable, classes[:_CLASSES_NAMED])) + (f" … and {more:,} more" if more > 0 else "")
+
+
+def _device() -> str:
+    import keras
+
+    devices = ", ".join(keras.distribution.list_devices()) or "cpu"
+    return f"{platform.machine()}, {os.cpu_count()} cores, Keras on {keras.backend.backend()} ({devices})"

@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 
 from foodscene.models.graph.graph import Graph, Layer, ModelRefused, Node, Shape
-from foodscene.models.graph.layers import channel
-from foodscene.models.graph.lowering import LOWERINGS, batch_norm_factors
-from foodscene.models.graph.tensors import Emitter, Tensor, model
+from foodscene.models.graph.layers.kind import channel
+from foodscene.models.graph.lowering import LOWERINGS
+from foodscene.models.graph.lowering.normalization import batch_norm_factors
+from foodscene.models.graph.lowering.tensors import Emitter, Tensor, model
 
 OPSET = 20
 """Of the ONNX operators: known to ONNX Runtime since 1.17."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from foodscene.models.graph.dialects import refuse_foreign
 from foodscene.models.graph.graph import Array, ModelRefused
-from foodscene.models.graph.operations import is_operation
+from foodscene.models.graph.operation_names import is_operation
 
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 _MOST_LAYERS = 5_000

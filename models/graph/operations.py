@@ -1,7 +1,6 @@
 """Operations between layers: the arithmetic of backbones and of `preprocess_input`, read as data.
 
-TensorFlow's Keras keeps them as `TFOpLambda` with the name of a function, Keras 3 as its own operation classes. Both
-are looked up in the tables below; nothing is ever called by a name from a file.
+Nothing is ever called by a name from a file: `operation_names` says which of these a name stands for.
 """
 
 import math
@@ -9,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from foodscene.models.graph.graph import ModelRefused, Shape
-from foodscene.models.graph.layers import LAYERS, Kind, Options, broadcast, fitted, joined, known, position, same_shape
+from foodscene.models.graph.layers.kind import Kind, Options, broadcast, known, position, same_shape
+from foodscene.models.graph.layers.shaping import fitted, joined
 from foodscene.models.graph.options import Option, axis, dimensions, flag, number, optional, text
 from foodscene.models.graph.options import axes as read_axes
 
@@ -169,13 +169,19 @@ def _read_type(value: Any) -> str:
 
 _TYPES = frozenset("float16 bfloat16 half float32 float64 float double bool int8 int16 int32 int64 uint8".split())
 
+
 _ONE = Kind({}, same_shape)
-_TWO = Kind({}, _broadcast, inputs=(2, 2))
+
+
+TWO = Kind({}, _broadcast, inputs=(2, 2))
+
+
 _REDUCTION = Kind({"axis": Option(optional(read_axes), None), "keepdims": Option(flag, False)}, _reduced)
+
 
 OPERATIONS: dict[str, Kind] = {
     **dict.fromkeys(
-        "add subtract multiply divide power maximum minimum greater greater_equal less less_equal equal".split(), _TWO
+        "add subtract multiply divide power maximum minimum greater greater_equal less less_equal equal".split(), TWO
     ),
     **dict.fromkeys(
         "negative absolute sqrt rsqrt square exp log sign arctan floor ceil round reciprocal sin cos".split(), _ONE
@@ -196,171 +202,9 @@ OPERATIONS: dict[str, Kind] = {
 }
 """Operations by foodscene's names, which are those of `keras.ops` in lower case."""
 
-KERAS_CLASSES: dict[str, str] = {
-    "Abs": "absolute",
-    "Amax": "max",
-    "Amin": "min",
-    "Absolute": "absolute",
-    "Add": "add",
-    "Arctan": "arctan",
-    "Cast": "cast",
-    "Ceil": "ceil",
-    "Clip": "clip",
-    "Concatenate": "concatenate",
-    "ConvertToTensor": "identity",
-    "Copy": "identity",
-    "Cos": "cos",
-    "Divide": "divide",
-    "Equal": "equal",
-    "Exp": "exp",
-    "ExpandDims": "expand_dims",
-    "Floor": "floor",
-    "GetItem": "getitem",
-    "Greater": "greater",
-    "GreaterEqual": "greater_equal",
-    "Less": "less",
-    "LessEqual": "less_equal",
-    "Log": "log",
-    "Matmul": "matmul",
-    "Max": "max",
-    "Maximum": "maximum",
-    "Mean": "mean",
-    "Min": "min",
-    "Minimum": "minimum",
-    "Multiply": "multiply",
-    "Negative": "negative",
-    "Power": "power",
-    "Reciprocal": "reciprocal",
-    "Reshape": "reshape",
-    "Round": "round",
-    "Rsqrt": "rsqrt",
-    "Sign": "sign",
-    "Sin": "sin",
-    "Sqrt": "sqrt",
-    "Square": "square",
-    "StopGradient": "identity",
-    "Squeeze": "squeeze",
-    "Subtract": "subtract",
-    "Sum": "sum",
-    "Transpose": "transpose",
-    "TrueDivide": "divide",
-    "Where": "where",
-}
-"""Keras 3's operation classes."""
-
-KERAS_ACTIVATIONS: dict[str, str] = {
-    "Celu": "celu",
-    "Elu": "elu",
-    "Gelu": "gelu",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSilu": "hard_silu",
-    "HardTanh": "hard_tanh",
-    "LeakyRelu": "leaky_relu",
-    "LogSigmoid": "log_sigmoid",
-    "LogSoftmax": "log_softmax",
-    "Mish": "mish",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Selu": "selu",
-    "Sigmoid": "sigmoid",
-    "Silu": "silu",
-    "Softmax": "softmax",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "SparsePlus": "sparse_plus",
-    "SparseSigmoid": "sparse_sigmoid",
-    "Tanh": "tanh",
-    "TanhShrink": "tanh_shrink",
-}
-"""Keras 3's operation classes that are activations, with the default parameters."""
-
-TENSORFLOW_FUNCTIONS: dict[str, str] = {
-    "__operators__.add": "add",
-    "__operators__.getitem": "getitem",
-    "__operators__.truediv": "divide",
-    "abs": "absolute",
-    "add": "add",
-    "cast": "cast",
-    "clip_by_value": "clip",
-    "compat.v1.transpose": "transpose",
-    "concat": "concatenate",
-    "convert_to_tensor": "identity",
-    "divide": "divide",
-    "exp": "exp",
-    "expand_dims": "expand_dims",
-    "identity": "identity",
-    "linalg.matmul": "matmul",
-    "math.abs": "absolute",
-    "math.add": "add",
-    "math.atan": "arctan",
-    "math.ceil": "ceil",
-    "math.cos": "cos",
-    "math.divide": "divide",
-    "math.equal": "equal",
-    "math.exp": "exp",
-    "math.floor": "floor",
-    "math.greater": "greater",
-    "math.greater_equal": "greater_equal",
-    "math.less": "less",
-    "math.less_equal": "less_equal",
-    "math.log": "log",
-    "math.maximum": "maximum",
-    "math.minimum": "minimum",
-    "math.multiply": "multiply",
-    "math.negative": "negative",
-    "math.pow": "power",
-    "math.reciprocal": "reciprocal",
-    "math.reduce_max": "max",
-    "math.reduce_mean": "mean",
-    "math.reduce_min": "min",
-    "math.reduce_sum": "sum",
-    "math.round": "round",
-    "math.rsqrt": "rsqrt",
-    "math.sigmoid": "sigmoid",
-    "math.sign": "sign",
-    "math.sin": "sin",
-    "math.softplus": "softplus",
-    "math.sqrt": "sqrt",
-    "math.square": "square",
-    "math.subtract": "subtract",
-    "math.tanh": "tanh",
-    "math.truediv": "divide",
-    "maximum": "maximum",
-    "minimum": "minimum",
-    "multiply": "multiply",
-    "negative": "negative",
-    "nn.bias_add": "add",
-    "nn.elu": "elu",
-    "nn.gelu": "gelu",
-    "nn.log_softmax": "log_softmax",
-    "nn.relu": "relu",
-    "nn.relu6": "relu6",
-    "nn.selu": "selu",
-    "nn.sigmoid": "sigmoid",
-    "nn.silu": "silu",
-    "nn.softmax": "softmax",
-    "nn.softplus": "softplus",
-    "nn.softsign": "softsign",
-    "nn.swish": "silu",
-    "nn.tanh": "tanh",
-    "pow": "power",
-    "reshape": "reshape",
-    "sigmoid": "sigmoid",
-    "sign": "sign",
-    "sqrt": "sqrt",
-    "square": "square",
-    "squeeze": "squeeze",
-    "stop_gradient": "identity",
-    "subtract": "subtract",
-    "tanh": "tanh",
-    "transpose": "transpose",
-    "truediv": "divide",
-    "where": "where",
-}
-"""The functions that a `TFOpLambda` may name: operations, and activations."""
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((name for name, kind in OPERATIONS.items() if kind is _TWO), ("x", "y")),
+    **dict.fromkeys((name for name, kind in OPERATIONS.items() if kind is TWO), ("x", "y")),
     **dict.fromkeys((name for name, kind in OPERATIONS.items() if kind is _REDUCTION), ("x", "axis", "keepdims")),
     "cast": ("x", "dtype"),
     "clip": ("x", "x_min", "x_max"),
@@ -374,45 +218,3 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "where": ("condition", "x", "y"),
 }
 """The arguments of an operation in their order; of the others it is ("x",)."""
-
-SYNONYMS: dict[str, str] = {
-    "a": "x",
-    "arrays": "x",
-    "b": "y",
-    "bias": "y",
-    "clip_value_max": "x_max",
-    "clip_value_min": "x_min",
-    "features": "x",
-    "input": "x",
-    "input_tensor": "x",
-    "inputs": "x",
-    "key": "index",
-    "keep_dims": "keepdims",
-    "logits": "x",
-    "newshape": "shape",
-    "perm": "axes",
-    "slice_spec": "index",
-    "t": "x",
-    "tensor": "x",
-    "value": "x",
-    "values": "x",
-    "x1": "x",
-    "x2": "y",
-    "xs": "x",
-}
-"""What TensorFlow and Keras call an argument, where foodscene calls it otherwise."""
-
-
-def is_operation(class_name: str, config: Mapping[str, Any], module: str, arguments: int) -> bool:
-    """Whether a class name stands for one of Keras' operations; some of them are called as layers are.
-
-    An `.h5` of Keras 3 does not say. Then a merging layer takes one argument, a list, and the operation two.
-    """
-    if class_name in ("TFOpLambda", "SlicingOpLambda"):
-        return True
-    if module:
-        return ".ops." in module
-    if class_name in LAYERS:
-        known_as = KERAS_CLASSES.get(class_name, "")
-        return (known_as == "reshape" and "newshape" in config) or (OPERATIONS.get(known_as) is _TWO and arguments > 1)
-    return class_name in KERAS_CLASSES or class_name in KERAS_ACTIVATIONS

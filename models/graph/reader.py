@@ -11,15 +11,10 @@ from foodscene.models.graph import storage
 from foodscene.models.graph.configuration import Call, Entry, Network, Reference, constant, parse
 from foodscene.models.graph.dialects import Step, translate
 from foodscene.models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, ordered
-from foodscene.models.graph.layers import LAYERS, Kind
-from foodscene.models.graph.operations import (
-    ARGUMENTS,
-    KERAS_ACTIVATIONS,
-    KERAS_CLASSES,
-    OPERATIONS,
-    SYNONYMS,
-    TENSORFLOW_FUNCTIONS,
-)
+from foodscene.models.graph.layers import LAYERS
+from foodscene.models.graph.layers.kind import Kind
+from foodscene.models.graph.operation_names import KERAS_ACTIVATIONS, KERAS_CLASSES, SYNONYMS, TENSORFLOW_FUNCTIONS
+from foodscene.models.graph.operations import ARGUMENTS, OPERATIONS
 from foodscene.models.graph.options import read_options
 from foodscene.models.graph.weights import ArchiveWeights, Leaf, Weights, WholeWeights
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from foodscene.models.graph.graph import Array, Graph, Layer, Node
 from foodscene.models.graph.layers import LAYERS
-from foodscene.models.graph.operations import KERAS_CLASSES, OPERATIONS
+from foodscene.models.graph.operation_names import KERAS_CLASSES
+from foodscene.models.graph.operations import OPERATIONS
 
 _VERSION = "3.0.0"
 _LATE = frozenset({"invert", "keepdims", "rms_scaling", "crop_to_aspect_ratio", "groups"})

@@ -4,7 +4,7 @@ Keras keeps channels last, ONNX Runtime computes with channels first. An answer 
 made and turned only where a layer needs the other one, so that there are no transposes between convolutions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from foodscene.models.graph.graph import Array, ModelRefused, Shape
+from foodscene.models.graph.graph import Array, Layer, ModelRefused, Shape
 
 Order: TypeAlias = Literal["keras", "first"]
 """`keras`: the axes as Keras has them. `first`: the last of them, the channels, moved behind the batch."""
@@ -169,3 +169,7 @@ def model(
     for key, value in metadata.items():
         made.metadata_props.add(key=key, value=value)
     return made
+
+
+Lowering: TypeAlias = Callable[[Emitter, Layer, list[Any], Shape], Tensor]
+"""Writes one layer, called on these inputs (`Tensor`s, or arrays among them), whose answer has this shape."""

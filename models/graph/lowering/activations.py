@@ -3,7 +3,7 @@
 import numpy as np
 
 from foodscene.models.graph.graph import Layer, Shape
-from foodscene.models.graph.tensors import Emitter, Tensor, place
+from foodscene.models.graph.lowering.tensors import Emitter, Lowering, Tensor, place, turned
 
 _ALONE = {
     "celu": ("Celu", {}),
@@ -122,3 +122,20 @@ def softmax(emitter: Emitter, layer: Layer, inputs: list[Tensor], shape: Shape) 
     powers = emitter.node("Exp", [emitter.node("Sub", [name, emitter.node("ReduceMax", [name, axes], keepdims=1)])])
     total = emitter.node("ReduceSum", [powers, axes], keepdims=1)
     return Tensor(shape, {order: emitter.node("Div", [powers, total])})
+
+
+def _prelu(emitter: Emitter, layer: Layer, inputs: list[Tensor], shape: Shape) -> Tensor:
+    order = emitter.order_of(inputs[0])
+    slope = turned(layer.weight("alpha")[None], inputs[0].rank, order)
+    name = emitter.node("PRelu", [emitter.get(inputs[0], order), emitter.constant(slope[0])])
+    return Tensor(shape, {order: name})
+
+
+ACTIVATIONS: dict[str, Lowering] = {
+    "Activation": activation,
+    "ELU": elu,
+    "LeakyReLU": leaky_relu,
+    "PReLU": _prelu,
+    "ReLU": relu,
+    "Softmax": softmax,
+}

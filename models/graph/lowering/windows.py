@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.graph.activations import activated
 from foodscene.models.graph.graph import Layer, ModelRefused, Shape
-from foodscene.models.graph.layers import channel, spatial, transposed_size
-from foodscene.models.graph.tensors import Emitter, Order, Tensor
+from foodscene.models.graph.layers.convolutions import transposed_size
+from foodscene.models.graph.layers.kind import channel, spatial
+from foodscene.models.graph.lowering.activations import activated
+from foodscene.models.graph.lowering.tensors import Emitter, Lowering, Order, Tensor
 
 
 def order_for(layer: Layer) -> Order:
@@ -154,3 +155,22 @@ def _windows(layer: Layer, tensor: Tensor, name: str) -> dict[str, Any]:
     if "dilation_rate" in options:
         attributes["dilations"] = list(dilations)
     return attributes
+
+
+WINDOWS: dict[str, Lowering] = {
+    "AveragePooling1D": pooling,
+    "AveragePooling2D": pooling,
+    "Conv1D": convolution,
+    "Conv2D": convolution,
+    "Conv2DTranspose": transposed_convolution,
+    "DepthwiseConv1D": depthwise_convolution,
+    "DepthwiseConv2D": depthwise_convolution,
+    "GlobalAveragePooling1D": global_pooling,
+    "GlobalAveragePooling2D": global_pooling,
+    "GlobalMaxPooling1D": global_pooling,
+    "GlobalMaxPooling2D": global_pooling,
+    "MaxPooling1D": pooling,
+    "MaxPooling2D": pooling,
+    "SeparableConv1D": separable_convolution,
+    "SeparableConv2D": separable_convolution,
+}

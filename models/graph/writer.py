@@ -15,7 +15,7 @@ import numpy as np
 from foodscene.models.graph.graph import Array, Graph, Layer, Node
 from foodscene.models.graph.layers import LAYERS
 from foodscene.models.graph.operation_names import KERAS_CLASSES
-from foodscene.models.graph.operations import OPERATIONS
+from foodscene.models.graph.operations import OPERATIONS, whole_index
 
 _VERSION = "3.0.0"
 _LATE = frozenset({"invert", "keepdims", "rms_scaling", "crop_to_aspect_ratio", "groups"})
@@ -120,7 +120,10 @@ def _entry(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: 
             nodes.append({"args": [_tensor(graph, item, reference) for item in node.sources], "kwargs": {}})
         else:
             nodes.append([[*reference(source), {}] for source in node.sources])
-    return {"class_name": class_name, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes}
+    entry = {"class_name": class_name, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes}
+    if isinstance(config.get("axis"), tuple):  # Keras 3 loses several axes where an entry has no module
+        entry |= {"module": "keras.layers", "registered_name": None}
+    return entry
 
 
 def _options(layer: Layer) -> dict[str, Any]:
@@ -129,7 +132,7 @@ def _options(layer: Layer) -> dict[str, Any]:
     for name, value in layer.options.items():
         if value is None or (name in _LATE and value == known[name].default):
             continue
-        single = name == "axis" and isinstance(value, tuple) and len(value) == 1
+        single = name in ("axis", "axes") and isinstance(value, tuple) and len(value) == 1
         options[name] = value[0] if single else value
     return options
 
@@ -145,7 +148,8 @@ def _operation(graph: Graph, layer: Layer, name: str, calls: list[Node], referen
         if layer.kind == "concatenate":
             arguments = [arguments]
         if layer.kind == "getitem":
-            arguments.append([_index_part(part) for part in options["index"]])
+            rank = len(graph.shapes[node.sources[0]])
+            arguments.append([_index_part(part) for part in whole_index(options["index"], rank)])
         nodes.append({"args": arguments, "kwargs": {}})
     config = {"name": name} | ({} if layer.kind == "getitem" else options)
     return {
@@ -159,8 +163,6 @@ def _operation(graph: Graph, layer: Layer, name: str, calls: list[Node], referen
 
 
 def _index_part(part: Any) -> Any:
-    if part == "...":
-        return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(part, tuple):
         return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), part, strict=True))}
     return part

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from foodscene.models.graph.layers import AT_REST, LAYERS
 from foodscene.models.graph.options import ACTIVATIONS
 from foodscene.models.graph.reader import read
-from tests.models.graph.agreement import assert_agrees, drawn, photos, saved
+from foodscene.models.graph.writer import write
+from tests.models.graph.agreement import answer, assert_agrees, assert_close, drawn, photos, saved
 
 layers = keras.layers
+pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 IMAGE = (9, 10, 6)
@@ -116,29 +119,67 @@ ONE: list[tuple[tuple[int, ...], Callable[..., Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("shape", "make"), ONE, ids=[f"{index}-{type(make()).__name__}" for index, (_, make) in enumerate(ONE)]
-)
-def test_layer(tmp_path: Path, shape: tuple[int, ...], make: Callable[[], Any]) -> None:
-    # Between convolutions, so that it meets its input with the channels where ONNX has them; and alone.
-    alone = keras.Input(shape)
-    check(tmp_path, alone, make()(alone))
-    if len(shape) == 3:
+class Answers(NamedTuple):
+    """What a layer answers in Keras, and what the graph of its file answers, in whatever way it was written."""
+
+    keras: NDArray[np.float32]
+    h5: NDArray[np.float32]
+    archive: NDArray[np.float32]
+    written: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Answers]:
+    """All layers as branches of one network for each shape of input: a network each would take minutes."""
+    folder = tmp_path_factory.mktemp("layers")
+    found: dict[int, Answers] = {}
+    for shape in dict.fromkeys(shape for shape, _ in ONE):
         inputs = keras.Input(shape)
-        x = layers.Conv2D(shape[-1], 3, padding="same")(inputs)
-        x = make()(x)
-        if len(x.shape) == 4:
-            x = layers.Conv2D(2, 1)(x)
-        check(tmp_path, inputs, x)
+        branches = {number: branch(inputs, make) for number, (given, make) in enumerate(ONE) if given == shape}
+        model = drawn(keras.Model(inputs, layers.Concatenate()(list(branches.values()))))
+        given = photos(model.input_shape)
+        graph = read(saved(model, folder / "model.h5"))
+        write(graph, folder / "written.h5")
+        made = (
+            np.asarray(model(given, training=False)),
+            answer(graph, given),
+            answer(read(saved(model, folder / "model.keras")), given),
+            np.asarray(keras.models.load_model(folder / "written.h5", compile=False)(given, training=False)),
+        )
+        ends = np.cumsum([output.shape[-1] for output in branches.values()])[:-1]
+        for number, *parts in zip(branches, *(np.split(array, ends, axis=1) for array in made), strict=True):
+            found[number] = Answers(*parts)
+    return found
+
+
+def branch(inputs: Any, make: Callable[[], Any]) -> Any:
+    """A layer alone, and between convolutions, so that it meets its input with the channels where ONNX has them."""
+    alone = layers.Flatten()(make()(inputs))
+    if len(inputs.shape) < 4:
+        return alone
+    x = make()(layers.Conv2D(inputs.shape[-1], 3, padding="same")(inputs))
+    x = layers.Conv2D(2, 1)(x) if len(x.shape) == 4 else x
+    return layers.Concatenate()([alone, layers.Flatten()(x)])
+
+
+@pytest.mark.parametrize(
+    "number", range(len(ONE)), ids=[f"{n}-{type(make()).__name__}" for n, (_, make) in enumerate(ONE)]
+)
+def test_layer(answers: dict[int, Answers], number: int) -> None:
+    layer = answers[number]
+    assert_close(layer.h5, layer.keras)
+    assert_close(layer.archive, layer.keras)
+    assert_close(layer.written, layer.keras)
 
 
 def check(tmp_path: Path, inputs: Any, outputs: Any) -> None:
     model = drawn(keras.Model(inputs, outputs))
-    for layer in model.layers:
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()
-    assert_agrees(read(saved(model, tmp_path / "model.h5")), model, photos(model.input_shape))
-    assert_agrees(read(saved(model, tmp_path / "model.keras")), model, photos(model.input_shape))
+    given = photos(model.input_shape)
+    graph = read(saved(model, tmp_path / "model.h5"))
+    assert_agrees(graph, model, given)
+    assert_agrees(read(saved(model, tmp_path / "model.keras")), model, given)
+    write(graph, tmp_path / "written.h5")
+    assert_agrees(graph, keras.models.load_model(tmp_path / "written.h5", compile=False), given)
 
 
 MERGES = (layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract)

@@ -21,7 +21,8 @@ _VERSION = "3.0.0"
 _LATE = frozenset({"invert", "keepdims", "rms_scaling", "crop_to_aspect_ratio", "groups"})
 """Options that came after Keras 2.4; left out where they hold their default."""
 
-_MERGING = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
+_MARGINS = ("cropping", "padding")
+
 _CLASSES = {name: keras for keras, name in reversed(KERAS_CLASSES.items())} | {"divide": "TrueDivide", "max": "Max"}
 _KERAS_OPTIONS = {"reshape": {"shape": "newshape"}}
 _MODULES = {"cast": "keras.src.ops.core", "rsqrt": "keras.src.ops.math"}
@@ -118,6 +119,8 @@ def _entry(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: 
     for node in calls:
         if class_name == "MultiHeadAttention":
             nodes.append({"args": [_tensor(graph, item, reference) for item in node.sources], "kwargs": {}})
+        elif class_name == "Concatenate" and len(node.sources) == 1:  # of one input, which Keras takes in a list alone
+            nodes.append({"args": [[_tensor(graph, node.sources[0], reference)]], "kwargs": {}})
         else:
             nodes.append([[*reference(source), {}] for source in node.sources])
     entry = {"class_name": class_name, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes}
@@ -127,13 +130,20 @@ def _entry(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: 
 
 
 def _options(layer: Layer) -> dict[str, Any]:
+    """The options as Keras takes them; those that newer versions alone know are left out at their default."""
     known = LAYERS[layer.kind].options
     options = {}
     for name, value in layer.options.items():
         if value is None or (name in _LATE and value == known[name].default):
             continue
-        single = name in ("axis", "axes") and isinstance(value, tuple) and len(value) == 1
+        single = name in ("axis", "axes", *_MARGINS) and isinstance(value, tuple) and len(value) == 1
         options[name] = value[0] if single else value
+    if layer.kind == "EinsumDense":
+        options["output_shape"] = [None if size == -1 else size for size in options["output_shape"]]
+    if layer.kind == "UpSampling1D":
+        options["size"] = options["size"][0]
+    if layer.kind in ("Cropping1D", "UpSampling1D", "ZeroPadding1D") and options["data_format"] == "channels_last":
+        del options["data_format"]  # which these have not had always, or never
     return options
 
 

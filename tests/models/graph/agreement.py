@@ -27,6 +27,9 @@ def drawn(model: keras.Model, seed: int = 0) -> keras.Model:
             spread = 1 / np.sqrt(max(np.prod(shape[:-1]), 1)) if len(shape) > 1 else 0.3
             values = generator.normal(0, spread, shape)
         variable.assign(values.astype(variable.dtype))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
     return model
 
 

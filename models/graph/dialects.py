@@ -141,7 +141,7 @@ def _after(config: dict[str, Any], major: int) -> tuple[Step, ...]:
         config["activation"] = "linear"
         relu = read_options(LAYERS["ReLU"].options, {"max_value": 1.0})
         return Step("Rescaling", {"scale": 0.2, "offset": 0.5}), Step("ReLU", relu)
-    if isinstance(activation, Mapping) and activation.get("class_name") in _ACTIVATION_LAYERS:
+    if isinstance(activation, Mapping) and str(activation.get("class_name")) in _ACTIVATION_LAYERS:
         refuse_foreign(activation)
         given = activation.get("config")
         if not isinstance(given, Mapping):

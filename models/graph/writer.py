@@ -123,7 +123,12 @@ def _entry(graph: Graph, layer: Layer, name: str, calls: list[Node], reference: 
             nodes.append({"args": [[_tensor(graph, node.sources[0], reference)]], "kwargs": {}})
         else:
             nodes.append([[*reference(source), {}] for source in node.sources])
-    entry = {"class_name": class_name, "config": {"name": name, **config}, "name": name, "inbound_nodes": nodes}
+    entry: dict[str, Any] = {
+        "class_name": class_name,
+        "config": {"name": name, **config},
+        "name": name,
+        "inbound_nodes": nodes,
+    }
     if isinstance(config.get("axis"), tuple):  # Keras 3 loses several axes where an entry has no module
         entry |= {"module": "keras.layers", "registered_name": None}
     return entry

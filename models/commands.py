@@ -56,7 +56,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    from foodscene.models.bundle import SHIPPED, BundleError, default_name, find
+    from foodscene.models.bundle import ONNX, SHIPPED, BundleError, default_name, find
 
     bundles = find(models_folder or SHIPPED)
     if as_json:
@@ -67,6 +67,8 @@ def models(
                 "name": name,
                 "title": bundle.title,
                 "labels": bundle.labels,
+                "output": bundle.output,
+                "values": str(bundle.scaling),
                 **bundle.card.model_dump(mode="json", include={"metrics"}),
             }
             for name, bundle in bundles.items()
@@ -74,10 +76,10 @@ def models(
         typer.echo(json.dumps(rows, indent=2))
         return
     default = default_name(bundles)
-    table = Table("name", "title", "labels", "input", "top-1", "top-5", "compiled", box=None, header_style="bold")
+    columns = ("name", "title", "labels", "input", "values", "output", "top-1", "top-5")
+    table = Table(*columns, box=None, header_style="bold")
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
-            table.add_row(name, f"[red]cannot be used: {bundle}[/red]")
             continue
         spec, metrics = bundle.spec, bundle.card.metrics
         table.add_row(
@@ -85,19 +87,29 @@ def models(
             bundle.title,
             str(len(bundle.labels)),
             f"{spec.width}x{spec.height} {spec.fit}",
+            str(bundle.scaling),
+            bundle.output.replace("_", "-"),
             f"{metrics.top1:.1%}" if metrics else "-",
             f"{metrics.top5:.1%}" if metrics and metrics.top5 is not None else "-",
-            "yes" if bundle.onnx.is_file() else "no",
         )
-    Console().print(table)
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    for name, bundle in bundles.items():
+        if isinstance(bundle, BundleError):
+            console.print(f"{name} cannot be used: {bundle}", style="red", markup=False, soft_wrap=True)
+        elif (bundle.folder / ONNX).exists():
+            console.print(f"{name}: {bundle.file} is served, its model.onnx is not used.", markup=False, soft_wrap=True)
 
 
 def compile_bundle(
     folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
 ) -> None:
-    """Compile a bundle's model.h5 to model.onnx, and check that both answer the same (needs Keras)."""
+    """Write a bundle's model as model.onnx, for other runtimes than foodscene's own."""
     from foodscene.models.bundle import read
-    from foodscene.models.compiler import compile_onnx
+    from foodscene.models.compiler import write_onnx
+    from foodscene.models.engine import open_engine
 
-    difference = compile_onnx(read(folder))
-    typer.echo(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")
+    bundle = read(folder)
+    open_engine(bundle)  # says what is wrong with it
+    typer.echo(f"{write_onnx(bundle)}: labels, scaling and units are in its metadata.")

@@ -117,7 +117,20 @@ def check_writable(folder: Path, size: int = 0) -> None:
 def hash_file(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_content(file)
+
+
+def hash_content(file: IO[bytes]) -> str:
+    """The sha256 of an open file, in hexadecimal; it can be read from its begin afterwards."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    file.seek(0)
+    return digest
+
+
+def cache_root() -> Path:
+    """The folder of the cache: where `FOODSCENE_CACHE` points, else ``~/.cache/foodscene``."""
+    return Path(os.environ.get("FOODSCENE_CACHE") or "~/.cache/foodscene").expanduser()
 
 
 def _open_new(path: Path) -> tuple[int, Path | None]:

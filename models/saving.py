@@ -23,18 +23,25 @@ from foodscene.models.bundle import (
     Bundle,
     BundleError,
     check_name,
-    parse_labels,
     read,
     read_card,
 )
 from foodscene.models.card import Card
-from foodscene.models.engine import COMPILED_FROM
+from foodscene.models.compiler import COMPILED_FROM
+from foodscene.models.engine import KerasEngine, OnnxEngine
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.folders import replacing
+from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.reader import read as read_graph
+from foodscene.models.graph.writer import write as write_graph
 from foodscene.models.half_precision import halve_h5
+from foodscene.models.labels import parse
 
 if TYPE_CHECKING:
     import keras
+
+TOLERANCE = 1e-4
+"""The largest difference of a probability between Keras and ONNX Runtime."""
 
 _OWN = (MODEL, LABELS, CARD, ONNX, CONFUSION, README)
 
@@ -80,7 +87,7 @@ def check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
         try:
-            read = parse_labels(label.encode())
+            read = parse(label.encode())
         except UnicodeEncodeError:
             raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
         if len(read) != 1:
@@ -114,14 +121,13 @@ def write(
 
     Other files in the folder of the old one stay.
 
-    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
-    compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
+    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, in words
+    that older versions of Keras know too. What ONNX Runtime makes of the file must be what Keras answers on `sample`,
+    photos of shape (n, height, width, channels), uint8.
     `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
-    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree, and what
+    Raises `BundleError` where the model is not made of built-in layers alone, or the two engines disagree, and what
     `check_target` raises.
     """
-    from foodscene.models.compiler import compile_onnx  # needs Keras, which serving does without
-
     check_target(folder)
     with replacing(folder, _OWN) as new:
         _save(model, new / MODEL)
@@ -131,8 +137,18 @@ def write(
         (new / CARD).write_text(card.as_json(), encoding="utf-8")
         for name, content in (files or {}).items():
             (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        compile_onnx(read(new), model, sample)
+        _check_agreement(read(new), model, sample)
     return read(folder)
+
+
+def _check_agreement(bundle: Bundle, model: "keras.Model", sample: NDArray[np.uint8]) -> None:
+    """Make sure that the service will answer as the trained network does. Raises `BundleError`."""
+    expected = KerasEngine(bundle, model).predict(sample)
+    difference = float(np.abs(OnnxEngine(bundle).predict(sample) - expected).max())
+    if not difference <= TOLERANCE:
+        raise BundleError(
+            f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
+        )
 
 
 def versions() -> dict[str, str]:
@@ -156,6 +172,10 @@ def _save(model: "keras.Model", path: Path) -> None:
         model.save(path, include_optimizer=False)
     finally:
         advice.setLevel(level)
+    try:
+        write_graph(read_graph(path), path)
+    except ModelRefused as error:
+        raise BundleError(str(error)) from error
     halve_h5(path)
 
 

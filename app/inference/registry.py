@@ -8,10 +8,10 @@ from pathlib import Path
 
 from foodscene.app.inference.scheduler import Runner
 from foodscene.app.inference.sessions import open_sessions
-from foodscene.app.metrics import MODELS
+from foodscene.app.metrics import MODELS as COUNTED
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
-from foodscene.models.bundle import CARD, LABELS, MODEL, ONNX, Bundle, BundleError, default_name, folders, read
+from foodscene.models.bundle import CARD, INDICES, LABELS, MODELS, Bundle, BundleError, default_name, folders, read
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,8 @@ class Registry:
                 if found != self._stamps.get(name) and (not settled or found == self._seen.get(name)):
                     self._load(self.settings.models / name, found)
             self._seen = now
-            MODELS.labels("in service").set(len(self.models))
-            MODELS.labels("refused").set(len(self.refused))
+            COUNTED.labels("in service").set(len(self.models))
+            COUNTED.labels("refused").set(len(self.refused))
 
     def _load(self, folder: Path, before: Stamp) -> None:
         try:
@@ -133,7 +133,7 @@ class Registry:
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in (MODEL, LABELS, CARD, ONNX):
+    for part in (*MODELS, LABELS, INDICES, CARD):
         try:
             status = (folder / part).stat()
         except OSError:

@@ -18,7 +18,7 @@ test: .venv/dev
 
 # The tests but those marked slow, for daily work; CI runs them all.
 quick: .venv/dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow and not nightly"
 
 # What CI checks before the tests: style, types, and who may import whom.
 check: .venv/dev

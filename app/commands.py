@@ -28,9 +28,9 @@ def serve(
     os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
 
     from foodscene.app.server.run import run
-    from foodscene.app.settings import SettingsError, read
+    from foodscene.app.settings import SettingsError, read_settings
 
-    settings = read()
+    settings = read_settings()
     if not settings.models.is_dir():
         raise SettingsError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
     typer.echo(f"foodscene: http://{host}:{port}", err=True)

@@ -147,7 +147,7 @@ class SettingsError(FoodsceneError, ValueError):
     """Settings that the service cannot start with. Its text names the variable."""
 
 
-def read() -> Settings:
+def read_settings() -> Settings:
     """The settings as the environment has them. Raises `SettingsError`."""
     try:
         return Settings()

@@ -28,7 +28,7 @@ from PIL import Image, ImageFile
 from benchmarks.drawn import PNG, chunk, encoded, segments
 from benchmarks.hostile import bmp_of_runs
 from foodscene.models.decoding.limits import LIMITS
-from foodscene.models.pixels import InputSpec, PhotoError, inspect, read
+from foodscene.models.pixels import InputSpec, PhotoError, inspect, read_photo
 
 MOST_SECONDS, MOST_MEGABYTES, MOST_UPLOAD = 3.0, 500.0, 32_000_000
 _SPEC = InputSpec(224, 224)
@@ -68,10 +68,10 @@ def cost(photo: bytes) -> Cost:
 
 def _decode(pipe: Connection) -> None:
     photo = pipe.recv_bytes()
-    read(encoded(Image.new("RGB", (8, 8)), "PNG"), _SPEC)
+    read_photo(encoded(Image.new("RGB", (8, 8)), "PNG"), _SPEC)
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.process_time()
     try:
-        read(photo, _SPEC)
+        read_photo(photo, _SPEC)
         outcome = "read"
     except PhotoError as error:
         outcome = f"{type(error).__name__}: {error}"

@@ -143,11 +143,11 @@ def prepare(root: Path, run: Commands) -> Place:
 
 def train(place: Place, turn: int) -> list[object]:
     """Into a bundle that exists; a run that was begun goes on."""
-    from foodscene.training.runs.run import read
+    from foodscene.training.runs.run import read_run
 
     folder = place.root / "run"
     if (folder / "run.json").exists():
-        if not read(folder).finished:
+        if not read_run(folder).finished:
             return ["train", "--resume", "--run", folder]
         folder.rename(place.root / f"run-{turn}-{random.getrandbits(32)}")
     return ["train", place.root / "own.toml", "--data", place.photos, "--run", folder, "--bundle", place.bundle]
@@ -221,7 +221,7 @@ def kill_serve(times: int, place: Place, log: Path, rng: random.Random) -> Itera
 
 def _wrong(name: str, place: Place, theirs: dict[str, str]) -> Iterator[str]:
     """What is not as it was, or not whole."""
-    from foodscene.models.bundle import BundleError, read
+    from foodscene.models.bundle import BundleError, read_bundle
     from foodscene.models.engine import open_engine
     from foodscene.training.runs import run
 
@@ -230,12 +230,12 @@ def _wrong(name: str, place: Place, theirs: dict[str, str]) -> Iterator[str]:
         f"{name}: {path} is {'changed' if path in now else 'gone'}" for path in theirs if theirs[path] != now.get(path)
     )
     try:
-        found = read(place.bundle)
+        found = read_bundle(place.bundle)
         open_engine(found).predict(np.zeros((1, *found.spec.shape), np.uint8))
     except (BundleError, OSError) as error:
         yield f"{name}: the bundle is not whole: {error}"
     if (place.root / "run" / "run.json").exists():
-        run.read(place.root / "run").load_checkpoint()
+        run.read_run(place.root / "run").load_checkpoint()
     for path in (place.root / "report").glob("*.json"):
         json.loads(path.read_bytes())
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from foodscene.models.bundle import SHIPPED, Bundle, choose
+from foodscene.models.bundle import SHIPPED, Bundle, find_bundle
 from foodscene.models.engine import EngineKind, open_engine
-from foodscene.models.pixels import read
+from foodscene.models.pixels import read_photo
 from foodscene.models.prediction import Prediction, rank
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Classifier:
 
         Raises `PhotoError` for what is no photo or is too large, and `OSError` for a file that cannot be read.
         """
-        pixels = read(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
+        pixels = read_photo(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
         predictions = rank(self.engine.predict(pixels[None])[0], self.labels, top_k)
         return Answer(predictions, predictions[0].probability >= self.bundle.card.sure_above)
 
@@ -66,7 +66,7 @@ def load(bundle: str | Path = "") -> Classifier:
 
     Raises `BundleError` where there is none, or it cannot be used.
     """
-    return Classifier(choose(str(bundle), SHIPPED))
+    return Classifier(find_bundle(str(bundle), SHIPPED))
 
 
 def predict(photo: str | Path | bytes, bundle: str | Path = "", top_k: int = 5) -> Answer:

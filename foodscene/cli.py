@@ -4,6 +4,7 @@ Answers `--help` in under half a second: every command imports what it needs whe
 """
 
 import importlib.metadata
+import os
 import sys
 import traceback
 from typing import Annotated, NoReturn
@@ -47,6 +48,19 @@ def main(
         raise typer.Exit
 
 
+def _missing(package: str) -> str | None:
+    """What to do where a package is not installed that somebody has to choose; None where it is our mistake."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and package.partition(".")[0] == backend:
+        return (
+            f"KERAS_BACKEND is {backend}, and {package} is not installed here. "
+            "Install it, or leave KERAS_BACKEND unset for TensorFlow."
+        )
+    if package.partition(".")[0] in ("keras", "tensorflow"):
+        return f'{package} is not installed here: pip install "foodscene[train]"'
+    return None
+
+
 def cli() -> NoReturn:
     """Run the command line. What a person can mend is said in a sentence; a mistake of ours shows where it happened."""
     try:
@@ -54,7 +68,10 @@ def cli() -> NoReturn:
     except (FoodsceneError, OSError) as error:
         typer.secho(f"foodscene: {error}", fg="red", err=True)
         sys.exit(1)
-    except Exception:  # noqa: BLE001 - whatever it is, it is told, and ends the program
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and ends the program
+        if isinstance(error, ModuleNotFoundError) and (advice := _missing(error.name or "")):
+            typer.secho(f"foodscene: {advice}", fg="red", err=True)
+            sys.exit(1)
         traceback.print_exc()
         typer.secho(_MISTAKE, fg="red", err=True)
         sys.exit(70)  # EX_SOFTWARE, sysexits.h

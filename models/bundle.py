@@ -63,7 +63,7 @@ class Bundle:
         return self.folder / self.file
 
 
-def read(folder: Path) -> Bundle:
+def read_bundle(folder: Path) -> Bundle:
     """Read a bundle and check everything that can be checked without running it.
 
     Raises `BundleError` for missing or unreadable parts, a card that does not fit, and a model that is not made of
@@ -108,7 +108,7 @@ def find(root: Path) -> dict[str, Bundle | BundleError]:
     found: dict[str, Bundle | BundleError] = {}
     for folder in folders(root):
         try:
-            found[folder.name] = read(folder)
+            found[folder.name] = read_bundle(folder)
         except BundleError as error:
             found[folder.name] = error
         except OSError as error:
@@ -129,13 +129,13 @@ def default_name(bundles: Iterable[str]) -> str | None:
     return "everyday" if "everyday" in names else names[0] if names else None
 
 
-def choose(name: str, root: Path) -> Bundle:
+def find_bundle(name: str, root: Path) -> Bundle:
     """The bundle that is meant: a folder's path, a name below `root`, or the default one if `name` is empty.
 
     A name without a slash is a folder's path too where a bundle lies in the working directory under it.
     """
     if name and ("/" in name or model_file(Path(name))):
-        return read(Path(name))
+        return read_bundle(Path(name))
     bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
     chosen = bundles.get(name or default_name(bundles) or "")
     if isinstance(chosen, BundleError):

@@ -62,10 +62,12 @@ class CardMetrics(_Part):
     """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
 
     Intervals are 95 % intervals, (low, high). `sure` is the share of answers that are called sure, `sure_top1` the
-    share of these that is right.
+    share of these that is right. Where `folds` stands, the photos are all there were, and each was answered by one of
+    so many networks that was trained without it (cross-validation).
     """
 
     images: int = Field(gt=0)
+    folds: int | None = Field(default=None, gt=1)
     top1: float = Field(ge=0, le=1)
     top1_interval: tuple[float, float] | None = None
     top5: float | None = Field(default=None, ge=0, le=1)
@@ -73,6 +75,12 @@ class CardMetrics(_Part):
     calibration_error: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
     sure_top1: float | None = Field(default=None, ge=0, le=1)
+
+    @property
+    def photos(self) -> str:
+        """Which photos were measured on, in words."""
+        how = f"photos, in {self.folds} turns" if self.folds else "test photos"
+        return f"{self.images:,} {how}"
 
 
 class CardStrangers(_Part):

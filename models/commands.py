@@ -17,17 +17,17 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
 ) -> None:
     """Say what is on photos: labels with their probabilities, most probable first."""
-    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
-    from foodscene.models.pixels import PhotoError, read
+    from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
 
-    bundle = choose(model, models_folder or SHIPPED)
+    bundle = find_bundle(model, models_folder or SHIPPED)
     engine = open_engine(bundle)
     failed = False
     for photo in photos:
         try:
-            pixels = read(photo, bundle.spec)
+            pixels = read_photo(photo, bundle.spec)
         except (PhotoError, OSError) as error:
             failed = True
             typer.echo(
@@ -75,6 +75,8 @@ def models(
         ]
         typer.echo(json.dumps(rows, indent=2))
         return
+    from foodscene.models.text import estimate
+
     default = default_name(bundles)
     columns = ("name", "title", "labels", "input", "values", "output", "top-1", "top-5")
     table = Table(*columns, box=None, header_style="bold")
@@ -89,8 +91,8 @@ def models(
             f"{spec.width}x{spec.height} {spec.fit}",
             str(bundle.scaling),
             bundle.output.replace("_", "-"),
-            f"{metrics.top1:.1%}" if metrics else "-",
-            f"{metrics.top5:.1%}" if metrics and metrics.top5 is not None else "-",
+            estimate(metrics.top1, metrics.top1_interval) if metrics else "-",
+            estimate(metrics.top5, metrics.top5_interval) if metrics and metrics.top5 is not None else "-",
         )
     console = Console()
     if table.row_count:
@@ -106,10 +108,10 @@ def compile_bundle(
     folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
 ) -> None:
     """Write a bundle's model as model.onnx, for other runtimes than foodscene's own."""
-    from foodscene.models.bundle import read
+    from foodscene.models.bundle import read_bundle
     from foodscene.models.compiler import write_onnx
     from foodscene.models.engine import open_engine
 
-    bundle = read(folder)
+    bundle = read_bundle(folder)
     open_engine(bundle)  # says what is wrong with it
     typer.echo(f"{write_onnx(bundle)}: labels, scaling and units are in its metadata.")

@@ -30,6 +30,8 @@ from foodscene.models.files import (
 
 # In the hidden folder in which another is being made: the lock of whoever makes it, and the old one on its way out.
 _LOCK, _ASIDE = "foodscene.lock", "foodscene.old"
+MANIFEST = ".foodscene.json"
+"""The file in a folder of reports that says which of its files we published."""
 _YOUNG = 60.0
 """Seconds in which such a folder may be without its lock."""
 
@@ -144,7 +146,7 @@ class _Manifest:
     def __init__(self, folder: Path, names: re.Pattern[str]) -> None:
         self._folder = folder
         try:
-            said = json.loads((folder / ".foodscene.json").read_bytes())["files"]
+            said = json.loads((folder / MANIFEST).read_bytes())["files"]
         except (OSError, ValueError, KeyError, TypeError):
             said = {}
         # It may have come with the folder from somebody: what we never write is not ours, whatever it says.
@@ -162,7 +164,7 @@ class _Manifest:
     def save(self, files: dict[str, str | None]) -> None:
         """Say that these are ours, by name, with their sha256 as far as they are whole."""
         self.files = files
-        write(self._folder / ".foodscene.json", (json.dumps({"files": files}, indent=1) + "\n").encode())
+        write(self._folder / MANIFEST, (json.dumps({"files": files}, indent=1) + "\n").encode())
 
 
 @contextmanager

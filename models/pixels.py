@@ -38,8 +38,8 @@ __all__ = [
     "decode",
     "fit",
     "inspect",
-    "read",
     "read_noting",
+    "read_photo",
     "shrink",
     "upright_size",
 ]
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
     """Whether it lacks its end: up to 5 % of its rows, which are gray."""
 
 
-def read(
+def read_photo(
     source: bytes | Path,
     spec: InputSpec,
     *,

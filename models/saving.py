@@ -23,7 +23,7 @@ from foodscene.models.bundle import (
     Bundle,
     BundleError,
     check_name,
-    read,
+    read_bundle,
     read_card,
 )
 from foodscene.models.card import Card
@@ -87,18 +87,18 @@ def check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
         try:
-            read = parse(label.encode())
+            parsed = parse(label.encode())
         except UnicodeEncodeError:
             raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
-        if len(read) != 1:
-            said = "has a line end in its name" if read else "has an empty name"
+        if len(parsed) != 1:
+            said = "has a line end in its name" if parsed else "has an empty name"
             raise BundleError(f"The class {shown} {said}, and a label is a line of labels.txt. Rename it.")
-        if read[0] in kept:
+        if parsed[0] in kept:
             raise BundleError(
-                f"The classes {kept[read[0]]} and {shown} have one name, as blanks around a name do not count. "
+                f"The classes {kept[parsed[0]]} and {shown} have one name, as blanks around a name do not count. "
                 "Rename one, or put their photos together."
             )
-        kept[read[0]] = shown
+        kept[parsed[0]] = shown
     if len(kept) > MOST_LABELS:
         raise BundleError(f"There are {len(kept):,} classes; a bundle holds up to {MOST_LABELS:,} labels.")
 
@@ -137,8 +137,8 @@ def write(
         (new / CARD).write_text(card.as_json(), encoding="utf-8")
         for name, content in (files or {}).items():
             (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        _check_agreement(read(new), model, sample)
-    return read(folder)
+        _check_agreement(read_bundle(new), model, sample)
+    return read_bundle(folder)
 
 
 def _check_agreement(bundle: Bundle, model: "keras.Model", sample: NDArray[np.uint8]) -> None:

@@ -1,11 +1,25 @@
 """Figures, times and labels in words, as people read them."""
 
+_NARROW = 0.05
+"""An interval that goes without saying: two or three hundredths either way."""
+
 
 def percent(share: float) -> str:
     """A share from 0 to 1 in words, as the page's scripts write it."""
     if 0.995 <= share < 1:
         return ">99%"
     return "<1%" if share < 0.005 else f"{share:.0%}"
+
+
+def estimate(share: float, interval: tuple[float, float] | None) -> str:
+    """A measured share in words, with its 95 % interval where the photos were too few to leave it out.
+
+    `about 85%, 70 to 94`; what was right of all of few photos is `57 to 100%`.
+    """
+    if interval is None or interval[1] - interval[0] < _NARROW:
+        return percent(share)
+    low, high = (f"{100 * end:.0f}" for end in interval)
+    return f"{low} to {high}%" if share in (0, 1) else f"about {percent(share)}, {low} to {high}"
 
 
 def spell(label: str) -> str:

@@ -22,6 +22,9 @@ NOW_FOLDERS = ("app.server", "training.loop")
 """Names of today's wings that were modules."""
 
 
+_MAY_NAME = re.compile(r"\b(?:app|models|training)\b")
+
+
 def _patterns() -> list[str]:
     found = []
     for package, modules in FORMER.items():
@@ -45,8 +48,11 @@ def test_no_former_name_is_left() -> None:
         if not name or name == "CHANGELOG.md" or path == Path(__file__) or path.is_symlink() or not path.is_file():
             continue
         if path.suffix in (".py", ".md", ".toml", ".yml", ".sh", ".html", ""):
-            text = path.read_text(encoding="utf-8")
-            left += [f"{name}: {match[0].strip()}" for match in former.finditer(text)]
+            lines = path.read_text(encoding="utf-8").splitlines()
+            few = "\n".join(
+                line for line in lines if _MAY_NAME.search(line)
+            )  # the whole of it would take half a minute
+            left += [f"{name}: {match[0].strip()}" for match in former.finditer(few)]
     assert not left
 
 

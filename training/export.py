@@ -18,9 +18,20 @@ SAMPLES = 16
 """Photos on which the compiled model is compared with Keras."""
 
 
-def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: str) -> Bundle:
-    """Write the bundle of a training to `folder`. `command` is what trains it again."""
-    measured = measure(result, data)
+def export(
+    result: Result,
+    recipe: Recipe,
+    data: Data,
+    folder: Path,
+    command: str,
+    *,
+    measured: Evaluation | None,
+    start: Bundle | None = None,
+) -> Bundle:
+    """Write the bundle of a training to `folder`, with the figures that were `measured`.
+
+    `command` is what trains it again, `start` what it went on from.
+    """
     card = Card(
         name=folder.name,
         title=recipe.title,
@@ -31,7 +42,7 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
         sure_above=result.sure_above,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
-        license=recipe.license,
+        license=_license(recipe, start),
         created=datetime.now(UTC).replace(microsecond=0),
     )
     files: dict[str, str | bytes] = {"README.md": cards.readme(card, data.classes)}
@@ -42,6 +53,12 @@ def export(result: Result, recipe: Recipe, data: Data, folder: Path, command: st
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
     result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
     return saving.write(folder, result.model, data.classes, card, sample, files)
+
+
+def _license(recipe: Recipe, start: Bundle | None) -> str:
+    """The recipe's, and of what the network went on from."""
+    derived = [f"Derived from the bundle {start.name}. {start.card.license}".strip()] if start else []
+    return " ".join(filter(None, (recipe.license, *derived)))
 
 
 def measure(result: Result, data: Data) -> Evaluation | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,8 +68,10 @@ def train(  # noqa: PLR0913 - named options, each with a default
     recipe: str | Path,
     data: str | Path | Sequence[str | Path],
     *,
+    labels: str | None = None,
     settings: Sequence[str] = (),
     weights: str | None = None,
+    start: str | Path | None = None,
     teacher: str | Path | None = None,
     bundle: str | Path | None = None,
     run: str | Path | None = None,
@@ -80,10 +83,12 @@ def train(  # noqa: PLR0913 - named options, each with a default
 ) -> Outcome:
     """Train a recipe, a shipped one's name or a file, on photos: folders or archives, several as one data set.
 
+    `labels` says where these are if not in folders: a CSV file, or "names" for the photos' own.
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
-    `teacher` is a bundle whose answers are learned in place of the labels. The bundle goes to the folder `bundle`, else
-    into the run's, which is `run`, else a new one below `root`. `engine` alters photos on `threads` threads. `watch` is
-    told of every epoch, `tell` a line for people now and then.
+    `start` is a bundle, a folder or the name of one that ships, whose network goes on learning in place of a backbone;
+    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. The bundle
+    goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `engine` alters
+    photos on `threads` threads. `watch` is told of every epoch, `tell` a line for people now and then.
 
     Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
     for what is wrong before training begins; `TrainingError` where the loss is no number any more.
@@ -94,11 +99,16 @@ def train(  # noqa: PLR0913 - named options, each with a default
     teacher, bundle, run = (Path(path) if path else None for path in (teacher, bundle, run))
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
+    begin_from = bundles.find_bundle(str(start), bundles.SHIPPED) if start else None
+    if begin_from:
+        if weights:
+            raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
+        checked = _at_size_of(begin_from, checked)
     if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
         raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
     demand(checked, given=teacher is not None)
     if teacher:
-        bundles.read(teacher)
+        bundles.read_bundle(teacher)
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -107,7 +117,9 @@ def train(  # noqa: PLR0913 - named options, each with a default
         runs.check_new(run)
         if bundle and run.resolve().is_relative_to(bundle.resolve()):
             raise RunError(f"The run's folder {run} lies in the bundle's, {bundle}. Name another one for either.")
-    dataset = _open(checked, data)
+    if labels and Path(labels).is_file():
+        labels = str(Path(labels).resolve())
+    dataset = _open(checked, data, labels)
 
     folder = run or runs.new_folder(root, checked.name, datetime.now())
     with runs.held(folder):
@@ -116,9 +128,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, settings, weights, teacher),
+                "command": _command(recipe, sources, labels, settings, weights, begin_from, teacher),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
+                "labels": labels,
                 "weights": weights,
+                "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
                 "teacher": str(teacher.resolve()) if teacher else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
                 "engine": engine,
@@ -149,9 +163,9 @@ def resume(
     Raises `RunError` where the run is being trained, is finished, or was begun on other photos; else as `train`.
     """
     run, data, bundle = Path(run), _paths(data), Path(bundle) if bundle else None
-    runs.read(run)  # before a lock is made in a folder that is no run's
+    runs.read_run(run)  # before a lock is made in a folder that is no run's
     with runs.held(run):
-        begun = runs.read(run)
+        begun = runs.read_run(run)
         if not runs.is_run(run):
             raise RunError(f"{run / 'run.json'} is no record of a run that can be gone on with.")
         recipe = _longer(begun, settings)
@@ -169,7 +183,7 @@ def resume(
             if data:
                 raise
             raise RunError(f"{error} If the photos of {run} are elsewhere now, say where: --data PATH") from None
-        dataset = _open(recipe, paths)
+        dataset = _open(recipe, paths, begun.record.get("labels"))
         known = begun.record.get("dataset", {}).get("fingerprint")
         if known not in (None, (dataset.crops() if recipe.data.crop_boxes else dataset).fingerprint):
             where = ", ".join(str(path) for _, path in sources)
@@ -192,12 +206,14 @@ def _follow(
     began, before = time.perf_counter(), run.record["seconds"]
     tell(f"{recipe.name}: {len(dataset.classes)} classes: {_named(dataset.classes)}")
     with _recorded(run):
+        start = _start(run)
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
             import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
 
             from foodscene.training.export import counts, export, measure
+            from foodscene.training.loop import cross_validation
             from foodscene.training.loop.loop import train as loop
             from foodscene.training.reports import model_card, report
 
@@ -211,32 +227,32 @@ def _follow(
 
         board = TensorBoard(run.folder / "tensorboard")
         watches = Both(watch, board) if watch else Both(board)
+        train_network = partial(
+            loop,
+            engine=run.record["engine"],
+            threads=threads,
+            weights=run.record["weights"],
+            teacher=_teacher(run, recipe, data),
+            start=start,
+        )
         try:
-            result = loop(
-                recipe,
-                data,
-                run,
-                watches,
-                engine=run.record["engine"],
-                threads=threads,
-                weights=run.record["weights"],
-                teacher=_teacher(run, recipe, data),
-            )
+            crossed = None
+            if recipe.data.cross_validation and cross_validation.suits(dataset, data):
+                crossed = cross_validation.evaluate(recipe, data, run, watch, train_network, tell)
+                tell("The network itself learns from four fifths of the photos; the others validate.")
+                data = cross_validation.without_test(data)
+            result = train_network(recipe, data, run, watches)
+            if crossed:
+                result = cross_validation.confident(result, crossed)
         finally:
             watches.close()
             run.update(seconds=round(before + time.perf_counter() - began, 1))
 
+        measured = crossed or measure(result, data)
         own = run.folder / "models" / (recipe.bundle or saving.name_for(recipe.name))
-        wanted = run.record.get("bundle_wanted")
+        write = partial(export, result, recipe, data, command=run.record["command"], measured=measured, start=start)
         with quiet_stderr():
-            try:
-                written = export(result, recipe, data, Path(wanted) if wanted else own, run.record["command"])
-            except (OccupiedError, OSError) as error:
-                if not wanted:
-                    raise
-                tell(f"{error} The bundle goes into the run's folder.")
-                written = export(result, recipe, data, own, run.record["command"])
-        measured = measure(result, data)
+            written = _written(write, own, run.record.get("bundle_wanted"), tell)
         figures = {}
         if measured:
             figures = {
@@ -257,6 +273,17 @@ def _follow(
     return Outcome(run, written, measured, page)
 
 
+def _written(write: Callable[[Path], Bundle], own: Path, wanted: str | None, tell: Callable[[str], None]) -> Bundle:
+    """The bundle, written where it was wanted; into the run's folder where it can go nowhere else."""
+    if not wanted:
+        return write(own)
+    try:
+        return write(Path(wanted))
+    except (OccupiedError, OSError) as error:
+        tell(f"{error} The bundle goes into the run's folder.")
+        return write(own)
+
+
 def _silent(_line: str) -> None:
     pass
 
@@ -275,15 +302,18 @@ def _sources(data: Sequence[Path]) -> list[tuple[str, Path]]:
     return sources
 
 
-def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
+def _open(recipe: Recipe, data: Sequence[Path], labels: str | None) -> Dataset:
     """The data set that a recipe takes, none of its photos decoded yet; its classes make a file of labels.
 
     Raises `DatasetError` and `BundleError`.
     """
-    opened = [open_dataset(path, recipe.data.layout) for path in data]
+    opened = [open_dataset(path, recipe.data.layout, labels) for path in data]
     dataset = opened[0] if len(opened) == 1 else union(opened)
     if len(dataset.classes) < 2:
-        raise DatasetError(f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.")
+        told = "".join(f" {note}" for note in dataset.notes)
+        raise DatasetError(
+            f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.{told}"
+        )
     saving.check_labels(dataset.classes)
     return replace(dataset, classes=tuple(label.strip() for label in dataset.classes))
 
@@ -291,17 +321,46 @@ def _open(recipe: Recipe, data: Sequence[Path]) -> Dataset:
 def _command(
     recipe: str | Path,
     sources: Sequence[tuple[str, Path]],
+    labels: str | None,
     settings: Sequence[str],
     weights: str | None,
+    start: Bundle | None,
     teacher: Path | None,
 ) -> str:
     """What trains the same again, without this machine's paths."""
-    options = [f"--data {label}{path.name}" for label, path in sources] + [f"--set {setting}" for setting in settings]
+    options = [f"--data {label}{path.name}" for label, path in sources]
+    options += [f"--labels {Path(labels).name}"] if labels else []
+    options += [f"--set {setting}" for setting in settings]
     if weights:
         options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
+    if start:
+        options.append(f"--from {start.name}")
     if teacher:
         options.append(f"--teacher {teacher.resolve().name}")
     return " ".join(["foodscene train", str(recipe), *options])
+
+
+def _at_size_of(start: Bundle, recipe: Recipe) -> Recipe:
+    """A recipe whose photos come as a bundle takes them: raw pixels of its size. Raises `RecipeError`, `RunError`."""
+    if recipe.augmentation.standardizes or recipe.input.scale != "none":
+        raise RunError(
+            f"--from {start.name}: its network scales pixels by itself. Leave input.scale, rescale, samplewise_*, "
+            "featurewise_* and zca_whitening out of the recipe."
+        )
+    spec = start.spec
+    size = f"[{spec.height}, {spec.width}]"
+    return recipes.change(recipe, [f"input.size={size}", f"input.channels={spec.channels}", f'input.fit="{spec.fit}"'])
+
+
+def _start(run: Run) -> Bundle | None:
+    """The bundle that a run goes on from. Raises `BundleError`, and `RunError` where it is another one by now."""
+    said = run.record.get("start")
+    if not said:
+        return None
+    bundle = bundles.read_bundle(Path(said["folder"]))
+    if bundle.sha256 != said["sha256"]:
+        raise RunError(f"{bundle.folder} is another model than {run.folder} was begun from. Begin a new run.")
+    return bundle
 
 
 def _longer(run: Run, settings: Sequence[str]) -> Recipe:
@@ -374,7 +433,7 @@ def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
     if not run.record.get("teacher"):
         return None
     temperature = recipe.teacher.temperature if recipe.teacher else 1.0
-    return Teacher(bundles.read(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
+    return Teacher(bundles.read_bundle(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
 
 
 def _named(classes: Sequence[str]) -> str:

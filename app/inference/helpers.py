@@ -21,8 +21,10 @@ from foodscene.models.pixels import BrokenPhoto, PhotoError, PhotoTooLarge, Read
 
 _IDLE = 60.0
 """Seconds without work after which a helper ends."""
-_PATIENCE = 5
+_BUSY = 5
 """Times the seconds of one core that a photo may take: how long it is waited for on a machine that is busy."""
+_START = 10.0
+"""Seconds for which a process is waited for that was just started."""
 _ERRORS: dict[str, type[PhotoError]] = {kind.__name__: kind for kind in (BrokenPhoto, PhotoTooLarge, UnsupportedPhoto)}
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
@@ -41,8 +43,9 @@ class Helpers:
     def decode(self, photo: bytes, **request: Any) -> Reading:
         """Have a photo decoded; waits until a helper is free. `request` is as `helper` takes it.
 
-        Raises a `PhotoError` as `models.pixels.read` does: `PhotoTooLarge` too for what takes too long or too much,
-        `BrokenPhoto` too for what crashes its decoder. Raises `Problem` `overloaded` where no process can be started.
+        Raises a `PhotoError` as `models.pixels.read_photo` does: `PhotoTooLarge` too for what takes too long or too
+        much, `BrokenPhoto` too for what crashes its decoder. Raises `Problem` `overloaded` where no process can be
+        started.
         """
         with self._turns:
             helper = self._take()
@@ -132,7 +135,7 @@ class _Helper:
 
     def decode(self, photo: bytes, request: dict[str, Any], seconds: float) -> Reading:
         """Raises a `PhotoError`, or `ChildProcessError` with the process's code where it ends."""
-        clock = threading.Timer(seconds * _PATIENCE, self.process.kill)
+        clock = threading.Timer(seconds * _BUSY + (0 if self.since else _START), self.process.kill)
         clock.daemon = True
         clock.start()
         try:

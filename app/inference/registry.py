@@ -11,7 +11,17 @@ from foodscene.app.inference.sessions import open_sessions
 from foodscene.app.metrics import MODELS as COUNTED
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
-from foodscene.models.bundle import CARD, INDICES, LABELS, MODELS, Bundle, BundleError, default_name, folders, read
+from foodscene.models.bundle import (
+    CARD,
+    INDICES,
+    LABELS,
+    MODELS,
+    Bundle,
+    BundleError,
+    default_name,
+    folders,
+    read_bundle,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +133,7 @@ class Registry:
 
     def _open(self, folder: Path) -> Model:
         settings = self.settings
-        bundle = read(folder)
+        bundle = read_bundle(folder)
         sessions = open_sessions(
             bundle, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch
         )

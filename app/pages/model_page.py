@@ -1,4 +1,4 @@
-"""The portrait of a model: what its page shows, put into words and figures for people."""
+"""What the page of a model shows, put into words and figures for people."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import tomli_w
 
 from foodscene.app.inference.registry import Model
 from foodscene.models.bundle import Bundle
-from foodscene.models.text import percent, spell
+from foodscene.models.text import estimate, percent, spell
 
 _COUNTS = ("photos", "images", "support")
 
@@ -24,9 +24,9 @@ def figures(bundle: Bundle) -> list[Fact]:
     metrics = bundle.card.metrics
     found = []
     if metrics:
-        found.append(Fact(f"right at first, of {metrics.images:,} test photos", percent(metrics.top1)))
+        found.append(Fact(f"right at first, of {metrics.photos}", estimate(metrics.top1, metrics.top1_interval)))
         if metrics.top5 is not None:
-            found.append(Fact("right within five", percent(metrics.top5)))
+            found.append(Fact("right within five", estimate(metrics.top5, metrics.top5_interval)))
         if metrics.calibration_error is not None:
             found.append(Fact("calibration error", percent(metrics.calibration_error)))
     found.append(Fact("labels", str(len(bundle.labels))))

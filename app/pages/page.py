@@ -14,7 +14,7 @@ from foodscene.app.problems import Problem
 from foodscene.app.routes.forms import the_photo
 from foodscene.app.service import Service
 from foodscene.models.confusion import Confusion
-from foodscene.models.text import percent, spell
+from foodscene.models.text import estimate, percent, spell
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,7 +27,7 @@ def duration(milliseconds: float) -> str:
 
 
 _templates = Environment(loader=PackageLoader("foodscene.app"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-_templates.filters.update(percent=percent, spell=spell, duration=duration)
+_templates.filters.update(percent=percent, estimate=estimate, spell=spell, duration=duration)
 
 
 @router.get("/")

@@ -6,9 +6,9 @@ from pathlib import Path
 import bentoml
 import numpy as np
 
-from foodscene.models.bundle import read as read_bundle
+from foodscene.models.bundle import read_bundle
 from foodscene.models.engine import open_engine
-from foodscene.models.pixels import read
+from foodscene.models.pixels import read_photo
 from foodscene.models.prediction import rank
 
 BUNDLE = read_bundle(Path(os.environ["BENCHMARK_BUNDLE"]))
@@ -23,7 +23,7 @@ class Network:
 
     @bentoml.api(batchable=True, max_batch_size=16, max_latency_ms=1000)
     def predict(self, photos: list[bytes]) -> list[list[float]]:
-        return self.engine.predict(np.stack([read(photo, BUNDLE.spec) for photo in photos])).tolist()  # type: ignore[no-any-return]
+        return self.engine.predict(np.stack([read_photo(photo, BUNDLE.spec) for photo in photos])).tolist()  # type: ignore[no-any-return]
 
 
 @bentoml.service(workers=1)

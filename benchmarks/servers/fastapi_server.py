@@ -9,8 +9,8 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, File
 
-from foodscene.models.bundle import read as read_bundle
-from foodscene.models.pixels import read
+from foodscene.models.bundle import read_bundle
+from foodscene.models.pixels import read_photo
 from foodscene.models.prediction import rank
 
 app = FastAPI()
@@ -20,7 +20,7 @@ model = keras.models.load_model(bundle.model, compile=False)
 
 @app.post("/predict")
 def predict(file: Annotated[bytes, File()]) -> dict[str, object]:
-    pixels = read(file, bundle.spec)[None].astype(np.float32)
+    pixels = read_photo(file, bundle.spec)[None].astype(np.float32)
     return {"predictions": rank(model.predict(pixels, verbose=0)[0], bundle.labels)}
 
 

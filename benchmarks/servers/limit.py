@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from foodscene.app.settings import usable_cores
-from foodscene.models.bundle import read as read_bundle
+from foodscene.models.bundle import read_bundle
 from foodscene.models.engine import open_engine
-from foodscene.models.pixels import read
+from foodscene.models.pixels import read_photo
 
 _BATCH = 8
 
@@ -35,7 +35,7 @@ def main() -> None:
         mine = islice(cycle(photos), session, None)
 
         def step() -> int:
-            single.predict(read(next(mine), bundle.spec)[None])
+            single.predict(read_photo(next(mine), bundle.spec)[None])
             return 1
 
         return step
@@ -44,7 +44,7 @@ def main() -> None:
         mine = cycle(photos)
 
         def step() -> int:
-            pixels = list(pool.map(lambda photo: read(photo, bundle.spec), islice(mine, _BATCH)))
+            pixels = list(pool.map(lambda photo: read_photo(photo, bundle.spec), islice(mine, _BATCH)))
             wide.predict(np.stack(pixels))
             return _BATCH
 

@@ -8,9 +8,9 @@ import litserve
 import numpy as np
 from fastapi import Request
 
-from foodscene.models.bundle import read as read_bundle
+from foodscene.models.bundle import read_bundle
 from foodscene.models.engine import open_engine
-from foodscene.models.pixels import read
+from foodscene.models.pixels import read_photo
 from foodscene.models.prediction import rank
 
 
@@ -22,7 +22,7 @@ class Classifier(litserve.LitAPI):
         self.engine = open_engine(self.bundle, "onnx")
 
     def decode_request(self, request: Request) -> Any:
-        return read(request["file"].file.read(), self.bundle.spec)
+        return read_photo(request["file"].file.read(), self.bundle.spec)
 
     def batch(self, inputs: Any) -> Any:
         return np.stack(inputs)

@@ -21,7 +21,7 @@ def write(runs: Path, ledger: Path, out: Path) -> str:
 
     `NAME.notes.md` beside the page, where there is one, ends it. Raises `ValueError` where there is nothing to write.
     """
-    found = list(experiments.entries(log.find(runs))) if runs.is_dir() else []
+    found = list(experiments.entries(log.find_runs(runs))) if runs.is_dir() else []
     known = experiments.read(ledger)
     if not found and not known:
         raise ValueError(f"Neither {runs} nor {ledger} has an experiment. Train one, or name the folder: --runs FOLDER")

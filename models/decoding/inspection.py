@@ -19,6 +19,9 @@ _BEGINNINGS: dict[bytes, ModuleType] = {
     b"MM\0+": tiff,
 }
 
+_STILLS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif")
+"""The brands of HEIC and AVIF stills."""
+
 
 def inspect(photo: bytes) -> Header:
     """Read a photo's header and count the parts that would cost time, without decoding anything.
@@ -36,6 +39,18 @@ def inspect(photo: bytes) -> Header:
     if header.width < 1 or header.height < 1:
         raise BrokenPhoto(f"The image is damaged: its header says {header.width} x {header.height} pixels.")
     return header
+
+
+def looks_like_photo(beginning: bytes) -> bool:
+    """Whether a file begins as one of the formats that are read, from its first 32 bytes, whatever its name is."""
+    if beginning.startswith(b"BM"):
+        return beginning[6:10] == bytes(4)  # reserved; two letters alone begin many a text
+    if beginning[4:8] == b"ftyp":  # films begin so, too
+        return beginning[8:12] in _STILLS
+    try:
+        return bool(_format(beginning))
+    except UnsupportedPhoto:
+        return False
 
 
 def _format(photo: bytes) -> ModuleType:

@@ -34,6 +34,7 @@ def test_damaged_photos_are_told_from_good_ones(client: TestClient, photo: Calla
     assert client.app.state.service.scheduler.depth == 0
 
 
+@pytest.mark.slow
 def test_every_format_and_mode_that_pillow_writes_is_answered(client: TestClient, photo: Callable[..., bytes]) -> None:
     statuses = Counter(client.post("/models/colours", content=one).status_code for one in originals([photo(1)]))
     assert set(statuses) == {200, 415}

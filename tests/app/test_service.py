@@ -12,8 +12,8 @@ from foodscene.app.service import Service
     ("begins", "kind"),
     [
         (b"", "unsupported-photo"),
-        (b"\xff\xd8\xff\xe0", "unsupported-photo"),
-        (b"\x89PNG\r\n\x1a\n", "unsupported-photo"),
+        (b"\xff\xd8\xff\xe0", "broken-upload"),
+        (b"\x89PNG\r\n\x1a\n", "broken-upload"),
     ],
 )
 def test_a_refused_photo_is_not_kept(client: TestClient, begins: bytes, kind: str) -> None:

@@ -110,3 +110,10 @@ def photos(tmp_path: Path) -> dict[str, Path]:
     from tests.browser import pictures
 
     return {name: pictures.save(tmp_path / f"{name}.jpg", name) for name in pictures.COLOURS}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers are slow."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)

@@ -65,12 +65,12 @@ def test_what_is_no_image_is_refused_in_words(page: Page, tmp_path: Path) -> Non
 
 def test_what_is_too_large_is_refused_before_it_is_sent(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "film.heic"
-    path.write_bytes(bytes(21_000_000))
+    path.write_bytes(bytes(33_000_000))
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "/api/" in request.url else None)
     ask(page, path)
     expect(page.locator(".reason")).to_have_text(
-        "The photo is too large: it has 21 MB, and at most 20 MB are read here."
+        "The photo is too large: it has 33 MB, and at most 32 MB are read here."
     )
     assert not asked
 

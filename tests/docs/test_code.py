@@ -74,7 +74,7 @@ def test_recipes(block: Block, tmp_path: Path) -> None:
 def test_space(tmp_path: Path) -> None:
     (block,) = [block for block in blocks("toml") if block.page.name == "sweep.md"]
     (tmp_path / "space.toml").write_text(block.text)
-    assert space.read(tmp_path / "space.toml").space
+    assert space.read_space(tmp_path / "space.toml").space
 
 
 @pytest.mark.parametrize("block", [block for block in blocks("json") if block.page.name == "bundles.md"], ids=_id)

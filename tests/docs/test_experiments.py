@@ -75,6 +75,7 @@ def test_runs_of_one_recipe_may_begin_in_the_same_second(tmp_path: Path) -> None
     assert len(experiments.merge([], experiments.entries([plain, other]))) == 2
 
 
+@pytest.mark.slow
 def test_the_ledger_keeps_the_runs_of_other_machines(tmp_path: Path) -> None:
     ledger = tmp_path / "experiments.csv"
     elsewhere = Entry(

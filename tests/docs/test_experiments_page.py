@@ -19,6 +19,7 @@ RECORD = {
 }
 
 
+@pytest.mark.slow
 def test_runs_go_into_the_ledger_and_the_page_with_its_notes(tmp_path: Path) -> None:
     run.create(tmp_path / "runs" / "one", RECORD)
     (tmp_path / "experiments.notes.md").write_text("## By hand\n")

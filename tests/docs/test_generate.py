@@ -16,6 +16,7 @@ ROOT = pages.ROOT
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=page.name) for page in pages.PAGES if pages.parts(page.read_text())]
 )

@@ -13,12 +13,14 @@ def drawn() -> dict[str, bytes]:
     return photos.draw()
 
 
+@pytest.mark.slow
 def test_the_service_answers_as_it_did(drawn: dict[str, bytes], tmp_path: Path) -> None:
     kept = expected.read("service")
     wanted = {name: kept[name] for name in drawn}
     assert not expected.differences(wanted, answers.of_the_service(drawn, tmp_path))
 
 
+@pytest.mark.slow
 def test_the_command_answers_as_it_did(drawn: dict[str, bytes], tmp_path: Path) -> None:
     wanted = expected.read("command")
     for of_model in wanted.values():

@@ -12,10 +12,10 @@ from foodscene.models.bundle import (
     SHIPPED,
     Bundle,
     BundleError,
-    choose,
     default_name,
     find,
-    read,
+    find_bundle,
+    read_bundle,
 )
 from foodscene.models.card import Card, CardInput
 from foodscene.models.files import hash_file
@@ -31,7 +31,7 @@ def colours(toy_bundle: Path, tmp_path: Path) -> Path:
 
 
 def test_what_was_written_is_read(toy_bundle: Path) -> None:
-    bundle = read(toy_bundle / "colours")
+    bundle = read_bundle(toy_bundle / "colours")
     assert bundle.name == "colours"
     assert bundle.title == "Colours"
     assert bundle.labels == ("red", "green", "blue")
@@ -49,7 +49,7 @@ def test_what_was_written_is_read(toy_bundle: Path) -> None:
 def test_model_and_labels_alone_are_a_bundle(colours: Path) -> None:
     for name in ("card.json", "README.md"):
         (colours / name).unlink()
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     assert bundle.spec == (16, 16, 3, "squash")
     assert bundle.title == "colours"
     assert bundle.card.sure_above == 0.5
@@ -57,7 +57,7 @@ def test_model_and_labels_alone_are_a_bundle(colours: Path) -> None:
 
 def test_labels_written_elsewhere(colours: Path) -> None:
     (colours / "labels.txt").write_bytes("\ufeffred\r\ngr\u00fcn\r\nblue\r\n\r\n".encode())
-    assert read(colours).labels == ("red", "gr\u00fcn", "blue")
+    assert read_bundle(colours).labels == ("red", "gr\u00fcn", "blue")
 
 
 @pytest.mark.parametrize(
@@ -78,16 +78,16 @@ def test_what_is_wrong_is_said(colours: Path, name: str, content: bytes, told: s
     (colours / "card.json").unlink()
     (colours / name).write_bytes(content)
     with pytest.raises(BundleError, match=told):
-        read(colours)
+        read_bundle(colours)
 
 
 def test_missing_parts_and_names(colours: Path) -> None:
     (colours / "labels.txt").unlink()
     with pytest.raises(BundleError, match=r"no labels\.txt"):
-        read(colours)
+        read_bundle(colours)
     odd = colours.rename(colours.with_name("my model"))
     with pytest.raises(BundleError, match="no name"):
-        read(odd)
+        read_bundle(odd)
 
 
 def test_open_input_size_must_be_given(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_open_input_size_must_be_given(tmp_path: Path) -> None:
     keras.Model(inputs, outputs).save(folder / "model.h5")
     (folder / "labels.txt").write_text("a\nb\nc\n")
     with pytest.raises(BundleError, match="input size open"):
-        read(folder)
+        read_bundle(folder)
     (folder / "card.json").write_text(json.dumps({"input": {"height": 20, "width": 30, "fit": "crop"}}))
-    assert read(folder).spec == (20, 30, 3, "crop")
+    assert read_bundle(folder).spec == (20, 30, 3, "crop")
 
 
 def test_find_tells_the_usable_from_the_broken(colours: Path) -> None:
@@ -118,14 +118,19 @@ def test_find_tells_the_usable_from_the_broken(colours: Path) -> None:
 
 def test_choose(colours: Path) -> None:
     root = colours.parent
-    assert choose("", root).name == choose("colours", root).name == choose(str(colours), root).name == "colours"
+    assert (
+        find_bundle("", root).name
+        == find_bundle("colours", root).name
+        == find_bundle(str(colours), root).name
+        == "colours"
+    )
     with pytest.raises(BundleError, match=r"'tastes'.*colours"):
-        choose("tastes", root)
+        find_bundle("tastes", root)
     with pytest.raises(BundleError, match="no bundle"):
-        choose("", root / "colours")
+        find_bundle("", root / "colours")
     (colours / "labels.txt").unlink()
     with pytest.raises(BundleError, match=r"labels\.txt"):
-        choose("colours", root)
+        find_bundle("colours", root)
 
 
 def test_a_bundle_in_the_working_directory_is_found_by_its_name(
@@ -133,9 +138,9 @@ def test_a_bundle_in_the_working_directory_is_found_by_its_name(
 ) -> None:
     colours.rename(tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
-    assert choose("mine", toy_bundle).folder == tmp_path / "mine"
+    assert find_bundle("mine", toy_bundle).folder == tmp_path / "mine"
     (tmp_path / "colours").mkdir()  # holds no bundle
-    assert choose("colours", toy_bundle).folder == toy_bundle / "colours"
+    assert find_bundle("colours", toy_bundle).folder == toy_bundle / "colours"
 
 
 def test_default_is_everyday() -> None:

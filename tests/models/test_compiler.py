@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from foodscene.models import compiler
-from foodscene.models.bundle import BundleError, read
+from foodscene.models.bundle import BundleError, read_bundle
 from foodscene.models.compiler import COMPILED_FROM, compiled, write_onnx
 from foodscene.models.engine import open_engine
 from foodscene.models.files import OccupiedError
@@ -23,7 +23,7 @@ def colours(toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_is_compiled_once(colours: Path, tmp_path: Path) -> None:
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     content = compiled(bundle)
     (kept,) = (tmp_path / "cache" / "compiled").iterdir()
     assert kept.name.startswith(bundle.sha256)
@@ -34,7 +34,7 @@ def test_is_compiled_once(colours: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_mended(colours: Path, tmp_path: Path) -> None:
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     expected = compiled(bundle)
     (kept,) = (tmp_path / "cache" / "compiled").iterdir()
     kept.write_bytes(expected[:100])
@@ -47,11 +47,11 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "file"))
-    assert open_engine(read(colours)).kind == "onnx"
+    assert open_engine(read_bundle(colours)).kind == "onnx"
 
 
 def test_another_compiler_compiles_anew(colours: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     compiled(bundle)
     monkeypatch.setattr(compiler, "VERSION", compiler.VERSION + 1)
     compiled(bundle)
@@ -59,14 +59,14 @@ def test_another_compiler_compiles_anew(colours: Path, monkeypatch: pytest.Monke
 
 
 def test_a_model_that_is_swapped_after_the_check_is_not_compiled(colours: Path) -> None:
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     bundle.model.write_bytes(bundle.model.read_bytes() + b" ")
     with pytest.raises(BundleError, match="has changed since"):
         compiled(bundle)
 
 
 def test_the_file_for_other_runtimes_says_what_goes_in_and_what_comes_out(colours: Path) -> None:
-    bundle = read(colours)
+    bundle = read_bundle(colours)
     path = write_onnx(bundle)
     onnx.checker.check_model(onnx.load(path), full_check=True)
     session = onnxruntime.InferenceSession(path)
@@ -86,6 +86,6 @@ def test_the_file_for_other_runtimes_says_what_goes_in_and_what_comes_out(colour
 def test_a_file_of_somebody_else_s_stays(colours: Path, content: bytes) -> None:
     (colours / "model.onnx").write_bytes(content)
     with pytest.raises(OccupiedError, match="was not compiled by foodscene"):
-        write_onnx(read(colours))
+        write_onnx(read_bundle(colours))
     assert (colours / "model.onnx").read_bytes() == content
-    assert open_engine(read(colours)).kind == "onnx"  # model.h5 is what counts
+    assert open_engine(read_bundle(colours)).kind == "onnx"  # model.h5 is what counts

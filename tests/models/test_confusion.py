@@ -32,7 +32,7 @@ def test_confusion_of_many_labels_has_mistakes_and_no_table() -> None:
 def test_confusion_that_is_missing_or_wrong_is_left_out(toy_bundle: Path, tmp_path: Path, content: str) -> None:
     folder = tmp_path / "colours"
     folder.symlink_to(toy_bundle / "colours") if not content else _copy(toy_bundle / "colours", folder, content)
-    assert Confusion.read(bundle.read(folder)) is None
+    assert Confusion.read(bundle.read_bundle(folder)) is None
 
 
 def _copy(source: Path, folder: Path, confusion: str) -> None:

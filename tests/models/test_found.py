@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foodscene.models.bundle import BundleError, find, read
+from foodscene.models.bundle import BundleError, find, read_bundle
 from foodscene.models.engine import open_engine
 
 FOUND = {
@@ -53,7 +53,7 @@ def test_with_labels_made_up_each_is_served(found: Path) -> None:
     for name, (labels, output, said_by) in FOUND.items():
         if not name.startswith("teachable"):
             (found / name / "labels.txt").write_text("".join(f"label {number}\n" for number in range(labels)))
-        bundle = read(found / name)
+        bundle = read_bundle(found / name)
         assert (len(bundle.labels), bundle.output, bundle.scaling.said_by) == (labels, output, said_by), name
         photos = np.random.default_rng(0).integers(0, 256, (2, *bundle.spec.shape), dtype=np.uint8)
         assert open_engine(bundle).predict(photos).shape == (2, labels), name
@@ -63,9 +63,9 @@ def test_an_archive_of_keras_is_a_bundle(found: Path) -> None:
     folder = found / "mnist-keras-3.1.1"
     (folder / "labels.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
     photos = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), dtype=np.uint8)
-    expected = open_engine(read(folder)).predict(photos)
+    expected = open_engine(read_bundle(folder)).predict(photos)
     (folder / "model.h5").unlink()
-    bundle = read(folder)
+    bundle = read_bundle(folder)
     assert bundle.file == "model.keras"
     np.testing.assert_allclose(open_engine(bundle).predict(photos), expected, atol=1e-6)
 
@@ -74,6 +74,6 @@ def test_a_card_of_nothing_but_the_scaling(found: Path) -> None:
     folder = found / "mnist-keras-3.1.1"
     (folder / "labels.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
     (folder / "card.json").write_text('{"input": {"rescale": 0.00392156862745098}}')
-    bundle = read(folder)
+    bundle = read_bundle(folder)
     assert bundle.spec == (28, 28, 1, "squash")
     assert str(bundle.scaling) == "0 to 1 (by card.json)"

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from foodscene.models.bundle import BundleError, check_name, read
+from foodscene.models.bundle import BundleError, check_name, read_bundle
 from foodscene.models.files import OccupiedError
 from foodscene.models.saving import check_labels, check_target, name_for, versions, write
 
@@ -82,7 +82,7 @@ def test_other_files_in_a_bundle_s_folder_stay(colours: Path) -> None:
     (colours / "photos").mkdir()
     (colours / "photos" / "1.jpg").write_text("photo")
     (colours / "notes.txt").write_text("mine")
-    before = read(colours)
+    before = read_bundle(colours)
     model = keras.models.load_model(before.model, compile=False)
     after = write(colours, model, before.labels, before.card, SAMPLE)
     assert after.labels == before.labels

@@ -1,6 +1,6 @@
 import pytest
 
-from foodscene.models.text import duration, percent, spell
+from foodscene.models.text import duration, estimate, percent, spell
 
 
 def test_shares_are_for_people() -> None:
@@ -23,3 +23,10 @@ def test_labels_are_for_people() -> None:
 )
 def test_durations_are_for_people(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_shares_of_few_photos_come_with_their_interval():
+    assert estimate(0.85, (0.7, 0.94)) == "about 85%, 70 to 94"
+    assert estimate(1.0, (0.57, 1.0)) == "57 to 100%"
+    assert estimate(0.946, (0.94, 0.95)) == "95%"
+    assert estimate(0.946, None) == "95%"

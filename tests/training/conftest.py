@@ -99,7 +99,7 @@ def two_classes(photo: Callable[..., bytes]) -> Tree:
 @pytest.fixture(scope="session")
 def scenes_cnn() -> Bundle:
     """The trained model of the Intel archive that ships."""
-    return bundle.read(bundle.SHIPPED / "scenes-cnn")
+    return bundle.read_bundle(bundle.SHIPPED / "scenes-cnn")
 
 
 @pytest.fixture(scope="session")

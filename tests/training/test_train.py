@@ -100,9 +100,7 @@ def test_the_disk_s_room_is_checked_before_the_first_epoch(
 
 
 @pytest.mark.usefixtures("untrained")
-@pytest.mark.parametrize(
-    "names", [("cat", "cat "), ("cat", "two\nlines"), ("cat", "two\u2028lines"), (b"caf\xe9", "a")]
-)
+@pytest.mark.parametrize("names", [("cat", "two\nlines"), ("cat", "two\u2028lines"), (b"caf\xe9", "a")])
 def test_classes_that_make_no_labels_are_named(
     folder: Callable[..., Path], two_classes: dict[str, bytes], tmp_path: Path, names: tuple[str | bytes, ...]
 ) -> None:
@@ -112,6 +110,17 @@ def test_classes_that_make_no_labels_are_named(
     with pytest.raises(BundleError, match="Rename"):
         tiny(photos, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+def test_classes_that_are_one_are_told(
+    folder: Callable[..., Path], two_classes: dict[str, bytes], tmp_path: Path
+) -> None:
+    photos = folder(two_classes)
+    for old, new in zip("ab", ("cat", "cat "), strict=True):
+        (photos / old).rename(photos / new)
+    with pytest.raises(DatasetError, match=r"has 1 class.* Several folders are called cat"):
+        tiny(photos, tmp_path / "run")
 
 
 @pytest.mark.usefixtures("untrained")
@@ -181,7 +190,7 @@ def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path
     place = tmp_path / "run"
     with pytest.raises(InterruptedRun, match=f"--resume --run {place}"):
         tiny(photos, place, "training.epochs=3", watch=Stopping(after=1))
-    assert run.read(place).record["status"] == "interrupted"
+    assert run.read_run(place).record["status"] == "interrupted"
     moved = photos.rename(tmp_path / "moved")
     with pytest.raises(RunError, match="are elsewhere now, say where: --data"):
         resume(place)
@@ -224,7 +233,7 @@ def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path) -
     assert outcome.run.record["status"] == "finished"
     figures = [[row["val_loss"] for row in one.run.load_history()] for one in (whole, outcome)]
     assert figures[0] == figures[1], "as if it had been begun with them"
-    assert bundles.read(outcome.bundle.folder).card.recipe["settings"]["training"]["epochs"] == 4
+    assert bundles.read_bundle(outcome.bundle.folder).card.recipe["settings"]["training"]["epochs"] == 4
 
 
 @pytest.mark.slow

@@ -11,6 +11,10 @@ data = typer.Typer(help="Look into data sets before training on them.", no_args_
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
 Layout = Annotated[str | None, typer.Option(help="The archive's layout, where it should not be found out.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(show_default="folders", help="Where the labels are: a CSV file, or 'names' (cat.0.jpg)."),
+]
 Crops = Annotated[bool, typer.Option("--crop-boxes", help="Show the parts of photos that the archive's boxes mark.")]
 
 
@@ -32,6 +36,7 @@ class CacheAction(StrEnum):
 def check(
     path: DataPath,
     layout: Layout = None,
+    labels: Labels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything found, for programs.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page with contact sheets to this file.")] = None,
 ) -> None:
@@ -44,7 +49,7 @@ def check(
 
     if report:
         files.check_output(report)
-    found = check.examine(open_dataset(path, layout))
+    found = check.examine(open_dataset(path, layout, labels))
     if report:
         files.write_output(report, check_report.html(found).encode())
     if as_json:
@@ -58,6 +63,7 @@ def check(
 def show(
     path: DataPath,
     layout: Layout = None,
+    labels: Labels = None,
     crop_boxes: Crops = False,
     per_class: Annotated[int, typer.Option(min=1, max=100, help="Photos of each class.")] = 12,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The picture to write: .png, .jpg …")] = None,
@@ -66,7 +72,7 @@ def show(
     from foodscene.training.data import contact_sheet
     from foodscene.training.datasets import open_dataset
 
-    dataset = open_dataset(path, layout)
+    dataset = open_dataset(path, layout, labels)
     target = output or Path(f"{dataset.name}.png")
     contact_sheet.check(target)
     contact_sheet.save(contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class), target)

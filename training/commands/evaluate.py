@@ -11,27 +11,32 @@ from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
-    from foodscene.training.evaluation.confidence import Certainty
+    from foodscene.training.evaluation.confidence import Confidence
     from foodscene.training.evaluation.evaluation import Evaluation
-    from foodscene.training.evaluation.out_of_distribution import Strangers
+    from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
 
 BundleName = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name among those that ship.")
 ]
-Photos = Annotated[
+DataPaths = Annotated[
     list[Path], typer.Option("--data", help="A folder of photos, or an archive as downloaded. May be repeated.")
 ]
 Layout = Annotated[str | None, typer.Option(show_default="found out", help="The data set's layout.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(show_default="folders", help="Where the labels are: a CSV file, or 'names' (cat.0.jpg)."),
+]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917 - typer passes by name
     bundle: BundleName,
-    data: Photos,
+    data: DataPaths,
     split: Annotated[
         str, typer.Option(help="Which photos: test, validation, train, or all that have a label.")
     ] = "test",
     layout: Layout = None,
-    strangers: Annotated[
+    labels: Labels = None,
+    outside: Annotated[
         list[Path] | None,
         typer.Option(
             "--ood",
@@ -52,35 +57,38 @@ def evaluate(
 
     from foodscene.models.engine import open_engine
     from foodscene.training.evaluation import confidence, evaluation, inference
-    from foodscene.training.evaluation import out_of_distribution as strange
+    from foodscene.training.evaluation import out_of_distribution as ood
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
+    if save and split != "test":
+        raise typer.BadParameter("a card's figures are those of test photos: leave out --split", param_hint="--save")
     if out:
         with quiet_stderr():
             from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
-    for path in strangers or []:
+    for path in outside or []:
         _there(path, "--ood")
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout) for path in data]
+    loaded = inference.apart([inference.photos_for(found, path, layout, labels, split=split) for path in data])
     each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
     whole = evaluation.join(list(each.values()))
     sure_above = found.card.sure_above
-    photos = [(strange.NOISE, strange.noise(found.spec))]
-    photos += [strange.read(path, found.spec, found.labels) for path in strangers or []]
-    unknown = [strange.measure(engine, name, pixels, sure_above) for name, pixels in photos]
+    photos = [(ood.NOISE, ood.noise(found.spec))]
+    photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
+    unknown = [ood.measure_unsure(engine, name, pixels, sure_above) for name, pixels in photos]
     speed = inference.milliseconds(found)
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = confidence.measure(whole.probabilities, whole.right, sure_above)
+    certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
-        figures = {**whole.as_json(), **confidence.as_json(certain), "strangers": strange.as_json(unknown)}
+        left_out = {"left_out": dict(whole.left_out)}
+        figures = {**whole.as_json(), **left_out, **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
         typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
@@ -90,7 +98,7 @@ def evaluate(
         f"\n{speed:.1f} ms a photo on one core",
         highlight=False,
     )
-    for table in (_certain(certain, unknown), _classes(whole), _mistakes(whole)):
+    for table in (_left_out(whole), _certain(certain, unknown), _classes(whole), _mistakes(whole)):
         console.print("", table, highlight=False)
     if out:
         console.print(f"\nReport: {out / 'report.html'}", highlight=False)
@@ -98,8 +106,9 @@ def evaluate(
 
 def calibrate(
     bundle: BundleName,
-    data: Photos,
+    data: DataPaths,
     layout: Layout = None,
+    labels: Labels = None,
     out: Annotated[
         Path | None, typer.Option(show_default="its own", help="The folder for the calibrated bundle.")
     ] = None,
@@ -131,13 +140,13 @@ def calibrate(
         engine, keras_engine = open_engine(found), KerasEngine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout) for path in data]
+    loaded = [inference.photos_for(found, path, layout, labels, split="validation") for path in data]
     measured = evaluation.join(
         [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
     )
     factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
-    sure_above = confidence.choose(probabilities, measured.targets, right)
+    sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
     model = temperature.calibrated(keras_engine.model, factor)
     sample = np.asarray(loaded[0].pixels[:16])
     with quiet_stderr():
@@ -149,9 +158,9 @@ def calibrate(
             sample,
             _others(found),
         )
-    certain = confidence.measure(probabilities, measured.right, sure_above)
+    certain = confidence.measure_sure(probabilities, measured.right, sure_above)
     typer.echo(
-        f"Temperature {temperature.read(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
+        f"Temperature {temperature.temperature_of(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
@@ -172,9 +181,9 @@ def _model(bundle: "Bundle") -> Any:
 
 def _bundle(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
-    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.bundle import SHIPPED, find_bundle
 
-    return choose(name, SHIPPED)
+    return find_bundle(name, SHIPPED)
 
 
 def _there(path: Path, option: str) -> None:
@@ -205,8 +214,24 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     return table
 
 
-def _certain(certain: "Certainty", strangers: "list[Strangers]") -> Any:
-    """What the model calls sure, and of which strange photos it is not."""
+def _left_out(evaluation: "Evaluation") -> str:
+    """How many photos were not measured, as the model does not know their classes."""
+    from rich.markup import escape
+
+    from foodscene.models.text import printable
+    from foodscene.training.datasets.names import listed
+
+    if not evaluation.left_out:
+        return ""
+    photos, classes = sum(evaluation.left_out.values()), len(evaluation.left_out)
+    return (
+        f"[yellow]Left out:[/] {photos:,} photos of {classes:,} {'class' if classes == 1 else 'classes'} "
+        f"that the model does not know: {escape(printable(listed(evaluation.left_out)))}."
+    )
+
+
+def _certain(certain: "Confidence", unknown: "list[OutOfDistribution]") -> Any:
+    """What the model calls sure, and of which photos out of distribution it is not."""
     from rich.table import Table
 
     table = Table(f"sure from {certain.above:.2f} on", "photos", "", box=None, header_style="bold")
@@ -214,7 +239,7 @@ def _certain(certain: "Certainty", strangers: "list[Strangers]") -> Any:
     table.add_row("sure of", "", _interval(certain.sure))
     if certain.sure.value:
         table.add_row("  of these right", "", _interval(certain.right))
-    for one in strangers:
+    for one in unknown:
         table.add_row(f"not sure of {one.name}", f"{one.photos:,}", _interval(one.unsure))
     return table
 

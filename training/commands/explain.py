@@ -26,14 +26,14 @@ def explain(
     import numpy as np
 
     from foodscene.models import folders
-    from foodscene.models.bundle import SHIPPED, choose
+    from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import KerasEngine
-    from foodscene.models.pixels import read
+    from foodscene.models.pixels import read_photo
     from foodscene.models.prediction import rank
 
-    bundle = choose(model, models_folder or SHIPPED)
+    bundle = find_bundle(model, models_folder or SHIPPED)
     folders.check_publishable(out, _NAMES)
-    pixels = read(photo, bundle.spec)
+    pixels = read_photo(photo, bundle.spec)
     with quiet_stderr():
         engine = KerasEngine(bundle)
         from foodscene.training.evaluation import explanation
@@ -51,7 +51,7 @@ def explain(
     for name, probability in rank(probabilities, bundle.labels, 3):
         typer.echo(f"{name:<20} {probability:6.1%}")
     with folders.publishing(out, _NAMES) as new:
-        (new / "decided.png").write_bytes(explanation.overlaid(read(photo, shown), heat))
+        (new / "decided.png").write_bytes(explanation.overlaid(read_photo(photo, shown), heat))
         for name, grid in grids.items():
             (new / f"{name}.png").write_bytes(grid.png)
     typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")

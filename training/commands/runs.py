@@ -41,7 +41,7 @@ def listing(
 
     from foodscene.training.runs import log
 
-    found = log.find(root)
+    found = log.find_runs(root)
     numbers = {one.name: number for number, one in enumerate(found, start=1)}
     chosen = log.order(log.select(found, where or []), sort)
     if as_json:
@@ -150,13 +150,13 @@ def mirror(
     from foodscene.training.runs import log
     from foodscene.training.runs import mlflow as mirrors
 
-    typer.echo(f"{mirrors.mirror(log.find(context.obj), to)} runs copied to {to}")
+    typer.echo(f"{mirrors.mirror(log.find_runs(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":
     from foodscene.training.runs import log
 
-    return log.choose(log.find(context.obj), name)
+    return log.find_run(log.find_runs(context.obj), name)
 
 
 def _verdict(difference: Any) -> str:

@@ -142,7 +142,7 @@ def _train_best(
     best = search.best(study)
     place = folder / "best"
     begun = (place / "run.json").exists()
-    if begun and run.read(place).finished:
+    if begun and run.read_run(place).finished:
         console.print(f"The best is trained already: {place}")
         return
     settings = space.overrides(best.params, final=True)

@@ -30,10 +30,22 @@ def train(  # noqa: PLR0917 - typer passes by name
             "NAME=PATH makes one class of all its photos."
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(show_default="folders", help="Where the labels are: a CSV file, or 'names' (cat.0.jpg)."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value: --set training.epochs=5.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help="A backbone's weights: a file, or 'imagenet', or 'none'.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            help="Go on from a bundle, a folder or one that ships, with other photos or labels.",
+        ),
+    ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="A bundle whose answers to the photos are learned, in place of their labels.")
     ] = None,
@@ -81,11 +93,22 @@ def train(  # noqa: PLR0917 - typer passes by name
     stop_cleanly()
     try:
         if resume:
-            _unused({"--weights": weights, "--teacher": teacher, "--engine": engine})
+            _unused(
+                {"--labels": labels, "--weights": weights, "--from": start, "--teacher": teacher, "--engine": engine}
+            )
             outcome = story.resume(_resumed(recipe, run, runs), data=data or [], **common)
         else:
-            recipe, data = _recipe(recipe, data or [], console)
-            chosen: dict[str, Any] = {"weights": weights, "teacher": teacher, "engine": engine or "fast"}
+            named = recipe is not None and (bool(data) or recipe.endswith(".toml"))
+            recipe, data = _recipe(recipe, data or [], labels, console)
+            if not named and not start and not weights:
+                start = _start(recipe, console)
+            chosen: dict[str, Any] = {
+                "labels": labels,
+                "weights": weights,
+                "start": start,
+                "teacher": teacher,
+                "engine": engine or "fast",
+            }
             outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)
     except story.InterruptedRun as stopped:
         console.print(str(stopped), markup=False)
@@ -93,7 +116,7 @@ def train(  # noqa: PLR0917 - typer passes by name
     summary(outcome, console)
 
 
-def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[str, list[Path]]:
+def _recipe(recipe: str | None, data: list[Path], labels: str | None, console: "Console") -> tuple[str, list[Path]]:
     """The recipe and the photos that are meant: the photos alone may be given, and choose their recipe."""
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data, recipe = [Path(recipe)], None
@@ -104,11 +127,32 @@ def _recipe(recipe: str | None, data: list[Path], console: "Console") -> tuple[s
         from foodscene.training.datasets import open_dataset
         from foodscene.training.recipes.suggestion import suggest
 
-        opened = [open_dataset(path) for path in data]
+        opened = [open_dataset(path, labels=labels) for path in data]
         photos = sum(sample.label is not None for dataset in opened for sample in dataset.samples)
         recipe, reason = suggest(photos, sum(len(dataset.classes) for dataset in opened))
         console.print(f"{reason} Recipe: {recipe}")
     return recipe, data
+
+
+def _start(recipe: str, console: "Console") -> str | None:
+    """The bundle to go on from where a recipe's backbone has no weights on this machine: the one that ships."""
+    from foodscene.models.bundle import SHIPPED, default_name, folders
+    from foodscene.training.recipes import recipe as recipes
+    from foodscene.training.recipes.sections import Transfer
+    from foodscene.training.terminal import quiet_stderr
+
+    with quiet_stderr():
+        from foodscene.training.networks import transfer
+
+    model = recipes.load(recipe).model
+    if not isinstance(model, Transfer) or model.weights != "imagenet" or transfer.at_hand(model.backbone):
+        return None
+    shipped = default_name(path.name for path in folders(SHIPPED))
+    console.print(
+        f"It goes on from the bundle {shipped}, as {model.backbone}'s ImageNet weights are not on this machine; "
+        "to download those: --weights imagenet"
+    )
+    return shipped
 
 
 def _unused(options: dict[str, object]) -> None:
@@ -134,7 +178,7 @@ def _resumed(recipe: str | None, folder: Path | None, root: Path) -> Path:
 
 def summary(outcome: "Outcome", console: "Console") -> None:
     """Print the measured figures beside the reported ones, and where the bundle is."""
-    from foodscene.models.text import duration
+    from foodscene.models.text import duration, estimate
 
     record, reported = outcome.run.record, outcome.run.record.get("reported") or {}
     where = reported.get("row", "") + (f", on {reported['data']}" if reported.get("data") else "")
@@ -142,10 +186,11 @@ def summary(outcome: "Outcome", console: "Console") -> None:
         if name in record["test"]:
             said = reported.get(name)
             beside = f"   reported {said:.4f} (report's row {where})" if said is not None else ""
-            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}{beside}", markup=False)
-    photos = record["test"].get("images")
+            words = estimate(record["test"][name], record["test"].get(f"{name}_interval"))
+            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}  {words} right{beside}", markup=False)
+    measured = outcome.bundle.card.metrics
     console.print(
-        f"measured on {photos:,} test photos" if photos else "the data set has no test photos to measure on",
+        f"measured on {measured.photos}" if measured else "the data set has no test photos to measure on",
         f"after {record['epochs']} epochs, the best {record['best']['epoch']}, in {duration(record['seconds'])}",
     )
     folder = outcome.bundle.folder

@@ -51,6 +51,8 @@ IMBALANCE = Kind("imbalance", False, "classes of very different size", "Look at 
 NOT_SQUARE = Kind("not-square", False, "photos that are not square", "A recipe says whether to squash, crop or pad.")
 UNUSED = Kind("unused", False, "photos outside of the layout's folders and lists", "They are left out of everything.")
 
+READ_SO = Kind("notes", False, "things to know of how the archive was read", "Look whether they are meant so.")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -80,7 +82,7 @@ class ClassCount:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the doctor found."""
+    """All that a check found."""
 
     dataset: Dataset
     survey: Survey
@@ -136,7 +138,15 @@ def examine(dataset: Dataset, *, root: Path | None = None, workers: int | None =
     facts = survey(dataset, root=root, workers=workers)
     assigned, dropped = load.divide(dataset, facts)
     classes = tuple(_classes(dataset, assigned))
-    checks = _broken(facts), *_copies(dataset, facts), *_classes_off(classes), _not_square(facts), _unused(dataset)
+    notes = Finding(READ_SO, notes=dataset.notes)
+    checks = (
+        notes,
+        _broken(facts),
+        *_copies(dataset, facts),
+        *_classes_off(classes),
+        _not_square(facts),
+        _unused(dataset),
+    )
     return Report(dataset, facts, classes, dropped, tuple(finding for finding in checks if finding.count))
 
 

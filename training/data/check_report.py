@@ -1,4 +1,4 @@
-"""The doctor's report for people: a table in the terminal, a page with contact sheets."""
+"""What a check found, for people: a table in the terminal, a page with contact sheets."""
 
 from jinja2 import Environment, PackageLoader
 from rich.box import SIMPLE
@@ -43,7 +43,7 @@ def lines(report: Report, finding: Finding) -> list[str]:
 def html(report: Report) -> str:
     """The report as a page that is a single file."""
     page = Environment(loader=PackageLoader("foodscene.training"), autoescape=True, trim_blocks=True).get_template(
-        "doctor.html"
+        "check.html"
     )
     return page.render(
         report=report,

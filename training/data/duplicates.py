@@ -50,10 +50,14 @@ def near_pairs(views: Sequence[bytes], near: int = NEAR) -> NDArray[np.int64]:
 
 
 def groups(contents: Sequence[bytes], views: Sequence[bytes]) -> NDArray[np.int64]:
-    """A number per photo, shape (n,): the same for copies of each other, directly or by way of others."""
+    """A number per photo, shape (n,): the same for copies of each other, directly or by way of others.
+
+    Photos that cannot be read have no content, b"", and are copies of none.
+    """
     total = len(contents)
     numbers: dict[bytes, int] = {}
-    exact = np.array([total + numbers.setdefault(content, len(numbers)) for content in contents], dtype=np.int64)
+    each = (content or b"unread %d" % position for position, content in enumerate(contents))
+    exact = np.array([total + numbers.setdefault(content, len(numbers)) for content in each], dtype=np.int64)
     pairs = near_pairs(views)
     # Nodes 0 .. n-1 are photos, the others are contents.
     first, second = np.concatenate([np.arange(total), pairs[:, 0]]), np.concatenate([exact, pairs[:, 1]])

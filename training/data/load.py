@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from foodscene.models.pixels import InputSpec
+from foodscene.models.text import printable
 from foodscene.training.data import cache, splits
 from foodscene.training.data.splits import Fractions
 from foodscene.training.data.survey import Survey, survey
-from foodscene.training.datasets import Dataset, DatasetError, open_dataset, union
+from foodscene.training.datasets import Dataset, DatasetError, Split, open_dataset, union
 from foodscene.training.recipes.recipe import Recipe
 
 Source = Path | Dataset
+
+_ADJECTIVE = {"train": "training"}
 
 
 @dataclass(frozen=True)
@@ -37,32 +40,39 @@ class Data:
     """Which rows of `pixels` to train on, ascending; so for `validation` and `test`."""
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    """Shape (n,): the same number for photos that are copies of each other."""
     dropped: int
     """How many photos are in no split because a copy of them stands in a later one."""
 
 
-def load(
+def load(  # noqa: PLR0913 - named options, each with a default
     source: Source | Sequence[Source],
     spec: InputSpec,
     *,
     layout: str | None = None,
+    labels: str | None = None,
     crop_boxes: bool = False,
     fractions: Fractions = (0.7, 0.2, 0.1),
     seed: int = 0,
+    stratified: bool = True,
+    used: Sequence[Split] = splits.SPLITS,
 ) -> Data:
     """Open, decode and split one data set, or several as one.
 
-    Tells on the console which photos are broken, what was dropped for being a copy, and which classes a split lacks.
-    Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
+    Tells on the console which photos are broken, what was dropped for being a copy, and which classes a split that is
+    `used` lacks. Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
     """
     console = Console(stderr=True)
     sources = [source] if isinstance(source, Path | Dataset) else list(source)
-    opened = [part if isinstance(part, Dataset) else open_dataset(part, layout) for part in sources]
+    opened = [part if isinstance(part, Dataset) else open_dataset(part, layout, labels) for part in sources]
     dataset = opened[0] if len(opened) == 1 else union(opened)
     if crop_boxes:
         dataset = dataset.crops()
+    tell_notes(dataset, console)
     decoded = cache.build(dataset, spec)
-    assigned, dropped = divide(dataset, survey(dataset), fractions=fractions, seed=seed)
+    facts = survey(dataset)
+    assigned, dropped = divide(dataset, facts, fractions=fractions, seed=seed, stratified=stratified)
     kept = assigned[decoded.rows]
     train, validation, test = (np.flatnonzero(kept == code) for code in range(len(splits.SPLITS)))
     data = Data(
@@ -76,6 +86,7 @@ def load(
         train=train,
         validation=validation,
         test=test,
+        groups=facts.groups[decoded.rows],
         dropped=dropped,
     )
     for broken in decoded.broken[:10]:
@@ -84,7 +95,7 @@ def load(
         console.print(f"[yellow]Left out:[/] {len(decoded.broken) - 10} more photos that are broken")
     if dropped:
         console.print(f"[yellow]Dropped[/] {dropped} photos of which a copy stands in the validation or the test split")
-    _look_for_gaps(data, console)
+    _look_for_gaps(data, used, console)
     return data
 
 
@@ -98,38 +109,70 @@ def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
         crop_boxes=read.crop_boxes,
         fractions=read.fractions,
         seed=recipe.seed,
+        stratified=read.stratified,
     )
 
 
 def divide(
-    dataset: Dataset, facts: Survey, *, fractions: Fractions = (0.7, 0.2, 0.1), seed: int = 0
+    dataset: Dataset,
+    facts: Survey,
+    *,
+    fractions: Fractions = (0.7, 0.2, 0.1),
+    seed: int = 0,
+    stratified: bool = True,
 ) -> tuple[NDArray[np.int64], int]:
     """The split of every sample as an index into `splits.SPLITS`, shape (n,), and how many were dropped as copies.
 
     -1 for samples that are in none: without a label, or a copy of one in a later split.
     """
+    labels = [sample.label for sample in dataset.samples] if stratified else None
+
+    def parted(own: Sequence[Split | None]) -> NDArray[np.int64]:
+        """Each data set of a union by itself."""
+        ends = np.cumsum(dataset.parts or (len(own),)).tolist()
+        parts = [
+            splits.assign(
+                facts.contents[start:end],
+                own[start:end],
+                fractions=fractions,
+                seed=seed,
+                labels=labels[start:end] if labels else None,
+            )
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        assigned = np.concatenate(parts)
+        assigned[[sample.label is None for sample in dataset.samples]] = -1
+        return assigned
+
     own = [sample.split for sample in dataset.samples]
-    ends = np.cumsum(dataset.parts or (len(own),)).tolist()
-    parts = [
-        splits.assign(facts.contents[start:end], own[start:end], fractions=fractions, seed=seed)
-        for start, end in zip([0, *ends], ends, strict=False)
-    ]
-    assigned = np.concatenate(parts)
-    assigned[[sample.label is None for sample in dataset.samples]] = -1
+    assigned = parted(own)
     leaks = splits.leaked(assigned, facts.groups)
+    if "validation" in own and (assigned[~leaks] != 1).all():  # all that validates is copies of test photos
+        assigned = parted([None if split == "validation" else split for split in own])
+        leaks |= splits.leaked(assigned, facts.groups)
     assigned[leaks] = -1
     return assigned, int(leaks.sum())
 
 
-def _look_for_gaps(data: Data, console: Console) -> None:
+def tell_notes(dataset: Dataset, console: Console, most: int = 10) -> None:
+    """Say how a data set was read where that may surprise."""
+    for note in dataset.notes[:most]:
+        console.print(f"[yellow]Note:[/] {escape(printable(note))}", highlight=False)
+    if len(dataset.notes) > most:
+        console.print(f"[yellow]Note:[/] {len(dataset.notes) - most} more; `foodscene data check` tells all.")
+
+
+def _look_for_gaps(data: Data, used: Sequence[Split], console: Console) -> None:
     """Say which classes a split lacks. Raises `DatasetError` where there is nothing to train on."""
-    for split, rows in (("training", data.train), ("validation", data.validation), ("test", data.test)):
+    for split in used:
+        rows = getattr(data, split)
         absent = np.setdiff1d(np.arange(len(data.classes)), data.labels[rows])
-        if len(absent) == len(data.classes) and split == "training":
+        if len(absent) == len(data.classes) and split == "train":
             raise DatasetError(f"{data.name} has no photos to train on.")
         if len(absent):
             names = ", ".join(data.classes[label] for label in absent[:10]) + (" …" if len(absent) > 10 else "")
             console.print(
-                f"[yellow]No {split} photos[/] of {len(absent)} of {len(data.classes)} classes: {escape(names)}. "
+                f"[yellow]No {_ADJECTIVE.get(split, split)} photos[/] of {len(absent)} of {len(data.classes)} classes: "
+                f"{escape(names)}. "
                 "Add photos, or try other fractions or another seed."
             )

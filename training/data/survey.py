@@ -84,7 +84,7 @@ def _facts(_: int, sample: Sample) -> Facts:
     try:
         photo = sample.read()
         content = sha256(photo).digest()
-        gray = pixels.read(photo, _VIEW)[:, :, 0]
+        gray = pixels.read_photo(photo, _VIEW)[:, :, 0]
         kind, width, height = pixels.inspect(photo)[:3]
         mode = _mode(photo)
     except (PhotoError, DatasetError) as error:

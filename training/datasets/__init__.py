@@ -1,12 +1,14 @@
 """Data sets as they are downloaded: one adapter per layout, and one call that finds the right one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from foodscene.training.datasets import folder, food101, idx, intel, uecfood256
+from foodscene.training.datasets import folder, food101, idx, in_names, intel, table, uecfood256
 from foodscene.training.datasets.archives import open_files
 from foodscene.training.datasets.dataset import Dataset, Sample, Split, union
 from foodscene.training.datasets.files import DatasetError, Files
+from foodscene.training.datasets.names import listed
 
 __all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "union"]
 
@@ -21,24 +23,36 @@ LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
 """How each layout is read and what it needs, in the order in which they are tried."""
 
 
-def open_dataset(path: Path, layout: str | None = None) -> Dataset:
+def open_dataset(path: Path, layout: str | None = None, labels: str | None = None) -> Dataset:
     """The data set in a folder or an archive, its layout found or as named. Raises `DatasetError`.
 
+    `labels` says where the labels are, if not in folders: a CSV file, or "names" for those of the photos.
     `food=photos.zip` makes one class of all photos in `photos.zip`, to be told from those of another data set.
     """
     label, path = labelled(path)
     if label:
-        return open_dataset(path, layout).as_class(label)
+        return open_dataset(path, layout, labels).as_class(label)
     if layout is not None and layout not in LAYOUTS:
         raise DatasetError(f"There is no layout {layout!r}. Known are {', '.join(LAYOUTS)}.")
     files = open_files(path)
     name = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
+    if labels:
+        found = in_names.read(files, name) if labels == "names" else table.read(files, name, labels)
+        return replace(found, notes=(*files.notes, *_unread(files), *found.notes))
     tried = [layout] if layout else list(LAYOUTS)
     for candidate in tried:
         if dataset := LAYOUTS[candidate][0](files, name):
-            return dataset
+            return replace(dataset, notes=(*files.notes, *_unread(files), *dataset.notes))
     looked_for = "\n".join(f"  {candidate}: {LAYOUTS[candidate][1]}" for candidate in tried)
-    raise DatasetError(f"{path} has none of the layouts that were looked for:\n{looked_for}")
+    raise DatasetError(
+        f"{path} has none of the layouts that were looked for:\n{looked_for}\n"
+        "If the labels stand in a CSV: --labels FILE.csv. If in the photos' names, as in cat.0.jpg: --labels names."
+    )
+
+
+def _unread(files: Files) -> Iterator[str]:
+    if pictures := files.unread():
+        yield f"{len(pictures):,} pictures are of formats that are not read, left out: {listed(pictures, 3)}."
 
 
 def labelled(path: Path) -> tuple[str, Path]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from foodscene.models import pixels
 from foodscene.models.pixels import Box, InputSpec
 from foodscene.training.datasets.files import Files
+from foodscene.training.datasets.names import matched
 
 Split = Literal["train", "validation", "test"]
 
@@ -40,7 +41,7 @@ class Sample:
 
     def pixels(self, spec: InputSpec) -> NDArray[np.uint8]:
         """The decoded and fitted photo, uint8, shape `spec.shape`. Raises `models.pixels.PhotoError`."""
-        return pixels.read(self.read(), spec, box=self.box)
+        return pixels.read_photo(self.read(), spec, box=self.box)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Dataset:
     samples: Sequence[Sample]
     parts: tuple[int, ...] = ()
     """The number of samples of each data set that this one unites; empty where it is one by itself."""
+    notes: tuple[str, ...] = ()
+    """What whoever uses it should know of how it was read, in sentences."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -86,14 +89,22 @@ class Dataset:
 
 
 def union(datasets: Iterable[Dataset]) -> Dataset:
-    """Several data sets as one: classes in the order given, one where two share a name; each photo's own split kept."""
+    """Several data sets as one: classes in the order given, one where two share a name; each photo's own split kept.
+
+    A name that differs from one before it in case, spaces or underscores alone is the same.
+    """
     members = list(datasets)
-    classes = list(dict.fromkeys(label for dataset in members for label in dataset.classes))
+    classes: list[str] = []
     samples: list[Sample] = []
+    notes = [note for dataset in members for note in dataset.notes]
     for position, dataset in enumerate(members, start=1):
         repeated = sum(other.name == dataset.name for other in members) > 1
         prefix = f"{dataset.name}-{position}" if repeated else dataset.name
-        index = [classes.index(label) for label in dataset.classes]
+        same = matched(dataset.classes, classes)
+        notes += [f"{label} is taken for the class {one}." for label, one in same.items() if label != one]
+        labels = [same.get(label, label) for label in dataset.classes]
+        classes += [label for label in labels if label not in classes]
+        index = [classes.index(label) for label in labels]
         samples += [
             replace(sample, name=f"{prefix}/{sample.name}", label=None if sample.label is None else index[sample.label])
             for sample in dataset.samples
@@ -104,4 +115,5 @@ def union(datasets: Iterable[Dataset]) -> Dataset:
         classes=tuple(classes),
         samples=samples,
         parts=tuple(len(dataset.samples) for dataset in members),
+        notes=tuple(dict.fromkeys(notes)),
     )

@@ -1,22 +1,40 @@
 """The files of a data set: their names, sizes and checksums, and the bytes of each."""
 
+import codecs
 import json
 import os
 import time
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from foodscene.models.decoding.inspection import looks_like_photo
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.folders import MANIFEST
 from foodscene.training import storage
 
 PHOTOS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
 )
 """What the names of photos end with, in lower case."""
+
+PICTURES = frozenset(".svg .ico .jxl .jp2 .j2k .psd .xcf .cr2 .cr3 .nef .arw .dng .orf .raf .rw2".split())
+"""What the names of pictures end with that are of formats not read here."""
+
+_NO_PICTURES = frozenset(
+    (
+        ".txt .csv .tsv .json .jsonl .xml .yaml .yml .md .html .css .js .py .ipynb .sh .log .ini .cfg .toml .lock .pdf "
+        ".doc .docx .xls .xlsx .h5 .hdf5 .keras .onnx .pb .tflite .pt .pth .npy .npz .pkl .mat .parquet .db .sqlite "
+        ".zip .tar .gz .tgz .bz2 .xz .rar .7z .mp3 .wav .mp4 .mov .avi .mkv .webm"
+    ).split()
+)
+"""What the names of files end with that nobody means as photos."""
+
+_BEGINNING = 32
 
 MAX_MEMBER = 256_000_000
 """Bytes of the largest file that is read: more than the largest photo that is decoded has, uncompressed."""
@@ -43,6 +61,8 @@ class Files(ABC):
         self.path = path
         self.entries = {name: entries[name] for name in sorted(entries)}
         """Size and checksum by relative name, slashes forward, sorted; without what systems leave behind."""
+        self.notes: tuple[str, ...] = ()
+        """What is to be said of them, in sentences."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -50,28 +70,66 @@ class Files(ABC):
 
     def text(self, name: str) -> str:
         """The content of a text file, however it is encoded and its lines are ended."""
-        content = self.read(name)
+        return decoded(self.read(name))
+
+    def beginning(self, name: str) -> bytes:
+        """The first bytes of a file; none where it cannot be read."""
         try:
-            return content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return content.decode("latin-1")
+            return self.read(name)[:_BEGINNING]
+        except DatasetError:
+            return b""
 
     def photos(self) -> list[str]:
-        """The names that end as a photo's."""
-        return [name for name in self.entries if PurePosixPath(name).suffix.lower() in PHOTOS]
+        """The names that end as a photo's, and those of whatever else begins as one: `42`, `42.jpg!large`."""
+        return list(self._photos)
+
+    def unread(self) -> list[str]:
+        """The names that end as those of pictures of formats that are not read."""
+        return [name for name in self.entries if PurePosixPath(name).suffix.lower() in PICTURES]
+
+    @cached_property
+    def _photos(self) -> list[str]:
+        return [name for name in self.entries if self._is_photo(name)]
+
+    def _is_photo(self, name: str) -> bool:
+        ending = PurePosixPath(name).suffix.lower()
+        if ending in PHOTOS:
+            return True
+        return ending not in _NO_PICTURES and looks_like_photo(self.beginning(name))
+
+
+def decoded(text: bytes) -> str:
+    """The text of a file in UTF-8, UTF-16 with its mark, or else Latin-1."""
+    if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return text.decode("utf-16", "replace")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 class FolderFiles(Files):
-    """A folder on disk."""
+    """A folder on disk. What foodscene made in it, runs, bundles and reports, is no part of it."""
 
     def __init__(self, path: Path) -> None:
-        names = (file.relative_to(path).as_posix() for file in _walk(path))
+        ours: list[str] = []
         try:
+            names = [file.relative_to(path).as_posix() for file in _walk(path, ours)]
             super().__init__(path, _checksums(path, [name for name in names if not hidden(name)]))
         except storage.StorageError:
             raise
         except OSError as error:
             raise DatasetError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+        if ours:
+            self.notes = (f"Made by foodscene, and no photos to learn from: {', '.join(sorted(ours))}.",)
+
+    def beginning(self, name: str) -> bytes:
+        """See `Files.beginning`."""
+        try:
+            with (self.path / name).open("rb") as file:
+                return file.read(_BEGINNING)
+        except OSError:
+            return b""
 
     def read(self, name: str) -> bytes:
         """See `Files.read`."""
@@ -96,7 +154,10 @@ def _checksums(folder: Path, names: list[str]) -> dict[str, FileEntry]:
         same = before[:2] == [status.st_size, status.st_mtime_ns]
         # A file of this moment may change once more without its time telling.
         changed = status.st_mtime_ns if now - status.st_mtime_ns > _CLOCK else 0
-        found[name] = status.st_size, changed, before[2] if same else _crc(folder / name)
+        try:
+            found[name] = status.st_size, changed, before[2] if same else _crc(folder / name)
+        except PermissionError:
+            found[name] = status.st_size, 0, 0  # whoever reads it is told
     if found != known:
         storage.write_bytes(known_path, json.dumps(found).encode())
     return {name: FileEntry(size, crc) for name, (size, _, crc) in found.items()}
@@ -118,13 +179,37 @@ def hidden(name: str) -> bool:
     )
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """The files below `folder`; linked folders are followed, each real folder once."""
+def _walk(folder: Path, ours: list[str]) -> Iterator[Path]:
+    """The files below `folder`; linked folders are followed, each real folder once.
+
+    Folders below it that foodscene made are not entered; their names come into `ours`. Raises `OSError` for a folder
+    that may not be read, but for the one that file systems keep.
+    """
     seen: set[Path] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = Path(parent).resolve()
-        if real in seen:
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
+        here = Path(parent)
+        real = here.resolve()
+        if real in seen or (here != folder and _is_ours(names)):
+            if real not in seen:
+                ours.append(f"{here.relative_to(folder).as_posix()}/")
             folders.clear()
             continue
         seen.add(real)
-        yield from (Path(parent) / name for name in names if (Path(parent) / name).is_file())
+        yield from (here / name for name in names if (here / name).is_file())
+
+
+def _is_ours(names: Sequence[str]) -> bool:
+    """Whether files of these names lie in a folder that foodscene made: a run, a search, a bundle, a report."""
+    made: tuple[set[str], ...] = (
+        {"run.json"},
+        {"space.toml", "journal.log"},
+        {"labels.txt", "model.h5"},
+        {"labels.txt", "model.onnx"},
+        {MANIFEST},
+    )
+    return any(group <= set(names) for group in made)
+
+
+def _refuse(error: OSError) -> None:
+    if Path(error.filename).name != "lost+found":
+        raise error

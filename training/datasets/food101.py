@@ -1,4 +1,7 @@
-"""Food-101: ``images/<class>/<id>.jpg``, and the archive's own lists of training and test photos in ``meta``."""
+"""Food-101: ``images/<class>/<id>.jpg``, and the archive's own lists of training and test photos in ``meta``.
+
+Kaggle's copies have ``meta/meta/``, or lists whose lines end in ``.jpg``.
+"""
 
 from pathlib import PurePosixPath
 
@@ -10,22 +13,25 @@ NEEDS = "images/<class>/ beside meta/train.txt and meta/test.txt"
 
 def read(files: Files, name: str) -> Dataset | None:
     """The data set in `files`, or None where they are laid out otherwise. Photos in neither list are left out."""
-    lists = [entry for entry in files.entries if PurePosixPath(entry).parts[-2:] == ("meta", "train.txt")]
+    lists = [
+        path for path in map(PurePosixPath, files.entries) if path.name == "train.txt" and path.parent.name == "meta"
+    ]
     if not lists:
         return None
-    top = PurePosixPath(lists[0]).parent.parent
+    meta = lists[0].parent
+    top = meta.parent.parent if meta.parent.name == "meta" else meta.parent  # Kaggle's copy has meta/meta/
     splits: dict[str, Split] = {}
     own: tuple[Split, Split] = ("train", "test")
     for split in own:
-        listing = str(top / "meta" / f"{split}.txt")
+        listing = str(meta / f"{split}.txt")
         if listing not in files.entries:
             return None
-        splits |= dict.fromkeys(files.text(listing).split(), split)
+        splits |= dict.fromkeys((line.strip().removesuffix(".jpg") for line in files.text(listing).splitlines()), split)
     images = top / "images"
     found: list[tuple[str, str, Split]] = []
     for photo in files.photos():
         path = PurePosixPath(photo)
-        key = str(path.relative_to(images).with_suffix("")) if path.is_relative_to(images) else ""
+        key = f"{path.parent.name}/{path.stem}" if path.is_relative_to(images) else ""
         if key in splits:
             found.append((photo, path.parent.name, splits[key]))
     classes = tuple(sorted({label for _, label, _ in found}))

@@ -14,7 +14,7 @@ TARGET = 0.95
 """The share of sure answers that are to be right."""
 
 
-class Certainty(NamedTuple):
+class Confidence(NamedTuple):
     """What becomes of a model's answers where those below a probability are not called sure."""
 
     above: float
@@ -24,7 +24,7 @@ class Certainty(NamedTuple):
     """The right ones, of those that are called sure."""
 
 
-def choose(probabilities: NDArray[np.float32], targets: NDArray[np.int64], target: float = TARGET) -> float:
+def choose_threshold(probabilities: NDArray[np.float32], targets: NDArray[np.int64], target: float = TARGET) -> float:
     """The probability from which on answers are to be called sure, chosen on validation photos; 0 to 1.
 
     It is the lowest at which the share `target` of the sure answers is right: the most answers at that risk (Geifman
@@ -51,21 +51,21 @@ def choose(probabilities: NDArray[np.float32], targets: NDArray[np.int64], targe
     return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
 
 
-def measure(probabilities: NDArray[np.float32], right: NDArray[np.bool_], above: float) -> Certainty:
+def measure_sure(probabilities: NDArray[np.float32], right: NDArray[np.bool_], above: float) -> Confidence:
     """How many answers are called sure from the probability `above` on, and how many of these are right.
 
     `probabilities` has shape (n, classes), `right` (n,).
     """
     sure = probabilities.max(axis=1) >= above
-    return Certainty(
+    return Confidence(
         above, metrics.share(int(sure.sum()), len(sure)), metrics.share(int(right[sure].sum()), int(sure.sum()))
     )
 
 
-def as_json(certainty: Certainty) -> dict[str, Any]:
+def as_json(measured: Confidence) -> dict[str, Any]:
     """For programs, with the intervals as pairs of keys."""
     return {
-        "sure_above": certainty.above,
-        "sure": certainty.sure._asdict(),
-        "sure_top1": certainty.right._asdict() if certainty.sure.value else None,
+        "sure_above": measured.above,
+        "sure": measured.sure._asdict(),
+        "sure_top1": measured.right._asdict() if measured.sure.value else None,
     }

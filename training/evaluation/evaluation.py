@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,10 @@ class Evaluation:
     """Shape (n,): indices into `labels`."""
     probabilities: NDArray[np.float32] = field(repr=False)
     """Shape (n, labels)."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many photos there were of each class that the model does not know: they are not among the n."""
+    folds: int = 0
+    """In how many parts the photos were answered, each by a network trained without it; 0: one network answered all."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -115,6 +120,7 @@ class Evaluation:
         top5 = self.top5
         return {
             "photos": len(self.targets),
+            "folds": self.folds,
             "top1": self.top1._asdict(),
             "top5": top5._asdict() if top5 else None,
             "loss": self.loss,
@@ -170,4 +176,5 @@ def join(evaluations: Sequence[Evaluation]) -> Evaluation:
         [name for one in evaluations for name in one.names],
         np.concatenate([one.targets for one in evaluations]),
         np.concatenate([one.probabilities for one in evaluations]),
+        dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
     )

@@ -1,7 +1,9 @@
 """A model measured: what an engine answers for the photos of a data set, and how fast."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine, open_engine
+from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError
 
 if TYPE_CHECKING:
@@ -21,9 +24,14 @@ _BATCH = 32
 SPLITS = ("train", "validation", "test", "all")
 
 
-def photos_for(bundle: Bundle, path: Path, layout: str | None = None) -> "Data":
-    """A data set at a bundle's size, split as it was when the bundle was trained. Raises `DatasetError`."""
-    from foodscene.training.data import load
+def photos_for(
+    bundle: Bundle, path: Path, layout: str | None = None, labels: str | None = None, *, split: str = "all"
+) -> "Data":
+    """A data set at a bundle's size, split as it was when the bundle was trained. Raises `DatasetError`.
+
+    Which classes have no photos is told of the `split` that is used.
+    """
+    from foodscene.training.data import load, splits
 
     trained = bundle.card.recipe.get("settings", {})
     said = trained.get("data", {})
@@ -31,10 +39,25 @@ def photos_for(bundle: Bundle, path: Path, layout: str | None = None) -> "Data":
         path,
         bundle.spec,
         layout=layout or said.get("layout"),
+        labels=labels,
         crop_boxes=said.get("crop_boxes", False),
         fractions=tuple(said.get("fractions", (0.7, 0.2, 0.1))),
         seed=trained.get("seed", 0),
+        stratified=said.get("stratified", not trained),
+        used=[name for name in splits.SPLITS if name == split],
     )
+
+
+def apart(loaded: "Sequence[Data]") -> "list[Data]":
+    """Data sets with names of their own, and so their photos, where there are several."""
+    if len(loaded) < 2:
+        return list(loaded)
+    found: list[Data] = []
+    for one in loaded:
+        times = sum(other.name == one.name for other in loaded[: len(found)])
+        name = f"{one.name}-{times + 1}" if times else one.name
+        found.append(replace(one, name=name, names=[f"{name}/{photo}" for photo in one.names]))
+    return found
 
 
 def rows(data: "Data", split: str) -> NDArray[np.int64]:
@@ -51,10 +74,12 @@ def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[
     Raises `EvaluationError` where none is known, or there are no photos.
     """
     labelled = match(data.classes, labels)[data.labels[rows]]
+    unknown = Counter(data.classes[label] for label in data.labels[rows[labelled < 0]])
     rows, targets = rows[labelled >= 0], labelled[labelled >= 0]
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
-    return Evaluation(tuple(labels), [data.names[row] for row in rows], targets, predict(engine, data.pixels, rows))
+    names = [data.names[row] for row in rows]
+    return Evaluation(tuple(labels), names, targets, predict(engine, data.pixels, rows), dict(unknown))
 
 
 def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -66,10 +91,11 @@ def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) 
 def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
     """For each class of a data set, the index of the label of the same name, or -1; shape (classes,).
 
-    Case, spaces and underscores make no difference. Raises `EvaluationError` where no class is known.
+    Where none has the same name, case, spaces and underscores make no difference. Raises `EvaluationError` where no
+    class is known.
     """
-    known = {plain(label): index for index, label in enumerate(labels)}
-    found = np.array([known.get(plain(name), -1) for name in classes], dtype=np.int64)
+    meant = matched(classes, labels)
+    found = np.array([labels.index(meant[name]) if name in meant else -1 for name in classes], dtype=np.int64)
     if (found < 0).all():
         raise EvaluationError(
             f"The data set's classes ({_some(classes)}) are none of the model's labels ({_some(labels)}): "
@@ -88,11 +114,6 @@ def milliseconds(bundle: Bundle, photos: int = 50) -> float:
         engine.predict(pixels)
         seconds.append(time.perf_counter() - began)
     return float(np.median(seconds) * 1000)
-
-
-def plain(name: str) -> str:
-    """A class's name without what makes no difference between data sets: case, spaces, underscores."""
-    return " ".join(name.casefold().replace("_", " ").split())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Strangers: photos of nothing that a model knows. It should not be sure of any answer for them."""
+"""Out-of-distribution photos: of nothing that a model knows. It should not be sure of any answer for them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from foodscene.models.engine import Engine
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
 from foodscene.training.datasets.archives import open_files
+from foodscene.training.datasets.names import plain
 from foodscene.training.evaluation import inference, metrics
 from foodscene.training.evaluation.evaluation import EvaluationError
 from foodscene.training.evaluation.metrics import Share
@@ -19,10 +20,10 @@ MOST = 1000
 """Photos that are taken of a data set, evenly over it."""
 
 NOISE = "noise"
-"""What pictures of random pixels are called among the strangers."""
+"""What pictures of random pixels are called among out-of-distribution photos."""
 
 
-class Strangers(NamedTuple):
+class OutOfDistribution(NamedTuple):
     """The photos of one source, and for how many of them the model's answer is not called sure."""
 
     name: str
@@ -30,11 +31,11 @@ class Strangers(NamedTuple):
     unsure: Share
 
 
-def measure(engine: Engine, name: str, photos: NDArray[np.uint8], above: float) -> Strangers:
+def measure_unsure(engine: Engine, name: str, photos: NDArray[np.uint8], above: float) -> OutOfDistribution:
     """What an engine makes of photos of shape (n, height, width, channels), sure from the probability `above` on."""
     probabilities = inference.predict(engine, photos, np.arange(len(photos)))
     unsure = int((probabilities.max(axis=1) < above).sum())
-    return Strangers(name, len(photos), metrics.share(unsure, len(photos)))
+    return OutOfDistribution(name, len(photos), metrics.share(unsure, len(photos)))
 
 
 def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
@@ -42,22 +43,22 @@ def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), dtype=np.uint8)
 
 
-def read(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
+def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
     """The name of a data set, or of a plain folder of photos, and photos of it that show none of the `labels`.
 
     Their shape is (n, height, width, channels), n at most `most`. Photos that cannot be read are left out.
     Raises `DatasetError` where there is no data set, `EvaluationError` where the model knows all that is in it.
     """
     dataset = _open(path)
-    known = {inference.plain(label) for label in labels}
-    strange = [one for one in dataset.samples if inference.plain(_label(dataset, one)) not in known]
-    if not strange:
-        raise EvaluationError(f"{path} holds no strangers: the model knows all of its classes.")
-    chosen = np.unique(np.linspace(0, len(strange) - 1, min(most, len(strange))).astype(int)).tolist()
+    known = {plain(label) for label in labels}
+    outside = [one for one in dataset.samples if plain(_label(dataset, one)) not in known]
+    if not outside:
+        raise EvaluationError(f"{path} holds no photos out of distribution: the model knows all of its classes.")
+    chosen = np.unique(np.linspace(0, len(outside) - 1, min(most, len(outside))).astype(int)).tolist()
     photos = []
     for index in chosen:
         try:
-            photos.append(strange[index].pixels(spec))
+            photos.append(outside[index].pixels(spec))
         except PhotoError:
             continue
     if not photos:
@@ -65,9 +66,9 @@ def read(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -
     return dataset.name, np.stack(photos)
 
 
-def as_json(strangers: Sequence[Strangers]) -> dict[str, Any]:
+def as_json(sets: Sequence[OutOfDistribution]) -> dict[str, Any]:
     """By source, for programs."""
-    return {one.name: {"photos": one.photos, "unsure": one.unsure._asdict()} for one in strangers}
+    return {one.name: {"photos": one.photos, "unsure": one.unsure._asdict()} for one in sets}
 
 
 def _open(path: Path) -> Dataset:

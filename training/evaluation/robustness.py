@@ -41,7 +41,7 @@ class Row:
         return {"name": self.name, "kind": self.kind, "amount": self.amount, "unit": self.unit, **shares}
 
 
-def measure(engine: Engine, pixels: Photos, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> list[Row]:
+def measure_altered(engine: Engine, pixels: Photos, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> list[Row]:
     """A model's figures on the photos `pixels[rows]` with the labels `targets`: as they are, then altered in every way.
 
     Uses at most `MOST` of the photos, the same for every way; what is drawn at random repeats from call to call.

@@ -22,10 +22,10 @@ from foodscene.training.recipes.augmentation import Augmentation
 Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 """Photos of shape (n, height, width, channels), values 0-255, and one-hot labels of shape (n, classes)."""
 
-Photos = Callable[[slice], NDArray[Any]]
+EpochPhotos = Callable[[slice], NDArray[Any]]
 """Makes a slice of an epoch's photos."""
 
-_ENGINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], Photos]] = {
+_ENGINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], EpochPhotos]] = {
     "fast": fast.prepare,
     "keras": reference.prepare,
 }
@@ -141,7 +141,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         count = len(self._indices)
         return rng.permutation(count) if self._shuffle else np.arange(count)
 
-    def _make(self, which: NDArray[np.int64], photos: Photos, index: int) -> Batch:
+    def _make(self, which: NDArray[np.int64], photos: EpochPhotos, index: int) -> Batch:
         part = slice(index * self._batch_size, (index + 1) * self._batch_size)
         labels = self._one_hot[self._labels[which[part]]]
         batch = photos(part), labels

@@ -4,6 +4,7 @@ Reads top to bottom: `train` is the whole of a run, `_train_phase` the epochs of
 """
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models.bundle import Bundle
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import check_writable
 from foodscene.training import networks
@@ -27,7 +29,7 @@ from foodscene.training.loop.feeds import PhotoFeed
 from foodscene.training.loop.phases import Phase, over, phases
 from foodscene.training.loop.progress import Watch
 from foodscene.training.loop.teacher import Teacher, demand
-from foodscene.training.networks import transfer
+from foodscene.training.networks import continued, transfer
 from foodscene.training.networks.compact import compact
 from foodscene.training.networks.temperature import calibrated
 from foodscene.training.recipes.recipe import Recipe
@@ -56,7 +58,7 @@ class Result(NamedTuple):
     """Of the test photos, shape (n, classes)."""
 
 
-def train(
+def train(  # noqa: PLR0913 - named options, each with a default
     recipe: Recipe,
     data: Data,
     run: Run,
@@ -66,23 +68,28 @@ def train(
     threads: int | None = None,
     weights: str | None = None,
     teacher: Teacher | None = None,
+    start: Bundle | None = None,
 ) -> Result:
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the
-    network learns the answers to the training photos, in place of their labels. Several GPUs share each batch, where
+    network learns the answers to the training photos, in place of their labels. From `start`, a bundle, it goes on,
+    in place of the recipe's backbone. Several GPUs share each batch, where
     the backend can do that.
     Raises `TrainingError` when the loss is no number any more or the memory is used up, `TeacherError` where the recipe
     learns from a teacher and there is none, `transfer.WeightsError` and `devices.DevicesError`.
     """
     demand(recipe, given=teacher is not None)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it advises against several networks in one process
     with devices.shared(recipe.training.batch_size):
-        return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher), weights)
+        return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher), weights, start)
 
 
-def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed, weights: str | None) -> Result:
+def _train(
+    recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed, weights: str | None, start: Bundle | None
+) -> Result:
     keras.config.set_dtype_policy(recipe.training.precision)
-    model = _network(recipe, data, weights)
+    model = _network(recipe, data, weights, start)
     run.update(parameters=_values(model.trainable_weights))
     _check(model, recipe, run)
 
@@ -93,14 +100,14 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, photos: PhotoFeed
     if recipe.training.precision != "float32":
         # What is saved computes in float32: half precision is slow on a CPU, and no gain for a single photo.
         keras.config.set_dtype_policy("float32")
-        model = _network(recipe, data, "none")
+        model = _network(recipe, data, "none", start)
     model.set_weights(run.load_best())
     if recipe.training.compact:
         model = compact(model)
     model = networks.probabilities(model)
     predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    sure_above = confidence.choose(calibration.temper(predicted, temperature), targets)
+    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
@@ -234,7 +241,9 @@ def _memory_watched(batch_size: int) -> Iterator[None]:
         ) from error
 
 
-def _network(recipe: Recipe, data: Data, weights: str | None) -> keras.Model:
+def _network(recipe: Recipe, data: Data, weights: str | None, start: Bundle | None) -> keras.Model:
+    if start:
+        return continued.build(recipe, data.classes, start)
     layers = standardization.layers(recipe.augmentation, data.pixels, data.train)
     return networks.build(recipe, len(data.classes), layers, weights=weights)
 

@@ -38,7 +38,7 @@ def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
     elif isinstance(last, keras.layers.Softmax) or (isinstance(last, keras.layers.Activation) and softmax):
         logits = last.input
         if model.layers[-2].name == LAYER:
-            temperature *= read(model)
+            temperature *= temperature_of(model)
             logits = model.layers[-2].input
     else:
         raise TemperatureError(
@@ -49,6 +49,6 @@ def calibrated(model: "keras.Model", temperature: float) -> "keras.Model":
     return keras.Model(model.inputs[0], x, name=model.name)
 
 
-def read(model: "keras.Model") -> float:
+def temperature_of(model: "keras.Model") -> float:
     """The temperature that a model carries; 1 where it was not calibrated."""
     return next((1 / float(layer.scale) for layer in model.layers if layer.name == LAYER), 1.0)

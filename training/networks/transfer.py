@@ -46,7 +46,8 @@ def features(x: Any, settings: Transfer, shape: tuple[int, int, int], weights: s
         raise WeightsError(f"model.backbone: there is no {settings.backbone!r}. Allowed: {', '.join(backbones())}.")
     if shape[2] != 3:
         raise WeightsError("model.backbone: a backbone takes photos in color. Set input.channels = 3.")
-    backbone = _construct(settings.backbone, input_tensor=preprocess(settings.backbone, x))
+    scaled = preprocess(settings.backbone, x) if settings.scaling == "own" else x
+    backbone = _construct(settings.backbone, input_tensor=scaled)
     source = weights or settings.weights
     if source != "none":
         backbone.set_weights(_weights(settings.backbone, shape, source))
@@ -128,6 +129,17 @@ def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:
     return weights
 
 
+def at_hand(name: str) -> bool:
+    """Whether Keras has kept the ImageNet weights of a backbone, without its top layers, on this machine."""
+    kept = (path.name.lower().replace("_", "").replace("-", "") for path in _kept().glob("*.h5"))
+    return any(file.startswith(name.lower()) and "notop" in file for file in kept)
+
+
+def _kept() -> Path:
+    """Where Keras keeps weights."""
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+
+
 def _download(name: str, shape: tuple[int, int, int], parameters: int) -> keras.Model:
     """The backbone with the weights that keras.applications publishes, from its cache or its server."""
     try:
@@ -138,9 +150,8 @@ def _download(name: str, shape: tuple[int, int, int], parameters: int) -> keras.
     except Exception as error:
         url = re.search(r"https?://\S+?\.h5", str(error))
         address = url.group() if url else f"the weights of keras.applications.{name} without its top layers"
-        folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
         raise WeightsError(
             f"The ImageNet weights of {name} are not on this machine and cannot be downloaded. Get {address} "
-            f"(about {4 * parameters / 1e6:.0f} MB) on another one, then put the file into {folder}, "
+            f"(about {4 * parameters / 1e6:.0f} MB) on another one, then put the file into {_kept()}, "
             "or name it: --weights FILE."
         ) from error

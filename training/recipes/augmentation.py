@@ -132,6 +132,13 @@ class Augmentation(BaseModel):
         return self
 
     @property
+    def standardizes(self) -> bool:
+        """Whether photos are scaled or standardized before the network sees them."""
+        return bool(
+            self.rescale not in (None, 1) or self.featurewise_center or self.samplewise_center or self.zca_whitening
+        )
+
+    @property
     def alters(self) -> bool:
         """Whether any photo can come out other than it went in, standardization aside."""
         still = Augmentation()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator, model_validator
 
 from foodscene.models.errors import FoodsceneError
 from foodscene.training.recipes import errors
@@ -75,6 +75,30 @@ class Recipe(Section):
             augmentation.check(info.data["input"].spec)
         return augmentation
 
+    @model_validator(mode="after")
+    def _scale_once(self) -> "Recipe":
+        """Refuse pixels that are scaled twice: a network then sees next to nothing of them."""
+        scales, standardizes = self.input.scale != "none", self.augmentation.standardizes
+        if scales and standardizes:
+            raise ValueError(
+                f'input.scale = "{self.input.scale}" and the standardization in [augmentation] would scale pixels '
+                "twice: leave one of them out"
+            )
+        if self.augmentation.rescale not in (None, 1) and (
+            self.augmentation.featurewise_center or self.augmentation.zca_whitening
+        ):
+            raise ValueError(
+                "rescale and featurewise_* or zca_* would scale pixels twice, as their statistics are those of raw "
+                "photos: leave rescale out"
+            )
+        if isinstance(self.model, Transfer) and self.model.scaling == "own" and (scales or standardizes):
+            raise ValueError(
+                f"{self.model.backbone} scales pixels 0-255 by itself, and the recipe would scale them before it: "
+                "leave input.scale, rescale, featurewise_*, samplewise_* and zca_* out, or say "
+                'model.scaling = "recipe" where they are to take its place'
+            )
+        return self
+
     @property
     def epochs(self) -> int:
         """Of the whole run, fine-tuning included."""
@@ -103,6 +127,8 @@ def change(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
 
 def parse(table: dict[str, Any]) -> Recipe:
     """The recipe that a run keeps in its `run.json`. Raises `RecipeError` where it was written by another version."""
+    # Records of runs that began before classes of few photos were divided at exact shares.
+    table = {**table, "data": {"stratified": False, **table.get("data", {})}}
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
@@ -151,7 +177,7 @@ def _read(path: Path, heirs: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in heirs:
         raise RecipeError(f"{path}: extends: the recipe extends itself.")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from None
     if "extends" not in table:

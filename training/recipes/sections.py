@@ -54,6 +54,11 @@ class DataSettings(Section):
     """Make a photo of each box that the archive draws on one (UECFOOD)."""
     fractions: tuple[float, float, float] = (0.7, 0.2, 0.1)
     """Shares of train, validation and test, where the data set has no split of its own."""
+    stratified: bool = True
+    """Divide classes of fewer than 200 photos at exact shares; without it, by each photo's content alone."""
+    cross_validation: bool = False
+    """Measure on all photos, where they are fewer than 200 and none are for testing alone: five networks are trained,
+    each answers the fifth that it has not seen. The bundle's own then learns from the test photos too."""
 
 
 class Network(Section):
@@ -135,6 +140,9 @@ class Transfer(Network):
     """A name of `keras.applications`: VGG16, MobileNetV2, EfficientNetB0 …"""
     weights: str = "imagenet"
     """"imagenet", "none", or the path of a file in the layout in which keras.applications publishes them."""
+    scaling: Literal["own", "recipe"] = "own"
+    """Who scales pixels 0-255: the backbone's "own" preprocessing, or the "recipe" by its input.scale or
+    standardization, which then takes its place."""
     head_dropout: Share = 0.0
     """Share of values dropped before the dense layers."""
 

@@ -15,16 +15,17 @@ from foodscene.models.saving import is_ours
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
-from foodscene.training.evaluation.out_of_distribution import Strangers
+from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
 from foodscene.training.reports import markdown
 from foodscene.training.reports.markdown import Markdown
 
 
 def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     """The figures that a card gives."""
-    top5, certain = evaluation.top5, confidence.measure(evaluation.probabilities, evaluation.right, sure_above)
+    top5, certain = evaluation.top5, confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above)
     return CardMetrics(
         images=len(evaluation.targets),
+        folds=evaluation.folds or None,
         top1=round(evaluation.top1.value, 6),
         top1_interval=_interval(evaluation.top1),
         top5=round(top5.value, 6) if top5 else None,
@@ -39,7 +40,7 @@ def described(
     card: Card,
     evaluation: Evaluation,
     parts: Mapping[str, Evaluation] | None = None,
-    strangers: Sequence[Strangers] = (),
+    outside: Sequence[OutOfDistribution] = (),
 ) -> Card:
     """The card with these figures, those of each label, of each data set where there are several, and those on photos
     of nothing that the model knows.
@@ -64,7 +65,7 @@ def described(
                 label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
             },
             "strangers": {
-                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in strangers
+                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in outside
             },
         }
     )
@@ -88,13 +89,13 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
 
 
 def save(
-    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], strangers: Sequence[Strangers] = ()
+    bundle: Bundle, evaluation: Evaluation, parts: Mapping[str, Evaluation], outside: Sequence[OutOfDistribution] = ()
 ) -> None:
     """Put the figures into a bundle's card, and write anew what stands beside it.
 
     In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
     """
-    card = described(bundle.card, evaluation, parts, strangers)
+    card = described(bundle.card, evaluation, parts, outside)
     ours, path = is_ours(bundle.folder), bundle.folder / CARD
     for name, content in files(card, evaluation).items():
         if ours or not (bundle.folder / name).exists():
@@ -116,6 +117,7 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
             card=card,
             labels=labels,
             figures=list(_figures(card, card.metrics)) if card.metrics else [],
+            measured_on=_measured_on(card.metrics) if card.metrics else "",
             strange=list(_strange(card)) if card.strangers else [],
             each=list(_per_class(card)) if card.per_class else [],
             confusion=found,
@@ -127,7 +129,11 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
 
 def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
     """The table of test figures."""
-    columns = {**card.parts, "together": whole} if card.parts else {"test photos": whole}
+    columns = (
+        {**card.parts, "together": whole}
+        if card.parts
+        else {"cross-validation" if whole.folds else "test photos": whole}
+    )
     rows: dict[str, list[str]] = {
         "photos": [f"{one.images:,}" for one in columns.values()],
         "top-1": [_rounded(one.top1, one.top1_interval) for one in columns.values()],
@@ -138,6 +144,13 @@ def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
     }
     yield ["", *columns]
     yield from ([name, *cells] for name, cells in rows.items() if any(cells))
+
+
+def _measured_on(metrics: CardMetrics) -> str:
+    """Which photos the figures are of, in a sentence's words."""
+    if metrics.folds:
+        return f"all photos, each answered by one of {metrics.folds} networks trained without it (cross-validation)"
+    return "test photos, which training never saw"
 
 
 def _strange(card: Card) -> Iterator[list[str]]:

@@ -27,9 +27,9 @@ from foodscene.models.engine import Engine, open_engine
 from foodscene.models.text import duration, spell
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import confidence, inference, robustness
-from foodscene.training.evaluation import out_of_distribution as strange
+from foodscene.training.evaluation import out_of_distribution as ood
 from foodscene.training.evaluation.evaluation import Evaluation
-from foodscene.training.evaluation.out_of_distribution import Strangers
+from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
 from foodscene.training.reports import charts
 from foodscene.training.runs.run import Run, is_run
 
@@ -51,16 +51,16 @@ def review(
     photos: Sequence[Data],
     measured: Evaluation,
     model: "keras.Model | None" = None,
-    strangers: Sequence[Strangers] = (),
+    outside: Sequence[OutOfDistribution] = (),
 ) -> Path:
     """Leave in `folder` everything there is to say of a bundle's answers, and the report. Returns the report's path.
 
     `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees; with
-    `strangers`, how many of them it is not sure of.
+    `outside`, how many of them it is not sure of.
     """
     check(folder)
     with folders.publishing(folder, _NAMES) as new:
-        _review(new, bundle, photos, measured, model, strangers)
+        _review(new, bundle, photos, measured, model, outside)
         _write_page(new, folder)
     return folder / "report.html"
 
@@ -71,19 +71,19 @@ def _review(
     photos: Sequence[Data],
     measured: Evaluation,
     model: "keras.Model | None",
-    strangers: Sequence[Strangers],
+    outside: Sequence[OutOfDistribution],
 ) -> None:
     drawn = folder / "pictures"
     drawn.mkdir()
     measured.save(folder / "predictions.npz")
-    certain = confidence.measure(measured.probabilities, measured.right, bundle.card.sure_above)
+    certain = confidence.measure_sure(measured.probabilities, measured.right, bundle.card.sure_above)
     figures = {
         "bundle": bundle.title,
         "data": [one.name for one in photos],
         "milliseconds": inference.milliseconds(bundle),
         **measured.as_json(),
         **confidence.as_json(certain),
-        "strangers": strange.as_json(strangers),
+        "strangers": ood.as_json(outside),
     }
     (folder / "evaluation.json").write_bytes(json.dumps(figures, indent=2).encode())
     (folder / "confusion.csv").write_bytes(measured.confusion_csv().encode())
@@ -94,7 +94,8 @@ def _review(
     pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
     rows = np.array([places[name][1] for name in measured.names]) if pixels is None else np.arange(len(measured.names))
     pixels = photos[0].pixels if pixels is None else pixels
-    _alter(folder, open_engine(bundle), pixels, rows, measured)
+    if not measured.folds:  # else the network has learned from these photos
+        _alter(folder, open_engine(bundle), pixels, rows, measured)
     for number, mistake in enumerate(measured.mistakes(_MISTAKES)):
         Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)
     if model is not None:
@@ -155,7 +156,7 @@ def _write_page(folder: Path, run: Path) -> None:
 def _alter(
     folder: Path, engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64], measured: Evaluation
 ) -> None:
-    found = robustness.measure(engine, pixels, rows, measured.targets)
+    found = robustness.measure_altered(engine, pixels, rows, measured.targets)
     (folder / "sensitivity.json").write_bytes(json.dumps([row.as_json() for row in found], indent=2).encode())
     units = {row.kind: row.unit for row in found}
     drawn = charts.curves(robustness.curves(found), found[0].top1.value, units)

@@ -40,14 +40,14 @@ class Comparison(NamedTuple):
     """McNemar's exact p; None without photos in common."""
 
 
-def find(root: Path) -> list[Run]:
+def find_runs(root: Path) -> list[Run]:
     """The runs below a folder, the oldest first; only their `run.json` is read. Damaged ones are left out."""
     if not root.is_dir():
         raise RunError(f"There is no folder {root}. Runs lie where `foodscene train` was started; or give --runs.")
     found = []
     for path in sorted(root.glob("*/run.json")):
         try:
-            found.append(run.read(path.parent))
+            found.append(run.read_run(path.parent))
         except RunError:
             continue
     return sorted(found, key=lambda one: (str(one.record.get("started", "")), one.name))
@@ -84,7 +84,7 @@ def order(runs: Sequence[Run], key: str = "top1") -> list[Run]:
     return sorted(runs, key=rank)
 
 
-def choose(runs: Sequence[Run], name: str) -> Run:
+def find_run(runs: Sequence[Run], name: str) -> Run:
     """A run by its number, counted from 1 with the oldest, by its folder's name, or by a part that no other has.
 
     Raises `RunError`.

@@ -123,7 +123,7 @@ def check_new(folder: Path) -> None:
     if folder.is_symlink() and not folder.exists():
         raise RunError(f"{folder} is a link to a folder that is not there. Make that folder, or name another one.")
     if is_run(folder):
-        if not read(folder).stillborn:
+        if not read_run(folder).stillborn:
             raise RunError(f"{folder} holds a run already. Go on with it by --resume, or name another folder.")
     elif folder.is_dir() and (others := sorted(path.name for path in folder.iterdir() if path.name != _LOCK)):
         raise RunError(f"{folder} holds {others[0]}, and no run: a run takes a folder of its own. Name another one.")
@@ -153,13 +153,13 @@ def held(folder: Path) -> Iterator[None]:
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a run of ours: a record that says which recipe was begun when."""
     try:
-        record = read(folder).record
+        record = read_run(folder).record
     except RunError:
         return False
     return isinstance(record.get("recipe"), dict) and {"status", "started"} <= record.keys()
 
 
-def read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
     """The run in a folder. Raises `RunError`."""
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -179,7 +179,7 @@ def newest_unfinished(root: Path, recipe: str | None) -> Run:
     `RunError` where there is none.
     """
     paths = sorted(root.glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    runs = [read(path.parent) for path in paths if is_run(path.parent)]
+    runs = [read_run(path.parent) for path in paths if is_run(path.parent)]
     runs = [
         run for run in runs if not (run.finished or run.stillborn) and recipe in (None, run.record["recipe"]["name"])
     ]

@@ -82,12 +82,12 @@ class Space(BaseModel):
         return [f"{key}={value}" for key, value in {**fixed, **drawn, **longer}.items()]
 
 
-def read(path: Path) -> Space:
+def read_space(path: Path) -> Space:
     """Read a `SPACE.toml` and check it, with the recipe that it names. Raises `SpaceError` and `RecipeError`."""
     from foodscene.training.recipes import recipe
 
     try:
-        space = Space.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        space = Space.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise SpaceError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

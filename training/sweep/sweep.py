@@ -43,14 +43,14 @@ class SweepError(FoodsceneError, ValueError):
 
 def open_sweep(folder: Path, source: Path) -> Space:
     """Begin a sweep in a folder, or join the one that is there. Raises `SweepError` where that is of another space."""
-    space = spaces.read(source)
+    space = spaces.read_space(source)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         others = {path.name for path in folder.iterdir()} - {_LOCK}
         if others and not _is_journal(folder / "journal.log"):
             raise SweepError(f"{folder} holds {min(others)}, and no search. Name another folder: --folder.")
         kept = folder / "space.toml"
-        if kept.exists() and spaces.read(kept) != space:
+        if kept.exists() and spaces.read_space(kept) != space:
             raise SweepError(f"{folder} holds a search of another space than {source}. Name another one by --folder.")
         if not kept.exists():
             study = study_of(folder, space)
@@ -101,7 +101,7 @@ def work(folder: Path, data: list[Path], weights: str | None, threads: int) -> N
 
     `threads` is how many may augment.
     """
-    space = spaces.read(folder / "space.toml")
+    space = spaces.read_space(folder / "space.toml")
     study = study_of(folder, space)
     with at_work(folder) as worker:
         while ticket := take(folder, study, space, worker):

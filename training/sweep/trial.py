@@ -27,7 +27,7 @@ def train(
     place = folder / "runs" / trial.user_attrs["run"]
     settings = recipe.load(space.recipe, space.overrides(trial.params))
     if (place / "run.json").exists():
-        current = run.read(place)
+        current = run.read_run(place)
     else:
         facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": run.now()}
         current = run.create(place, {"status": "running", **facts, "sweep": folder.name})

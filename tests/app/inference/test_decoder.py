@@ -35,6 +35,7 @@ def processes(helpers: Helpers) -> list[int]:
     return [helper.process.pid for helper in helpers._idle]
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_decoded_by_a_helper_to_the_same_pixels(large: bytes) -> None:
     decoder = Decoder()
     helpers = decoder._helpers
@@ -43,7 +44,7 @@ def test_a_large_photo_is_decoded_by_a_helper_to_the_same_pixels(large: bytes) -
     assert decoder.read(small, decoder.inspect(small), SPEC).pixels.shape == (32, 32, 3)
     assert not processes(helpers)
     found = decoder.read(large, decoder.inspect(large), SPEC)
-    assert np.array_equal(found.pixels, pixels.read(large, SPEC))
+    assert np.array_equal(found.pixels, pixels.read_photo(large, SPEC))
     assert not found.truncated
     (first,) = processes(helpers)
     for mode in ("RGB", "L"):
@@ -113,6 +114,7 @@ def test_errors_come_through_as_they_are() -> None:
     helpers.close()
 
 
+@pytest.mark.slow
 def test_never_more_helpers_than_said_and_none_that_is_idle(large: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_IDLE", 0.5)
     helpers = Helpers(2, 60, 600_000_000)

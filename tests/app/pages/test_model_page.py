@@ -40,7 +40,7 @@ def test_figures_per_class_are_shares_but_counts_are_not(toy_bundle: Path, tmp_p
         "red": {"recall": 0.5, "recall_low": 0.25, "recall_high": 0.75},
     }
     (folder / "card.json").write_text(json.dumps(card))
-    columns, rows = model_page.per_class(bundle.read(folder))
+    columns, rows = model_page.per_class(bundle.read_bundle(folder))
     assert columns == ["recall", "photos"]
     assert [row["label"] for row in rows] == ["red", "green"]
     assert [[cell["text"] for cell in row["cells"]] for row in rows] == [["50% (25\u201375%)", ""], ["100%", "1"]]

@@ -7,6 +7,7 @@ from huggingface_hub import InferenceClient
 from starlette.testclient import TestClient
 
 
+@pytest.mark.slow
 def test_the_client_of_hugging_face_works_as_it_is(serve: Callable[..., Any], red: bytes) -> None:
     url = f"{serve().url}/models/colours"
     client = InferenceClient(model=url, token="none")

@@ -86,6 +86,7 @@ def test_a_wrong_header_length_is_named(client: TestClient) -> None:
         assert answer.status_code == 400
 
 
+@pytest.mark.slow
 def test_the_client_of_triton_works_as_it_is(serve: Callable[..., Any], red: bytes) -> None:
     client = InferenceServerClient(serve().url.removeprefix("http://"))
     assert client.is_server_live()

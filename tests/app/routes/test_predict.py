@@ -65,6 +65,7 @@ def test_bad_uploads_have_their_own_status(client: TestClient, red: bytes) -> No
         assert (answer.status_code, problem(answer)) == (status, kind)
 
 
+@pytest.mark.slow
 def test_a_pixel_bomb_is_refused_from_its_header(client: TestClient) -> None:
     bomb = BytesIO()
     Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
@@ -84,6 +85,7 @@ def test_a_jpeg_that_lacks_its_end_is_answered_and_said_to(client: TestClient) -
     assert [result["answer"].get("truncated") for result in batch] == [None, True]
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_answered_by_a_helper_as_a_small_one(client: TestClient) -> None:
     target = BytesIO()
     Image.new("RGB", (5000, 5000), "blue").save(target, "PNG")

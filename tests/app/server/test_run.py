@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -89,6 +90,7 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((target.hostname, target.port), timeout=20)
 
 
+@pytest.mark.slow
 def test_sigterm_turns_readiness_red_first_and_loses_no_accepted_request(serve: Serve, red: bytes) -> None:
     server = serve(FOODSCENE_DRAIN_SECONDS="1", FOODSCENE_THREADS="1")
     with ExitStack() as stack:
@@ -105,11 +107,12 @@ def test_sigterm_turns_readiness_red_first_and_loses_no_accepted_request(serve: 
         late.sendall(raw_request(red))
         for connection in [*connections, late]:
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    assert server.process.wait(10) in (0, -15)
+    assert server.process.wait(10) == -signal.SIGTERM
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/healthz")
 
 
+@pytest.mark.slow
 def test_clients_that_go_away_free_their_places(serve: Serve, red: bytes) -> None:
     server = serve(FOODSCENE_QUEUE="4", FOODSCENE_THREADS="1")
     whole = raw_request(red)
@@ -134,9 +137,10 @@ def test_two_workers_answer_and_count_together(serve: Serve, red: bytes) -> None
     for _ in range(20):
         assert httpx.post(f"{server.url}/models/colours", content=red).status_code == 200
     assert 'foodscene_photos_total{model="colours"} 20.0' in httpx.get(f"{server.url}/metrics").text
-    assert server.stop() in (0, -15)
+    assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_an_endless_head_is_cut_off(serve: Serve) -> None:
     server = serve()
     with connect(server.url) as connection:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from benchmarks.drawn import chunk, encoded, scene, with_chunk
-from foodscene.models.pixels import InputSpec, decode, read
+from foodscene.models.pixels import InputSpec, decode, read_photo
 
 SPEC = InputSpec(32, 32)
 # White point and primaries as x, y, and gamma: Adobe RGB (1998), 4.3.1; ProPhoto (ISO 22028-2), whose white is D50.
@@ -58,9 +58,9 @@ def test_a_photo_in_adobe_rgb_looks_as_its_twin_in_srgb(form: str) -> None:
     twin = scene().resize((64, 32))
     stored = ImageCms.profileToProfile(twin, SRGB, profile)
     options = {"quality": 95} if form in ("JPEG", "WEBP", "AVIF", "HEIF") else {}
-    plain = read(encoded(twin, form, **options), SPEC)
+    plain = read_photo(encoded(twin, form, **options), SPEC)
     assert difference(np.asarray(stored), np.asarray(twin)) > 15
-    assert difference(read(encoded(stored, form, icc_profile=ADOBE_RGB, **options), SPEC), plain) < 3
+    assert difference(read_photo(encoded(stored, form, icc_profile=ADOBE_RGB, **options), SPEC), plain) < 3
 
 
 def test_srgb_s_own_profile_changes_nothing() -> None:
@@ -76,24 +76,24 @@ def test_srgb_s_own_profile_changes_nothing() -> None:
 )
 def test_a_damaged_profile_is_passed_over(profile: bytes) -> None:
     photo = encoded(scene())
-    assert difference(read(encoded(scene(), icc_profile=profile), SPEC), read(photo, SPEC)) == 0
+    assert difference(read_photo(encoded(scene(), icc_profile=profile), SPEC), read_photo(photo, SPEC)) == 0
 
 
 def test_a_profile_of_another_kind_of_colour_is_passed_over() -> None:
     gray = encoded(scene().convert("L"), icc_profile=ADOBE_RGB)
-    assert difference(read(gray, SPEC), read(encoded(scene().convert("L")), SPEC)) == 0
+    assert difference(read_photo(gray, SPEC), read_photo(encoded(scene().convert("L")), SPEC)) == 0
 
 
 def test_a_gray_profile_is_followed() -> None:
     linear = matrix_profile(np.zeros((3, 3)), 1.0, b"GRAY")
     photo = encoded(Image.new("L", (40, 40), 55), icc_profile=linear)
-    assert abs(int(read(photo, SPEC)[0, 0, 0]) - 128) <= 1  # sRGB's half is 0.2140 of the light, IEC 61966-2-1
-    assert read(photo, InputSpec(8, 8, 1)).shape == (8, 8, 1)
+    assert abs(int(read_photo(photo, SPEC)[0, 0, 0]) - 128) <= 1  # sRGB's half is 0.2140 of the light, IEC 61966-2-1
+    assert read_photo(photo, InputSpec(8, 8, 1)).shape == (8, 8, 1)
 
 
 def test_black_borders_stay_black() -> None:
     photo = encoded(Image.new("RGB", (100, 50), (200, 30, 30)), icc_profile=ADOBE_RGB)
-    assert read(photo, InputSpec(32, 32, 3, "pad"))[:6].max() == 0
+    assert read_photo(photo, InputSpec(32, 32, 3, "pad"))[:6].max() == 0
 
 
 @pytest.mark.parametrize(("gamma", "expected"), [(1.0, 186), (0.45455, 128), (0.47, 128), (0.55556, 145)])
@@ -101,5 +101,5 @@ def test_a_png_s_gamma_is_followed(gamma: float, expected: int) -> None:
     photo = with_chunk(
         encoded(Image.new("RGB", (40, 40), (128, 128, 128))), chunk(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
     )
-    assert abs(int(read(photo, SPEC)[0, 0, 0]) - expected) <= 1
-    assert read(with_chunk(photo, chunk(b"sRGB", b"\0")), SPEC)[0, 0, 0] == 128
+    assert abs(int(read_photo(photo, SPEC)[0, 0, 0]) - expected) <= 1
+    assert read_photo(with_chunk(photo, chunk(b"sRGB", b"\0")), SPEC)[0, 0, 0] == 128

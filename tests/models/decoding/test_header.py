@@ -13,7 +13,7 @@ from benchmarks.hostile import FLOODS
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoError, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.decoding.inspection import inspect
 from foodscene.models.decoding.limits import LIMITS, Limits
-from foodscene.models.pixels import InputSpec, read
+from foodscene.models.pixels import InputSpec, read_photo
 
 SPEC = InputSpec(32, 32)
 
@@ -37,7 +37,7 @@ def test_headers_that_end_early_are_broken_and_other_bytes_no_photo() -> None:
         photo = encoded(scene(), form)
         for length in range(12, 60, 3):
             with pytest.raises(PhotoError):
-                read(photo[:length], SPEC)
+                read_photo(photo[:length], SPEC)
     for other in (b"%PDF-1.7", b"\0" * 100, encoded(scene(), "PPM"), b"\0\0\0\x18ftypmp42" + bytes(60)):
         with pytest.raises(UnsupportedPhoto, match="JPEG"):
             inspect(other)
@@ -88,11 +88,11 @@ def test_limits_count_what_a_pixel_costs(photo: bytes, accepted: bool) -> None:
 
 def test_limits_are_settable() -> None:
     photo = encoded(scene(), "WEBP")
-    assert read(photo, SPEC, limits=Limits(webp=20_000)).shape == SPEC.shape
+    assert read_photo(photo, SPEC, limits=Limits(webp=20_000)).shape == SPEC.shape
     with pytest.raises(PhotoTooLarge, match=r"200 x 100 pixels; of a WebP, at most 0\.02 million"):
-        read(photo, SPEC, limits=Limits(webp=19_999))
+        read_photo(photo, SPEC, limits=Limits(webp=19_999))
     with pytest.raises(PhotoTooLarge, match="HEIC"):
-        read(encoded(scene(), "HEIF"), SPEC, limits=Limits(heif=1))
+        read_photo(encoded(scene(), "HEIF"), SPEC, limits=Limits(heif=1))
 
 
 @pytest.mark.parametrize("kind", FLOODS)
@@ -100,7 +100,7 @@ def test_floods_of_parts_are_refused_at_once(kind: str) -> None:
     photo = FLOODS[kind]()
     started = time.process_time()
     with pytest.raises(PhotoTooLarge, match=r"at most|more than|TIFF's tiles"):
-        read(photo, SPEC)
+        read_photo(photo, SPEC)
     assert time.process_time() - started < 0.5
 
 
@@ -108,7 +108,7 @@ def test_compressed_text_and_profiles_are_not_inflated() -> None:
     packed = zlib.compress(bytes(50_000_000), 9)
     for bomb in (b"zTXt", b"k\0\0"), (b"iCCP", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"):
         photo = png(64, 64, before=chunk(bomb[0], bomb[1] + packed))
-        assert read(photo, SPEC).shape == SPEC.shape
+        assert read_photo(photo, SPEC).shape == SPEC.shape
 
 
 def test_a_photo_larger_than_its_header_said_is_refused() -> None:

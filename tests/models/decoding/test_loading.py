@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks.drawn import PNG, chunk, encoded, gray_tiff, png, scene, segments, tiff, with_chunk
 from foodscene.models.decoding.errors import BrokenPhoto
-from foodscene.models.pixels import InputSpec, decode, read, read_noting, upright_size
+from foodscene.models.pixels import InputSpec, decode, read_noting, read_photo, upright_size
 
 SPEC = InputSpec(32, 32)
 
@@ -25,6 +25,7 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other.astype(float)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("size", [(640, 400), (4000, 3000)])
 def test_a_jpeg_without_its_end_is_read_and_said_to_be(mode: str, size: tuple[int, int]) -> None:
@@ -39,7 +40,7 @@ def test_a_jpeg_without_its_end_is_read_and_said_to_be(mode: str, size: tuple[in
         assert decode(cut).size == size
     for cut in (photo[: len(photo) * 9 // 10], photo[: len(photo) * 9 // 10] + bytes(len(photo) // 10)):
         with pytest.raises(BrokenPhoto, match=r"cut short: only (8|9)\d % of its rows"):
-            read(cut, SPEC)
+            read_photo(cut, SPEC)
 
 
 def test_what_follows_the_end_of_a_jpeg_does_not_matter() -> None:
@@ -58,13 +59,13 @@ def test_other_formats_without_their_end_are_broken() -> None:
     for form in ("PNG", "WEBP", "GIF", "BMP"):
         photo = encoded(rough(640, 400), form)
         with pytest.raises(BrokenPhoto):
-            read(photo[: len(photo) * 97 // 100], SPEC)
+            read_photo(photo[: len(photo) * 97 // 100], SPEC)
 
 
 def test_a_jpeg_with_hundreds_of_segments_of_metadata_is_read() -> None:
     photo = encoded(rough(640, 400), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")
     extended = photo[:2] + b"\xff\xe1\0\x20http://ns.adobe.com/xmp/extens" * 500 + photo[2:]
-    assert difference(read(extended, SPEC), read(photo, SPEC)) == 0
+    assert difference(read_photo(extended, SPEC), read_photo(photo, SPEC)) == 0
     assert upright_size(extended) == (400, 640)
 
 
@@ -81,7 +82,7 @@ def test_an_arithmetic_jpeg_of_more_than_a_buffer_is_read() -> None:
 
 def test_a_png_is_read_whatever_is_wrong_with_its_metadata() -> None:
     photo = encoded(scene())
-    expected = read(photo, SPEC)
+    expected = read_photo(photo, SPEC)
     damaged = bytearray(chunk(b"tEXt", b"Title\0a photo"))
     damaged[-1] ^= 1
     text = chunk(b"zTXt", b"k\0\0" + zlib.compress(random.Random(0).randbytes(1 << 16) * 40))
@@ -91,23 +92,23 @@ def test_a_png_is_read_whatever_is_wrong_with_its_metadata() -> None:
         chunk(b"iTXt", b"k\0\0\0\0\0" + b"x" * 3_000_000),
         chunk(b"gAMA", b"\0")[:-1] + b"x",
     ):
-        assert difference(read(with_chunk(photo, added), SPEC), expected) == 0
+        assert difference(read_photo(with_chunk(photo, added), SPEC), expected) == 0
 
 
 def test_a_png_s_damaged_picture_is_broken() -> None:
     photo = png(64, 64)
     with pytest.raises(BrokenPhoto):
-        read(photo.replace(b"IDAT", b"iDAT"), SPEC)
+        read_photo(photo.replace(b"IDAT", b"iDAT"), SPEC)
     with pytest.raises(BrokenPhoto):
-        read(photo[: photo.index(b"IDAT") + 20] + photo[-12:], SPEC)
+        read_photo(photo[: photo.index(b"IDAT") + 20] + photo[-12:], SPEC)
 
 
 def test_an_animation_shows_its_first_frame_not_the_picture_for_other_viewers() -> None:
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("lime", "blue")]
     hidden = Image.new("RGB", (40, 30), "red")
     animated = encoded(hidden, save_all=True, append_images=frames, default_image=True)
-    assert tuple(read(animated, SPEC)[0, 0]) == (0, 255, 0)
-    assert tuple(read(encoded(frames[1], save_all=True, append_images=[hidden]), SPEC)[0, 0]) == (0, 0, 255)
+    assert tuple(read_photo(animated, SPEC)[0, 0]) == (0, 255, 0)
+    assert tuple(read_photo(encoded(frames[1], save_all=True, append_images=[hidden]), SPEC)[0, 0]) == (0, 0, 255)
     assert upright_size(animated) == (40, 30)
 
 
@@ -116,11 +117,11 @@ def test_transparency_is_in_the_depth_of_the_file() -> None:
     clear = with_chunk(encoded(Image.fromarray(values)), chunk(b"tRNS", struct.pack(">H", 30_000)))
     assert sorted(np.unique(decode(clear))) == [0, 233, 255]
     rgb16 = png(40, 30, depth=16, before=chunk(b"tRNS", bytes(6)))
-    assert read(rgb16, SPEC).min() == 255
+    assert read_photo(rgb16, SPEC).min() == 255
     other = png(40, 30, depth=16, before=chunk(b"tRNS", struct.pack(">3H", 20_000, 0, 0)))
-    assert read(other, SPEC).max() == 0
+    assert read_photo(other, SPEC).max() == 0
     four_bits = png(40, 30, depth=4, colour=0, before=chunk(b"tRNS", struct.pack(">H", 15)))
-    assert read(four_bits, SPEC).max() == 0
+    assert read_photo(four_bits, SPEC).max() == 0
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -130,7 +131,7 @@ def test_upright_size_and_box_of_a_tiff_are_of_the_stored_picture(orientation: i
     for form in ("TIFF", "JPEG", "PNG"):
         photo = encoded(scene(300, 100), form, exif=exif)
         assert upright_size(photo) == ((100, 300) if orientation > 4 else (300, 100)) == decode(photo).size
-        left = read(photo, SPEC, box=(0.0, 0.0, 90.0, 100.0))
+        left = read_photo(photo, SPEC, box=(0.0, 0.0, 90.0, 100.0))
         assert difference(left, np.full_like(left, (200, 30, 30))) < 3
 
 
@@ -194,6 +195,7 @@ def test_floating_point_values_are_black_at_0_and_white_at_1(brightest: float) -
         assert difference(found, np.stack([expected, expected / 2, expected * 0], -1)) < 1
 
 
+@pytest.mark.slow
 def test_large_photos_are_converted_by_strips_as_small_ones_are() -> None:
     """Four megapixels and more: each pixel is a mean of several before the photo is fitted."""
     wide = rough(2600, 2000)
@@ -203,13 +205,18 @@ def test_large_photos_are_converted_by_strips_as_small_ones_are() -> None:
     over = Image.alpha_composite(Image.new("RGBA", wide.size, "white"), wide).convert("RGB")
     for fit in ("squash", "crop", "pad"):
         spec = InputSpec(48, 48, 3, fit)  # type: ignore[arg-type]
-        assert difference(read(encoded(wide, compress_level=1), spec), read(encoded(over, compress_level=1), spec)) < 1
+        assert (
+            difference(
+                read_photo(encoded(wide, compress_level=1), spec), read_photo(encoded(over, compress_level=1), spec)
+            )
+            < 1
+        )
     assert difference(np.asarray(decode(encoded(wide, compress_level=1))), np.asarray(over)) < 1
     deep = (np.asarray(small.convert("L"), np.uint16) * 257).repeat(4, 0).repeat(4, 1)
-    expected = read(encoded(small.convert("L")), SPEC)
-    assert difference(read(encoded(Image.fromarray(deep), compress_level=1), SPEC), expected) < 1
+    expected = read_photo(encoded(small.convert("L")), SPEC)
+    assert difference(read_photo(encoded(Image.fromarray(deep), compress_level=1), SPEC), expected) < 1
 
 
 def test_png_signature_alone_is_no_photo() -> None:
     with pytest.raises(BrokenPhoto):
-        read(PNG, SPEC)
+        read_photo(PNG, SPEC)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from foodscene.models.pixels import InputSpec, read
+from foodscene.models.pixels import InputSpec, read_photo
 from foodscene.training.augmentation import fast, reference
 from foodscene.training.augmentation.draws import Draws, draw
 from foodscene.training.recipes.augmentation import Augmentation
@@ -76,11 +76,11 @@ def real_photos(data: Path) -> NDArray[np.uint8]:
     spec = InputSpec(96, 96)
     with zipfile.ZipFile(data / "intel-image-classification.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpg")][:: 1 + len(archive.namelist()) // 6]
-        found = [read(archive.read(name), spec) for name in names]
+        found = [read_photo(archive.read(name), spec) for name in names]
     with tarfile.open(data / "food-101-10.tar.gz") as archive:
         for member in archive:
             if member.name.endswith(".jpg") and (file := archive.extractfile(member)):
-                found.append(read(file.read(), spec))
+                found.append(read_photo(file.read(), spec))
             if len(found) == 12:
                 break
     return np.stack(found)

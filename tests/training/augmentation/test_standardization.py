@@ -47,6 +47,7 @@ def network(layers: list[keras.layers.Layer], shape: tuple[int, ...], *, ends: b
     return keras.Model(inputs, outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ALL, ids=str)
 def test_does_what_the_real_class_does(pixels: NDArray[np.uint8], table: dict[str, Any]) -> None:
     augmentation = Augmentation.model_validate(table)

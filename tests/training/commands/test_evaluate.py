@@ -38,7 +38,7 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
     assert answer["sure_above"] == 0.5
     assert answer["strangers"]["greys"]["photos"] == 6
     assert answer["strangers"]["noise"]["unsure"]["value"] == 1.0, "noise is grey on average"
-    card = bundle.read(copied).card
+    card = bundle.read_bundle(copied).card
     assert card.metrics is not None
     assert card.metrics.sure == pytest.approx(answer["sure"]["value"], abs=1e-6)
     assert set(card.strangers) == {"noise", "greys"}
@@ -49,25 +49,25 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
 
 
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
-    found = bundle.read(copied)
+    found = bundle.read_bundle(copied)
     sharp = temperature.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
     saving.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
     loaded = load.load(colours, found.spec)
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:
-        now = bundle.read(copied)
+        now = bundle.read_bundle(copied)
         return inference.evaluate(open_engine(now), now.labels, loaded, rows)
 
     before = measured(loaded.test)
     said = call("calibrate", copied, "--data", colours, "--right", 0.8)
-    kept = temperature.read(keras.models.load_model(copied / "model.h5", compile=False))
+    kept = temperature.temperature_of(keras.models.load_model(copied / "model.h5", compile=False))
     assert kept > 0.5, "five times too sharp"
     assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
     after = measured(loaded.test)
     assert (after.predicted == before.predicted).all(), "the ranking stays"
     assert after.loss < before.loss
     assert after.calibration_error < before.calibration_error
-    card = bundle.read(copied).card
+    card = bundle.read_bundle(copied).card
     assert card.metrics is not None
     assert (card.metrics.top1, card.metrics.calibration_error) == (0.9, None), "which was another model's"
     assert 0.33 < card.sure_above < 1
@@ -100,4 +100,4 @@ def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, colours: Pa
     assert "was made elsewhere" in " ".join(refused.output.replace("│", " ").split())
     call("calibrate", theirs, "--data", colours, "--out", tmp_path / "calibrated")
     assert {path: path.read_bytes() for path in theirs.iterdir()} == before
-    assert bundle.read(tmp_path / "calibrated").labels == bundle.read(theirs).labels
+    assert bundle.read_bundle(tmp_path / "calibrated").labels == bundle.read_bundle(theirs).labels

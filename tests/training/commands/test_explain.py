@@ -27,7 +27,7 @@ def test_pictures_of_what_the_shipped_model_sees(photo_file: Path, tmp_path: Pat
     code, said = call(photo_file, "--model", "scenes-cnn", "--label", "sea", "--out", out)
     assert code == 0, said
     assert "what speaks for sea is bright" in said
-    spec = bundle.read(bundle.SHIPPED / "scenes-cnn").spec
+    spec = bundle.read_bundle(bundle.SHIPPED / "scenes-cnn").spec
     width, height = Image.open(out / "decided.png").size
     assert width == 2 * height >= 2 * spec.height * 2, "the photo beside itself, larger than the network sees it"
     assert {path.stem for path in out.iterdir()} >= {"decided", "filters", "maps-0", "maps-4"}

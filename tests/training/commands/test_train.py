@@ -48,7 +48,7 @@ def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photo
     assert code == 0, (output, error)
     [folder] = (tmp_path / "runs").iterdir()
     assert f"foodscene serve --models {folder / 'models'}" in output
-    made = bundle.read(folder / "models" / "tiny")
+    made = bundle.read_bundle(folder / "models" / "tiny")
     assert made.labels == ("a", "b")
     assert made.card.title == "Tiny"
     assert made.card.domain == "letters"
@@ -108,7 +108,7 @@ def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Keras on jax" in json.loads((tmp_path / "run/run.json").read_text())["device"]
-    assert bundle.read(tmp_path / "run/models/tiny").labels == ("a", "b")
+    assert bundle.read_bundle(tmp_path / "run/models/tiny").labels == ("a", "b")
 
 
 def test_the_list_shows_the_reported_figures() -> None:
@@ -118,6 +118,7 @@ def test_the_list_shows_the_reported_figures() -> None:
     assert "0.8600" in output
 
 
+@pytest.mark.slow
 def test_what_is_wrong_leaves_no_folder_that_is_in_the_way(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = (recipe, "--data", photos, "--run", tmp_path / "run", "--set", "training.epochs=1")
     _, _, error = call(*command, "--weights", "/nowhere.h5")

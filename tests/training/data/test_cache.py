@@ -138,6 +138,7 @@ cache.build(open_dataset(Path(sys.argv[1])), InputSpec(24, 32), root=Path(sys.ar
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_where_it_stopped(folder, photo, tmp_path, monkeypatch):
     photos = [photo(number) for number in range(10)]
     path = folder({f"{label}/{number}.jpg": photos[number % 10] for label in "ab" for number in range(300)})

@@ -80,6 +80,7 @@ def test_the_counts_are_the_archives_and_the_trainings(folder, bad):
     assert report.dropped == 1
 
 
+@pytest.mark.nightly
 def test_the_intel_archive_against_a_plain_hash(data):
     path = data / "intel-image-classification.zip"
     by_hash = defaultdict(list)

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from foodscene.models.pixels import InputSpec, read
+from foodscene.models.pixels import InputSpec, read_photo
 from foodscene.training.data import duplicates
 
 
 def view(photo):
-    return duplicates.view(read(photo, InputSpec(duplicates.SIDE, duplicates.SIDE, 1))[:, :, 0])
+    return duplicates.view(read_photo(photo, InputSpec(duplicates.SIDE, duplicates.SIDE, 1))[:, :, 0])
 
 
 def distance(first, second):

@@ -101,3 +101,22 @@ def test_copies_never_straddle_and_the_later_side_wins(photos):
     for group in set(groups.tolist()):
         kept = set(assigned[(groups == group) & ~leaked].tolist())
         assert kept == {assigned[groups == group].max()}
+
+
+def test_few_photos_are_divided_at_exact_shares():
+    labels = [0] * 20 + [1] * 30 + [2] * 3 + [3] * 400
+    own = [None] * len(labels)
+    assigned = splits.assign(CONTENTS[: len(labels)], own, labels=labels)
+    counts = np.array([np.bincount(assigned[np.array(labels) == label], minlength=3) for label in range(4)])
+    assert counts[:3].tolist() == [[14, 4, 2], [21, 6, 3], [1, 1, 1]]
+    plain = splits.assign(CONTENTS[: len(labels)], own)
+    assert np.array_equal(assigned[53:], plain[53:]), "400 are as their contents say"
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    again = splits.assign([CONTENTS[i] for i in shuffled], own, labels=[labels[i] for i in shuffled])
+    assert np.array_equal(again, assigned[shuffled])
+
+
+def test_few_photos_beside_a_test_of_their_own():
+    own = ["train"] * 20 + ["test"] * 5
+    assigned = splits.assign(CONTENTS[:25], own, labels=[0] * 25)
+    assert np.bincount(assigned, minlength=3).tolist() == [16, 4, 5]

@@ -93,6 +93,7 @@ def cut_short(path):
 NOISE = {f"a/{number}.jpg": os.urandom(5000) for number in range(20)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "message"),
     [

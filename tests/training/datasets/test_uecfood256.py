@@ -59,17 +59,61 @@ def test_every_box_is_a_sample_when_cropped(zipped, photo):
     assert np.abs(crops.samples[1].pixels(spec).astype(int) - dataset.samples[0].pixels(spec)).mean() > 10
 
 
+def test_a_category_without_a_name_is_refused(zipped, photo):
+    with pytest.raises(DatasetError, match="names no category 10"):
+        open_dataset(zipped(tree(photo, "1\trice\n2\teels\n")))
+
+
 @pytest.mark.parametrize(
-    ("names", "boxes", "message"),
+    ("names", "boxes", "note"),
     [
-        ("1\trice\n2\teels\n", "", "names no category 10"),
-        (NAMES + "what is this\n", "", "no id with a name"),
-        (NAMES, "6 1 2 forty 50\n", "no photo with four corners"),
+        (NAMES + "what is this\n", "", "no id with a name, left out: 'what is this'"),
+        (NAMES, "6 1 2 forty 50\n", "no photo with four corners, left out: '6 1 2 forty 50'"),
+        (NAMES, "6 1 2\n", "no photo with four corners, left out: '6 1 2'"),
+        (NAMES, "6 1 2 40 50\n7 1 2 40 50\n", "no such photos as 7."),
     ],
 )
-def test_unreadable_lists_are_told(zipped, photo, names, boxes, message):
-    with pytest.raises(DatasetError, match=message):
-        open_dataset(zipped(tree(photo, names, boxes)))
+def test_what_lists_lack_is_told(zipped, photo, names, boxes, note):
+    dataset = open_dataset(zipped(tree(photo, names, boxes)))
+    assert dataset.classes == ("rice", "eels on rice", "pilaf")
+    assert any(note in told for told in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "boxes"),
+    [
+        (NAMES.replace("rice\n", "rice \t \n"), "6 1 2 40 50\n"),
+        ("# UECFOOD\n" + NAMES + "# the end\n", "6 1 2 40 50\n"),
+        (NAMES, "img x1 y1 x2 y2 of\n6 1 2 40 50 12\n"),
+        (NAMES, "6,1,2,40,50\n"),
+    ],
+    ids=["trailing blanks", "comments", "a fifth number", "commas"],
+)
+def test_what_does_not_matter_is_not_told(zipped, photo, names, boxes):
+    dataset = open_dataset(zipped(tree(photo, names, boxes)))
+    assert dataset.classes == ("rice", "eels on rice", "pilaf")
+    assert dataset.samples[0].boxes == ((1, 2, 40, 50),)
+    assert not dataset.notes
+
+
+def test_lists_in_utf_16(folder, photo):
+    files = tree(photo)
+    files["UECFOOD256/category.txt"] = NAMES.encode("utf-16")
+    assert open_dataset(folder(files)).classes == ("rice", "eels on rice", "pilaf")
+
+
+def test_categories_of_one_name_have_their_ids(zipped, photo):
+    """As in the real list, where 40 and 67 are "omelet"."""
+    names = "id\tname\n1\tomelet\n2\tegg roll\n10\tomelet\n"
+    dataset = open_dataset(zipped(tree(photo, names)))
+    assert dataset.classes == ("omelet (1)", "egg roll", "omelet (10)")
+    assert dataset.notes == ("Categories that share a name have their ids in their labels: omelet (1), omelet (10).",)
+
+
+def test_photos_of_several_dishes_are_told(zipped, photo):
+    files = tree(photo)
+    files["UECFOOD256/2/99.jpg"] = files["UECFOOD256/1/6.jpg"]
+    assert "1 photos lie in the folders of several categories" in open_dataset(zipped(files)).notes[0]
 
 
 @pytest.mark.parametrize(

@@ -77,17 +77,18 @@ def test_the_saved_model_carries_it(end: str, tmp_path: Path) -> None:
     before = np.asarray(model(photos))
     temperature.calibrated(model, 1.7).save(tmp_path / "model.h5")
     loaded = keras.models.load_model(tmp_path / "model.h5", compile=False)
-    assert temperature.read(loaded) == pytest.approx(1.7)
+    assert temperature.temperature_of(loaded) == pytest.approx(1.7)
     assert np.asarray(loaded(photos)) == pytest.approx(calibration.temper(before, 1.7), abs=1e-5)
     again = temperature.calibrated(loaded, 0.5)
-    assert temperature.read(again) == pytest.approx(0.85)
+    assert temperature.temperature_of(again) == pytest.approx(0.85)
     assert np.asarray(again(photos)) == pytest.approx(calibration.temper(before, 0.85), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_without(
     scenes_cnn: Bundle, scenes: Data
 ) -> None:
-    kept = temperature.read(keras.models.load_model(scenes_cnn.model, compile=False))
+    kept = temperature.temperature_of(keras.models.load_model(scenes_cnn.model, compile=False))
     assert kept != 1.0, "the saved .h5 carries a temperature"
     calm = inference.evaluate(open_engine(scenes_cnn, threads=1), scenes_cnn.labels, scenes, scenes.test)
     raw = replace(calm, probabilities=calibration.temper(calm.probabilities, 1 / kept))
@@ -100,4 +101,4 @@ def test_a_model_without_softmax_is_refused() -> None:
     inputs = keras.Input((4,))
     with pytest.raises(temperature.TemperatureError, match="without a softmax"):
         temperature.calibrated(keras.Model(inputs, keras.layers.Dense(2, "sigmoid")(inputs)), 2.0)
-    assert temperature.read(keras.Model(inputs, keras.layers.Dense(2)(inputs))) == 1.0
+    assert temperature.temperature_of(keras.Model(inputs, keras.layers.Dense(2)(inputs))) == 1.0

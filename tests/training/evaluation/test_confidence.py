@@ -18,26 +18,26 @@ def test_the_lowest_probability_at_which_sure_answers_are_right_often_enough() -
     confidences = np.linspace(0.99, 0.40, 100)
     targets = np.array([0] * 50 + [0, 1] * 25)
     probabilities = predicted(confidences.tolist())
-    above = confidence.choose(probabilities, targets, 0.8)
+    above = confidence.choose_threshold(probabilities, targets, 0.8)
     right = targets == 0
-    found = confidence.measure(probabilities, right, above)
+    found = confidence.measure_sure(probabilities, right, above)
     assert found.right.value >= 0.8
     assert found.sure.value == pytest.approx(0.8, abs=0.02)
-    stricter = confidence.measure(probabilities, right, confidence.choose(probabilities, targets, 0.99))
+    stricter = confidence.measure_sure(probabilities, right, confidence.choose_threshold(probabilities, targets, 0.99))
     assert stricter.right.value >= 0.99
     assert stricter.sure.value < found.sure.value
 
 
 def test_a_model_that_is_always_right_is_still_not_sure_of_its_weakest_answers() -> None:
     probabilities = predicted(np.linspace(0.6, 0.999, 200).tolist())
-    above = confidence.choose(probabilities, np.zeros(200, np.int64), 0.95)
-    assert confidence.measure(probabilities, np.ones(200, bool), above).sure.value == pytest.approx(0.95)
+    above = confidence.choose_threshold(probabilities, np.zeros(200, np.int64), 0.95)
+    assert confidence.measure_sure(probabilities, np.ones(200, bool), above).sure.value == pytest.approx(0.95)
 
 
 def test_a_model_that_knows_nothing_is_never_sure() -> None:
     probabilities = predicted([0.9, 0.8, 0.7])
-    assert confidence.choose(probabilities, np.ones(3, np.int64)) == 1.0
-    nothing = confidence.measure(probabilities, np.zeros(3, bool), 1.0)
+    assert confidence.choose_threshold(probabilities, np.ones(3, np.int64)) == 1.0
+    nothing = confidence.measure_sure(probabilities, np.zeros(3, bool), 1.0)
     assert nothing.sure.value == 0
     assert confidence.as_json(nothing)["sure_top1"] is None
 
@@ -45,9 +45,9 @@ def test_a_model_that_knows_nothing_is_never_sure() -> None:
 def test_equal_probabilities_are_all_sure_or_none_is() -> None:
     # Of the five at 0.9 the first in order are right: they may not be taken by themselves.
     probabilities = predicted([0.9] * 5)
-    assert confidence.choose(probabilities, np.array([0, 0, 0, 1, 1]), 0.9) == 1.0
+    assert confidence.choose_threshold(probabilities, np.array([0, 0, 0, 1, 1]), 0.9) == 1.0
 
 
 def test_without_photos_there_is_nothing_to_choose_on() -> None:
     with pytest.raises(ValueError, match="no validation photos"):
-        confidence.choose(np.empty((0, 3), np.float32), np.empty(0, np.int64))
+        confidence.choose_threshold(np.empty((0, 3), np.float32), np.empty(0, np.int64))

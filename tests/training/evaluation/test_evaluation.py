@@ -13,7 +13,7 @@ from foodscene.training.evaluation.evaluation import EvaluationError
 
 
 def test_answers_are_kept_exactly(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     loaded = load.load(colours, found.spec)
     measured = inference.evaluate(open_engine(found), found.labels, loaded, loaded.test)
     measured.save(tmp_path / "predictions.npz")

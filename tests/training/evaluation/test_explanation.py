@@ -76,6 +76,7 @@ def test_a_network_within_the_network_is_looked_into(spotter: keras.Model, spot:
     assert heats[0] == pytest.approx(heats[1], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_grad_cam_is_the_same_on_every_backend(
     backend: str, spotter: keras.Model, spot: np.ndarray, tmp_path: Path

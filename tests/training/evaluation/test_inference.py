@@ -18,7 +18,7 @@ from foodscene.training.evaluation.evaluation import EvaluationError
 
 
 def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     loaded = load.load(colours, found.spec)
     engine = open_engine(found)
     measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
@@ -47,6 +47,7 @@ def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) 
     assert all(one.true != one.predicted for one in wrong)
 
 
+@pytest.mark.slow
 def test_every_figure_of_a_trained_model_is_what_others_compute(scenes_cnn: Bundle, scenes: Data) -> None:
     engine = open_engine(scenes_cnn, threads=1)
     measured = inference.evaluate(engine, scenes_cnn.labels, scenes, scenes.test)

@@ -28,7 +28,7 @@ def test_every_way_alters_every_photo(channels: int) -> None:
     rng = np.random.default_rng(0)
     photos = rng.integers(0, 256, (40, 24, 24, channels), dtype=np.uint8)
     targets = rng.integers(0, 6, 40)
-    untouched, *altered = robustness.measure(Exact(photos, targets), photos, np.arange(40), targets)
+    untouched, *altered = robustness.measure_altered(Exact(photos, targets), photos, np.arange(40), targets)
     assert untouched.top1.value == 1.0
     assert len(altered) > 25
     for row in altered:
@@ -36,13 +36,14 @@ def test_every_way_alters_every_photo(channels: int) -> None:
         assert row.top1.value < 0.1, row.name
 
 
+@pytest.mark.slow
 def test_a_trained_model_gets_worse_with_what_is_done_to_photos(
     scenes_cnn: Bundle, scenes: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(robustness, "MOST", 60)
     targets = inference.match(scenes.classes, scenes_cnn.labels)[scenes.labels]
     engine = open_engine(scenes_cnn, threads=1)
-    untouched, *altered = robustness.measure(engine, scenes.pixels, scenes.test, targets)
+    untouched, *altered = robustness.measure_altered(engine, scenes.pixels, scenes.test, targets)
     reported = [row.top1.value for row in altered[:3]]
     assert untouched.top1.value > reported[0] >= reported[1] > reported[2], "the report's rows all read the same"
     for kind, points in robustness.curves([untouched, *altered]).items():
@@ -76,7 +77,7 @@ def test_alterations_do_what_they_say() -> None:
 def test_curves_start_at_doing_nothing() -> None:
     photos = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     targets = np.zeros(8, np.int64)
-    rows = robustness.measure(Exact(photos, targets), photos, np.arange(8), targets)
+    rows = robustness.measure_altered(Exact(photos, targets), photos, np.arange(8), targets)
     curves = robustness.curves(rows)
     assert curves["noise"][0] == (0.0, 1.0)
     assert (1.0, 1.0) in curves["brightness"]

@@ -52,6 +52,7 @@ def train(folder: Path, count: int) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.nightly
 def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
     one, two = (train(tmp_path / str(count), count) for count in (1, 2))
     for key, shape in (("probabilities", (15, 3)), ("head", (10, 3))):

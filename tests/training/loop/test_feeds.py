@@ -59,6 +59,7 @@ def test_an_epoch_in_one_piece_is_its_batches_unless_it_is_large(monkeypatch: py
     assert batches.whole() is None
 
 
+@pytest.mark.slow
 def test_the_head_makes_of_the_features_what_the_model_makes_of_the_photos() -> None:
     recipe, data = transfer(), colours(48, 32)
     model = build(recipe, 3, [], weights="none")

@@ -73,10 +73,11 @@ def tiny(*settings: str, base: str = "food/augmented") -> Recipe:
 def fit(
     folder: Path, recipe: Recipe, watch: Any = None, data: Data | None = None, **options: Any
 ) -> tuple[Run, Result]:
-    work = run.read(folder) if (folder / "run.json").exists() else run.create(folder, {})
+    work = run.read_run(folder) if (folder / "run.json").exists() else run.create(folder, {})
     return work, loop.train(recipe, data or colours(), work, watch or Nobody(), threads=1, **options)
 
 
+@pytest.mark.slow
 def test_a_network_learns_and_is_the_one_of_the_best_epoch(tmp_path: Path) -> None:
     recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
     data = colours()
@@ -90,6 +91,7 @@ def test_a_network_learns_and_is_the_one_of_the_best_epoch(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [[], ["optimizer.average=0.9", "schedule.kind=cosine", "training.accumulate=2"]])
 def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path, settings: list[str]) -> None:
     recipe = tiny(*settings)
@@ -100,11 +102,12 @@ def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(tmp_path:
     assert len(resumed.history) == 3
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    first, _ = run.read(tmp_path / "whole").load_checkpoint()
-    second, _ = run.read(tmp_path / "broken").load_checkpoint()
+    first, _ = run.read_run(tmp_path / "whole").load_checkpoint()
+    second, _ = run.read_run(tmp_path / "broken").load_checkpoint()
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path) -> None:
     work, result = fit(tmp_path, tiny("optimizer.average=0.9", "training.epochs=1"))
     state, _ = work.load_checkpoint()
@@ -112,6 +115,7 @@ def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path) -> None:
     assert any(array.shape == state[0].shape and (array == result.model.get_weights()[0]).all() for array in state)
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
     data = colours()
     # Nothing can be learned from labels that were drawn, so that the validation loss goes up and down.
@@ -124,6 +128,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None
     np.testing.assert_array_equal(result.model.get_weights()[0], state[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["mnist/two-layers", "food/augmented"])
 def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ["input.channels=3"] if base.startswith("mnist") else ["model.filters=[8]", "model.dropout=0.1"]
@@ -136,6 +141,7 @@ def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, mon
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["mnist/two-layers", "food/basic"])
 def test_photos_in_one_piece_train_as_those_in_batches_do(
     tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
@@ -179,6 +185,7 @@ def test_memory_that_is_used_up_brings_a_smaller_batch(tmp_path: Path, monkeypat
         fit(tmp_path, tiny())
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path) -> None:
     recipe = tiny("training.epochs=30", "optimizer.learning_rate=0.3", "early_stopping.patience=1")
     work, result = fit(tmp_path, recipe)
@@ -204,6 +211,7 @@ class Knowing:
         return np.eye(3, dtype=np.float32)[photos.mean(axis=(1, 2)).argmax(axis=1)]
 
 
+@pytest.mark.slow
 def test_from_a_teacher_a_network_learns_what_its_labels_do_not_say(tmp_path: Path) -> None:
     data = colours()
     mislabelled = data.labels.copy()
@@ -218,12 +226,14 @@ def test_a_recipe_that_learns_from_a_teacher_wants_one(tmp_path: Path) -> None:
         fit(tmp_path, tiny("teacher.temperature=2.0"))
 
 
+@pytest.mark.slow
 def test_a_teacher_is_asked_where_features_would_be_cached_too(tmp_path: Path) -> None:
     data, teacher = colours(48, 32), Knowing()
     fit(tmp_path, transfer(), data=data, weights="none", teacher=teacher)
     assert teacher.asked >= 2 * len(data.train)
 
 
+@pytest.mark.slow
 def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = colours(48, 32)
     work, cached = fit(tmp_path / "cached", transfer(), data=data, weights="none")
@@ -237,6 +247,7 @@ def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monk
     assert cached.probabilities.shape == (8, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [2, 3, 4])
 def test_fine_tuning_follows_the_head_and_resumes(epoch: int, tmp_path: Path) -> None:
     recipe = transfer("finetune.epochs=2", "finetune.unfreeze=3")

@@ -19,14 +19,14 @@ def pictures(count: int = 12) -> np.ndarray:
 
 
 def test_the_answers_are_the_bundles(toy_bundle: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     told = Teacher(found, COLOURS, SPEC).answer(pictures())
     assert told.dtype == np.float32
     np.testing.assert_allclose(told, open_engine(found).predict(pictures()), rtol=1e-5)
 
 
 def test_classes_are_told_apart_by_name_and_others_left_out(toy_bundle: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     whole = Teacher(found, COLOURS, SPEC).answer(pictures())
     part = Teacher(found, ("blue", "red"), SPEC).answer(pictures())
     np.testing.assert_allclose(part[:, 0] / part[:, 1], whole[:, 2] / whole[:, 0], rtol=1e-4)
@@ -34,7 +34,7 @@ def test_classes_are_told_apart_by_name_and_others_left_out(toy_bundle: Path) ->
 
 
 def test_a_temperature_softens_the_answers_and_keeps_their_order(toy_bundle: Path) -> None:
-    found = bundle.read(toy_bundle / "colours")
+    found = bundle.read_bundle(toy_bundle / "colours")
     sure = Teacher(found, COLOURS, SPEC).answer(pictures())
     soft = Teacher(found, COLOURS, SPEC, temperature=2.0).answer(pictures())
     np.testing.assert_allclose(soft, np.sqrt(sure) / np.sqrt(sure).sum(axis=1, keepdims=True), rtol=1e-4)
@@ -50,11 +50,11 @@ def test_a_temperature_softens_the_answers_and_keeps_their_order(toy_bundle: Pat
 )
 def test_who_cannot_teach_is_told_why(toy_bundle: Path, classes: tuple[str, ...], spec: InputSpec, said: str) -> None:
     with pytest.raises(TeacherError, match=said):
-        Teacher(bundle.read(toy_bundle / "colours"), classes, spec)
+        Teacher(bundle.read_bundle(toy_bundle / "colours"), classes, spec)
 
 
 def test_it_is_asked_about_the_altered_photos_and_not_about_outliers(toy_bundle: Path) -> None:
-    teacher = Teacher(bundle.read(toy_bundle / "colours"), COLOURS, SPEC)
+    teacher = Teacher(bundle.read_bundle(toy_bundle / "colours"), COLOURS, SPEC)
     batches = Batches(
         pictures(),
         np.zeros(12, np.int64),
@@ -74,7 +74,7 @@ def test_it_is_asked_about_the_altered_photos_and_not_about_outliers(toy_bundle:
 
 
 def test_an_epoch_in_one_piece_would_hold_no_answers(toy_bundle: Path) -> None:
-    teacher = Teacher(bundle.read(toy_bundle / "colours"), COLOURS, SPEC)
+    teacher = Teacher(bundle.read_bundle(toy_bundle / "colours"), COLOURS, SPEC)
     plain = Batches(pictures(), np.zeros(12, np.int64), np.arange(12), classes=3, batch_size=8)
     taught = Batches(pictures(), np.zeros(12, np.int64), np.arange(12), classes=3, batch_size=8, teacher=teacher)
     assert plain.whole()

@@ -23,6 +23,7 @@ def test_reported_counts_are_there() -> None:
     assert len(COUNTED) == 17  # A1-A16 and A19
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_takes_pixels_and_gives_a_value_for_each_class(name: str) -> None:
     recipe = recipes.load(name)

@@ -153,6 +153,7 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_size(monkeypatch
         networks.build(tiny("VGG16"), 10)
 
 
+@pytest.mark.slow
 def test_vgg16_from_its_official_file_trains_fine_tunes_and_serves(
     tmp_path: Path, official: Path, vgg16: keras.Model, photo: Callable[..., bytes]
 ) -> None:
@@ -198,7 +199,7 @@ def test_vgg16_from_its_official_file_trains_fine_tunes_and_serves(
         while client.get("/readyz").status_code != 200 and time.monotonic() < until:
             time.sleep(0.05)
         answer = client.post("/api/v1/predict", files={"file": ("0.jpg", photo(0), "image/jpeg")}).json()
-    told = saved.predict(pixels.read(photo(0), InputSpec(32, 32))[None].astype("float32"), verbose=0)[0]
+    told = saved.predict(pixels.read_photo(photo(0), InputSpec(32, 32))[None].astype("float32"), verbose=0)[0]
     assert {one["label"]: one["probability"] for one in answer["predictions"]} == {
         label: pytest.approx(float(value), abs=1e-3) for label, value in zip("ab", told, strict=True)
     }

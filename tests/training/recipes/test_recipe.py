@@ -53,3 +53,32 @@ def test_settings_override_the_file() -> None:
 def test_an_unknown_name_brings_the_nearest_ones() -> None:
     with pytest.raises(RecipeError, match="scenes/custom-cnn"):
         recipes.load("scenes/custom-cn")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "augmentation.rescale=0.00392156862745098",
+        'input.scale="unit"',
+        'input.scale="imagenet"',
+        "augmentation.featurewise_center=true",
+        "augmentation.samplewise_std_normalization=true",
+    ],
+)
+def test_pixels_are_not_scaled_before_a_backbone_that_does(setting: str) -> None:
+    with pytest.raises(recipes.RecipeError, match=r"MobileNetV2 scales pixels 0-255 by itself.*model\.scaling"):
+        recipes.load("photos/few", [setting])
+    assert recipes.load("photos/few", [setting, 'model.scaling="recipe"']).model.kind == "transfer"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ['input.scale="unit"', "augmentation.rescale=0.5"],
+        ['input.scale="imagenet"', "augmentation.samplewise_center=true"],
+        ["augmentation.rescale=0.5", "augmentation.featurewise_center=true"],
+    ],
+)
+def test_pixels_are_not_scaled_twice(settings: list[str]) -> None:
+    with pytest.raises(recipes.RecipeError, match="scale pixels twice"):
+        recipes.load("food/augmented", settings)

@@ -39,6 +39,7 @@ def test_a_matrix_of_256_classes_is_drawn_without_a_word(measured: Evaluation) -
     assert sorted(texts(charts.confusion(many))) == ["predicted", "true"]
 
 
+@pytest.mark.slow
 def test_the_others_name_their_axes(measured: Evaluation) -> None:
     assert "calibration error 0.123" in texts(charts.reliability(measured.bins, 0.123))
     rows = [{"epoch": n, "loss": 1 / n, "val_loss": 2 / n, "top1": 0.5, "val_top1": 0.4} for n in (1, 2, 3)]

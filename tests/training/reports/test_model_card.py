@@ -14,14 +14,14 @@ from foodscene.training.reports import model_card
 
 def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
     shutil.copytree(toy_bundle / "colours", tmp_path / "colours-copy")
-    found = bundle.read(tmp_path / "colours-copy")
+    found = bundle.read_bundle(tmp_path / "colours-copy")
     loaded, engine = load.load(colours, found.spec), open_engine(found)
     measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
-    name, photos = out_of_distribution.read(colours, found.spec, found.labels)
-    nothing = out_of_distribution.measure(engine, name, photos, above=0.9)
+    name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
+    nothing = out_of_distribution.measure_unsure(engine, name, photos, above=0.9)
     model_card.save(found, measured, {"colours": measured, "again": measured}, [nothing])
 
-    said = bundle.read(found.folder).card
+    said = bundle.read_bundle(found.folder).card
     assert said.metrics is not None
     assert said.metrics.images == 18
     assert said.metrics.top1 == pytest.approx(measured.top1.value, abs=1e-6)

@@ -61,7 +61,7 @@ def test_a_model_of_which_nothing_else_is_known_has_no_figures() -> None:
 
 @pytest.mark.parametrize("name", ["everyday", "scenes-cnn"])
 def test_the_bundles_that_ship_have_the_readme_of_their_card(name: str) -> None:
-    shipped = bundle.read(bundle.SHIPPED / name)
+    shipped = bundle.read_bundle(bundle.SHIPPED / name)
     confusion = json.loads((shipped.folder / "confusion.json").read_text())
     assert model_card.readme(shipped.card, shipped.labels, confusion) == (shipped.folder / "README.md").read_text()
 

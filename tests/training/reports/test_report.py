@@ -51,6 +51,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "colours"
 
 
+@pytest.mark.slow
 def test_of_a_bundle(toy_bundle: Path, photos: Path, tmp_path: Path) -> None:
     arguments = ["evaluate", toy_bundle / "colours", "--data", photos, "--out", tmp_path / "out"]
     result = CliRunner().invoke(program, list(map(str, arguments)))
@@ -95,6 +96,7 @@ def test_of_an_old_record(tmp_path: Path) -> None:
     assert "<3" not in page
 
 
+@pytest.mark.slow
 def test_other_files_in_its_folder_stay(toy_bundle: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "pictures" / "holiday").mkdir(parents=True)

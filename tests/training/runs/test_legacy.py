@@ -22,7 +22,7 @@ def test_old_records_are_taken_in(tmp_path: Path) -> None:
     path = tmp_path / "cnn3.json"
     path.write_text(json.dumps(old))
     made = legacy.take_in(path, tmp_path / "runs")
-    [found] = log.find(tmp_path / "runs")
+    [found] = log.find_runs(tmp_path / "runs")
     assert found.name == made.name
     assert log.fact(found, "top1") == 0.77
     assert log.fact(found, "best") == {"epoch": 2, "val_loss": 0.7, "val_top1": 0.75}

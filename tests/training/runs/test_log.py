@@ -34,13 +34,13 @@ def names(found: list[Run]) -> list[str]:
 
 
 def test_best_first_and_those_without_a_figure_last(root: Path) -> None:
-    found = log.find(root)
+    found = log.find_runs(root)
     assert names(log.order(found)) == ["3-cnn", "2-wide", "1-basic", "4-begun"]
     assert names(log.order(found, "loss")) == ["3-cnn", "2-wide", "1-basic", "4-begun"]
 
 
 def test_where(root: Path) -> None:
-    found = log.find(root)
+    found = log.find_runs(root)
     assert names(log.select(found, ["recipe=food/*"])) == ["1-basic", "2-wide", "4-begun"]
     assert names(log.select(found, ["recipe=food/*", "top1>0.5"])) == ["2-wide"]
     assert names(log.select(found, ["status!=finished"])) == ["4-begun"]
@@ -51,20 +51,20 @@ def test_where(root: Path) -> None:
 
 
 def test_chosen_by_number_and_by_name(root: Path) -> None:
-    found = log.find(root)
-    assert log.choose(found, "2").name == "2-wide"
-    assert log.choose(found, "cnn").name == "3-cnn"
+    found = log.find_runs(root)
+    assert log.find_run(found, "2").name == "2-wide"
+    assert log.find_run(found, "cnn").name == "3-cnn"
     with pytest.raises(RunError, match="no such run"):
-        log.choose(found, "nobody")
+        log.find_run(found, "nobody")
     with pytest.raises(RunError, match="4 runs are called so"):
-        log.choose(found, "-")
+        log.find_run(found, "-")
 
 
 def test_damaged_records_are_left_out_and_an_absent_folder_is_named(root: Path) -> None:
     (root / "2-wide" / "run.json").write_text("{")
-    assert names(log.find(root)) == ["1-basic", "3-cnn", "4-begun"]
+    assert names(log.find_runs(root)) == ["1-basic", "3-cnn", "4-begun"]
     with pytest.raises(RunError, match="no folder"):
-        log.find(root / "nowhere")
+        log.find_runs(root / "nowhere")
 
 
 def answered(folder: Path, right: list[bool]) -> None:
@@ -103,19 +103,22 @@ def test_commands(root: Path, tmp_path: Path) -> None:
     assert json.loads(call("--runs", root, "show", "3", "test.top1")) == 0.9
     assert "did not answer the same" in call("--runs", root, "compare", "1", "2")
     for name in ("1-basic", "2-wide"):
-        run.read(root / name).save_history([{"epoch": 1, "loss": 1.0, "val_loss": 1.2, "top1": 0.1, "val_top1": 0.2}])
+        run.read_run(root / name).save_history(
+            [{"epoch": 1, "loss": 1.0, "val_loss": 1.2, "top1": 0.1, "val_top1": 0.2}]
+        )
     picture = tmp_path / "both.svg"
     call("--runs", root, "plot", "1", "2", "--out", picture)
     assert "2-wide" in picture.read_text()
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_are_listed_in_a_second(tmp_path: Path) -> None:
     for number in range(1000):
         record(tmp_path, f"run-{number:04}", "food/basic", number / 1000)
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        best = log.order(log.select(log.find(tmp_path), ["recipe=food/*"]))[0]
+        best = log.order(log.select(log.find_runs(tmp_path), ["recipe=food/*"]))[0]
         times.append(time.perf_counter() - began)
     assert best.name == "run-0999"
     assert min(times) < 0.8

@@ -26,10 +26,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+@pytest.mark.slow
 def test_settings_figures_and_histories_arrive_once(root: Path, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
-    assert mirror.mirror(log.find(root), address) == 2, "one is still going on"
-    assert mirror.mirror(log.find(root), address) == 0
+    assert mirror.mirror(log.find_runs(root), address) == 2, "one is still going on"
+    assert mirror.mirror(log.find_runs(root), address) == 0
 
     client = mlflow.MlflowClient(address)
     found = {
@@ -50,8 +51,9 @@ def test_settings_figures_and_histories_arrive_once(root: Path, tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_the_command_says_how_many_and_what_is_wrong(root: Path, tmp_path: Path) -> None:
     command = ["runs", "--runs", str(root), "mirror", "--to", f"sqlite:///{tmp_path}/mlflow.db"]
     assert "2 runs copied" in CliRunner().invoke(program, command).output
     with pytest.raises(RunError, match="MLflow cannot be used at nonsense://there"):
-        mirror.mirror(log.find(root), "nonsense://there")
+        mirror.mirror(log.find_runs(root), "nonsense://there")

@@ -23,7 +23,7 @@ def test_a_checkpoint_comes_back_as_it_went(tmp_path: Path) -> None:
     assert work.load_checkpoint() == ([], [])
     work.save_checkpoint(ARRAYS, HISTORY)
     work.save_best(ARRAYS[:1])
-    state, history = run.read(tmp_path / "one").load_checkpoint()
+    state, history = run.read_run(tmp_path / "one").load_checkpoint()
     assert history == HISTORY
     for one, other in zip(state, ARRAYS, strict=True):
         assert one.dtype == other.dtype
@@ -42,8 +42,8 @@ def test_the_epochs_are_read_from_the_table(tmp_path: Path) -> None:
 def test_the_record_grows_and_stays_readable(tmp_path: Path) -> None:
     work = run.create(tmp_path, {"status": "begun"})
     work.update(status="finished", top1=0.5)
-    assert run.read(tmp_path).record == {"status": "finished", "top1": 0.5}
-    assert run.read(tmp_path).finished
+    assert run.read_run(tmp_path).record == {"status": "finished", "top1": 0.5}
+    assert run.read_run(tmp_path).finished
 
 
 RECORD = {"recipe": {"name": "a"}, "status": "running", "started": "2026-11-21T09:05:07"}
@@ -91,10 +91,10 @@ def test_a_run_that_failed_before_its_first_epoch_is_in_nobody_s_way(tmp_path: P
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no run\.json"):
-        run.read(tmp_path)
+        run.read_run(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(RunError, match="damaged"):
-        run.read(tmp_path)
+        run.read_run(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
@@ -133,6 +133,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_leaves_a_folder_that_goes_on(tmp_path: Path) -> None:
     work, done, rng = run.create(tmp_path, {"status": "running"}), 0, random.Random(0)
     for _ in range(20):

@@ -24,7 +24,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_grid_is_the_cartesian_product_in_the_recipes_own_terms(tmp_path: Path) -> None:
-    found = space.read(written(tmp_path, GRID))
+    found = space.read_space(written(tmp_path, GRID))
     combinations = list(found.combinations())
     assert len(combinations) == 4
     made = recipe.load(found.recipe, found.overrides(combinations[1]))
@@ -33,7 +33,7 @@ def test_a_grid_is_the_cartesian_product_in_the_recipes_own_terms(tmp_path: Path
 
 
 def test_the_reports_search_has_64_short_trainings_and_a_long_one() -> None:
-    found = space.read(Path("examples/search.toml"))
+    found = space.read_space(Path("examples/search.toml"))
     combinations = list(found.combinations())
     short = [recipe.load(found.recipe, found.overrides(one)) for one in combinations]
     long = recipe.load(found.recipe, found.overrides(combinations[0], final=True))
@@ -56,17 +56,17 @@ def test_the_reports_search_has_64_short_trainings_and_a_long_one() -> None:
 )
 def test_mistakes_in_a_space_are_named(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=said):
-        space.read(written(tmp_path, text))
+        space.read_space(written(tmp_path, text))
 
 
 def test_a_grid_without_end_is_refused(tmp_path: Path) -> None:
     text = GRID.replace("[0.001, 0.01]", str([number / 1e5 for number in range(1, 6000)]))
     with pytest.raises(space.SpaceError, match="11,998 combinations"):
-        space.read(written(tmp_path, text))
+        space.read_space(written(tmp_path, text))
 
 
 def test_the_documented_space_can_be_searched(tmp_path: Path) -> None:
     text = Path("docs/sweep.md").read_text().partition("```toml\n")[2].partition("```")[0]
-    found = space.read(written(tmp_path, text))
+    found = space.read_space(written(tmp_path, text))
     assert found.trials == 12
     assert found.final == {"training": {"epochs": 40}}

@@ -161,12 +161,12 @@ def test_killed_and_resumed_to_a_bundle_that_serves(
     record = json.loads((place / "best" / "run.json").read_text())
     assert record["status"] == "finished"
     assert record["recipe"]["training"]["epochs"] == 2
-    written_bundle = bundle.read(Path(record["bundle"]))
+    written_bundle = bundle.read_bundle(Path(record["bundle"]))
     assert open_engine(written_bundle, "onnx").kind == "onnx"
     # A trial that is killed between its last epoch and TensorBoard's log of it has none.
     for name in done:
         assert list((place / "runs" / name / "tensorboard").iterdir())
-    first, second = (run.read(place / "runs" / name) for name in ("trial-0000", "trial-0001"))
+    first, second = (run.read_run(place / "runs" / name) for name in ("trial-0000", "trial-0001"))
     compared = log.compare(first, second)
     assert compared.photos > 0
     assert compared.chance is not None

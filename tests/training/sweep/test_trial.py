@@ -34,7 +34,7 @@ def test_it_leaves_a_run_with_its_answers(tmp_path: Path, photos: Path) -> None:
     asked = ask(study)
     top1 = trial.train(tmp_path, SPACE, asked, [photos], None, 1)
     study.tell(asked, top1)
-    record = run.read(tmp_path / "runs" / "trial-0000").record
+    record = run.read_run(tmp_path / "runs" / "trial-0000").record
     assert (record["status"], record["epochs"], record["best"]["val_top1"]) == ("finished", 2, top1)
     assert set(study.trials[0].intermediate_values) == {1, 2}
     answers = load(tmp_path / "runs" / "trial-0000" / "predictions.npz")
@@ -42,11 +42,12 @@ def test_it_leaves_a_run_with_its_answers(tmp_path: Path, photos: Path) -> None:
     assert "test" not in record, "the search does not look at the test photos"
 
 
+@pytest.mark.slow
 def test_it_ends_where_optuna_says_so_and_goes_on_with_what_it_had(tmp_path: Path, photos: Path) -> None:
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=1.1))
     with pytest.raises(optuna.TrialPruned):
         trial.train(tmp_path, SPACE, ask(study), [photos], None, 1)
-    record = run.read(tmp_path / "runs" / "trial-0000").record
+    record = run.read_run(tmp_path / "runs" / "trial-0000").record
     assert (record["status"], record["epochs"]) == ("pruned", 1)
     again = optuna.create_study(direction="maximize")
     trial.train(tmp_path, SPACE, ask(again), [photos], None, 1)

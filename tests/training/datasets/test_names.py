@@ -1,0 +1,22 @@
+from foodscene.training.datasets.names import listed, matched, unique
+
+
+def test_the_exact_name_comes_first_then_the_only_one_alike():
+    assert matched(["cat", "DOG", "fried_rice", "Tea", "cow"], ["cat", "Cat", "dog", "Fried rice", "tea", "TEA"]) == {
+        "cat": "cat",
+        "DOG": "dog",
+        "fried_rice": "Fried rice",
+    }, "Tea may be tea or TEA"
+
+
+def test_labels_that_would_be_one_have_their_ids():
+    assert unique({40: "omelet", 41: "egg roll", 67: "Omelet"}) == {
+        40: "omelet (40)",
+        41: "egg roll",
+        67: "Omelet (67)",
+    }
+
+
+def test_lists_are_cut():
+    assert listed("abc", 5) == "a, b, c"
+    assert listed("abcd", 2) == "a, b … and 2 more"

@@ -1,5 +1,6 @@
 """Writing bundles: where one may be written to, what its labels may be called, and the writing itself."""
 
+import hashlib
 import importlib.metadata
 import logging
 import os
@@ -17,12 +18,14 @@ from foodscene.models.bundle import (
     CONFUSION,
     LABELS,
     MODEL,
+    MODELS,
     MOST_LABELS,
     ONNX,
     README,
     Bundle,
     BundleError,
     check_name,
+    model_file,
     read_bundle,
     read_card,
 )
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """The largest difference of a probability between Keras and ONNX Runtime."""
 
-_OWN = (MODEL, LABELS, CARD, ONNX, CONFUSION, README)
+_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
 
 
 def check_target(folder: Path) -> None:
@@ -76,7 +79,8 @@ def is_ours(folder: Path) -> bool:
     """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
     try:
         card = read_card(folder / CARD)
-        return card.sha256 is not None and card.sha256 == hash_file(folder / MODEL)
+        file = model_file(folder)
+        return None not in (file, card.sha256) and card.sha256 == hash_file(folder / str(file))
     except (BundleError, OSError):
         return False
 
@@ -133,12 +137,38 @@ def write(
         _save(model, new / MODEL)
         sha256 = hash_file(new / MODEL)
         card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
-        (new / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        _write_labels(new, labels)
         (new / CARD).write_text(card.as_json(), encoding="utf-8")
-        for name, content in (files or {}).items():
-            (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        _write_files(new, files)
         _check_agreement(read_bundle(new), model, sample)
     return read_bundle(folder)
+
+
+def write_copy(folder: Path, bundle: Bundle, card: Card, files: dict[str, str | bytes] | None = None) -> Bundle:
+    """Write somebody's bundle under another card; its model stays as it is, byte by byte. Else as `write`.
+
+    The card's `name` and `sha256` are filled in. Raises `BundleError` where the model has changed since it was checked.
+    """
+    check_target(folder)
+    content = bundle.model.read_bytes()
+    if hashlib.sha256(content).hexdigest() != bundle.sha256:
+        raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
+    with replacing(folder, _OWN) as new:
+        (new / bundle.file).write_bytes(content)
+        _write_labels(new, bundle.labels)
+        card = card.model_copy(update={"name": folder.name, "sha256": bundle.sha256})
+        (new / CARD).write_text(card.as_json(), encoding="utf-8")
+        _write_files(new, files)
+    return read_bundle(folder)
+
+
+def _write_labels(folder: Path, labels: Sequence[str]) -> None:
+    (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+
+
+def _write_files(folder: Path, files: dict[str, str | bytes] | None) -> None:
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def _check_agreement(bundle: Bundle, model: "keras.Model", sample: NDArray[np.uint8]) -> None:

@@ -30,6 +30,11 @@ class Scaling(NamedTuple):
             scaled += self.offset
         return scaled
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the network takes pixel values as they are."""
+        return not self.reverse and bool((self.factor == 1).all() and (self.offset == 0).all())
+
     def __str__(self) -> str:
         low, high = self.offset, self.factor * 255 + self.offset
         order = "BGR, " if self.reverse else ""
@@ -48,7 +53,12 @@ def scaling(given: CardInput, said_by: str) -> Scaling:
     factor = (given.rescale / std).astype(np.float32)
     offset = ((given.offset - mean) / std).astype(np.float32)
     same = np.ptp(factor) == 0
-    return Scaling(factor[:1] if same else factor, offset, given.channel_order == "bgr" and count == 3, said_by)
+    return Scaling(
+        factor[:1] if same else factor,
+        offset[:1] if np.ptp(offset) == 0 else offset,
+        given.channel_order == "bgr" and count == 3,
+        said_by,
+    )
 
 
 def guess(graph: Graph) -> tuple[dict[str, Any], str]:

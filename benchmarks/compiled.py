@@ -3,8 +3,8 @@
     python -m benchmarks.compiled               # the shipped bundles, MobileNetV2 and VGG16 with drawn weights
     python -m benchmarks.compiled --only MobileNetV2 --rounds 3
 
-Both run on one thread of ONNX Runtime, in turns, photo by photo; a ratio is of the median times. Loading ours is to read
-the file, compile it and open the session; loading theirs is to open the session alone.
+Both run on one thread of ONNX Runtime, in turns, photo by photo; a ratio is of the median times. Loading ours is to
+read the file, compile it and open the session; loading theirs is to open the session alone.
 """
 
 import os

@@ -54,7 +54,7 @@ def models(
 ) -> None:
     """List the bundles: what they know, how well, and what is wrong with those that cannot be used."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from foodscene.models.bundle import ONNX, SHIPPED, BundleError, default_name, find
 
@@ -78,8 +78,8 @@ def models(
     from foodscene.models.text import estimate
 
     default = default_name(bundles)
-    columns = ("name", "title", "labels", "input", "values", "output", "top-1", "top-5")
-    table = Table(*columns, box=None, header_style="bold")
+    columns = ("title", "labels", "input", "values", "output", "top-1", "top-5")
+    table = Table(Column("name", overflow="fold"), *columns, box=None, header_style="bold")
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
             continue

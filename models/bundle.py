@@ -93,7 +93,8 @@ def read_bundle(folder: Path) -> Bundle:
     labels = _labels(folder, labels_of(output, graph), ours=card.sha256 is not None)
     taken = _input(folder.name, file, said, graph)
     told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
-    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken.model_copy(update=told), why), file)
+    taken = taken.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
+    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file)
 
 
 def model_file(folder: Path) -> str | None:

@@ -70,7 +70,7 @@ def guess(graph: Graph) -> tuple[dict[str, Any], str]:
     if first and all(_scales(node) for node in first):
         return {}, "its layers scale them"
     if _is_teachable_machine(graph):
-        return {"rescale": 1 / 127.5, "offset": -1.0}, "as Teachable Machine does"
+        return {"rescale": 1 / 127.5, "offset": -1.0, "fit": "crop"}, "as Teachable Machine does"
     return {}, "assumed"
 
 
@@ -84,7 +84,7 @@ def _scales(node: Node) -> bool:
 def _is_teachable_machine(graph: Graph) -> bool:
     """Whether teachablemachine.withgoogle.com exported a graph: its layers are named by TensorFlow.js, a class behind.
 
-    It scales to -1..1 in its own example code, and with it all that it trains.
+    It trains on the middle of photos, scaled to -1..1, as the example code in its exports says.
     """
     names = [layer.name for layer in graph.layers]
     return (

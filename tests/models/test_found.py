@@ -44,6 +44,7 @@ def test_without_labels_each_says_how_many_it_needs(found: Path) -> None:
         if name.startswith("teachable"):
             assert not isinstance(bundle, BundleError)
             assert not any(label[0].isdigit() for label in bundle.labels)
+            assert bundle.spec.fit == "crop"
         else:
             assert f"write one with {labels:,} lines" in str(bundle)
 

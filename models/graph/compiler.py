@@ -27,8 +27,8 @@ def compile_graph(
     """An ONNX model that answers as the graph does.
 
     Its input `pixels` has the graph's shape, float32, channels last; its output `output` the graph's. With `features`,
-    a node of the graph, a second output `features` gives what that node answers. `metadata` is kept in the file. Batch
-    normalizations are folded into the convolutions and dense layers before them.
+    a node of the graph such as `features_of` gives, a second output `features` has what that node answers. `metadata`
+    is kept in the file. Batch normalizations are folded into the convolutions and dense layers before them.
     Raises `ModelRefused` where a size is left open that ONNX needs.
     """
     emitter = Emitter()
@@ -60,6 +60,14 @@ def compile_graph(
         emitter.alias(emitter.get(tensors[node], "keras"), name)
         outputs.append((name, graph.shapes[node]))
     return model(emitter, (INPUT, graph.input_shape), outputs, metadata or {}, OPSET)
+
+
+def features_of(graph: Graph) -> Node | None:
+    """What enters the last dense layer, of shape (None, features); None where a graph has no such layer."""
+    for node in reversed(graph.nodes):
+        if node.layer.kind == "Dense" and len(graph.shapes[node]) == 2:
+            return node.sources[0]
+    return None
 
 
 def _takes_border(node: Node, callers: list[Node]) -> bool:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -166,3 +167,24 @@ def test_bundles_that_ship_are_sound() -> None:
         assert bundle.card.sha256
         assert bundle.card.metrics
         assert not (bundle.folder / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(1)], "regression"),
+        ([keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3)], "backbone"),
+        ([keras.Input((3, 16, 16)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")], "channels, last"),
+        ([keras.Input((16,)), keras.layers.Dense(2, "softmax")], "height, width"),
+        ([keras.Input((16,)), keras.layers.Embedding(9, 4), keras.layers.LSTM(2)], "Embedding.*texts, sounds"),
+        (
+            [keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")],
+            "size open",
+        ),
+    ],
+)
+def test_models_of_other_kinds_are_refused_for_what_they_are(tmp_path: Path, layers: list[Any], why: str) -> None:
+    keras.Sequential(layers).save(tmp_path / "model.h5")
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    with pytest.raises(BundleError, match=why):
+        read_bundle(tmp_path)

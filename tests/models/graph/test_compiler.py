@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from foodscene.models.graph.compiler import FEATURES, INPUT, OUTPUT, compile_graph
+from foodscene.models.graph.compiler import FEATURES, INPUT, OUTPUT, compile_graph, features_of
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import assert_close, drawn, photos, saved
@@ -36,7 +36,8 @@ def test_features_are_a_second_output(tmp_path: Path) -> None:
     features = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(inputs))
     model = drawn(keras.Model(inputs, layers.Dense(3, activation="softmax")(features)))
     graph = read(saved(model, tmp_path / "model.h5"))
-    node = graph.output.sources[0]
+    node = features_of(graph)
+    assert node is graph.output.sources[0]
     compiled = compile_graph(graph, features=node, metadata={"labels": "a\nb\nc"})
     onnx.checker.check_model(compiled, full_check=True)
     session = onnxruntime.InferenceSession(compiled.SerializeToString())

@@ -1,7 +1,7 @@
 """The application: routes, errors and middleware around one `Service`."""
 
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from foodscene.app import problems
+from foodscene.app.middleware.head import Head
 from foodscene.app.middleware.limits import Limits
 from foodscene.app.middleware.request_log import RequestLog
 from foodscene.app.pages import docs, page
@@ -26,9 +27,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     service = Service(settings or Settings())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, float]]:
         async with service.running():
-            yield
+            yield {"deadline_seconds": service.settings.deadline_seconds}  # for `server.protocol`
 
     app = FastAPI(
         title="foodscene",
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["retry-after", "x-request-id"],
         )
+    app.add_middleware(Head)
     app.add_middleware(RequestLog, service=service)  # added last, so it is the outermost
     return app
 

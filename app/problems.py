@@ -28,6 +28,7 @@ KINDS = {
     "bad-request": Kind(400, "The request cannot be read"),
     "key-required": Kind(401, "A valid API key is required"),
     "feedback-off": Kind(403, "No photos are kept here"),
+    "foreign-origin": Kind(403, "Pages from elsewhere may not do this"),
     "unknown-model": Kind(404, "There is no such model"),
     "not-found": Kind(404, "There is nothing here"),
     "method-not-allowed": Kind(405, "This method is not allowed here"),
@@ -86,7 +87,7 @@ class Problem(Exception):
         if self.retry_after is not None:
             extra["retry-after"] = str(self.retry_after)
         if self.status == 401:
-            extra["www-authenticate"] = "Bearer"
+            extra.setdefault("www-authenticate", "Bearer")
         return Response(json.dumps(self.body()), self.status, extra, MEDIA_TYPE)
 
 

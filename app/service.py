@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from foodscene.app.feedback import Corrections
 from foodscene.app.inference.deadline import Deadline
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.registry import Model, Registry
 from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
+from foodscene.app.inference.turns import Turns
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
-from foodscene.app.server.drain import drained_on_sigterm
+from foodscene.app.server.drain import THREADS_SECONDS, drained_on_sigterm
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
 from foodscene.models.pixels import PhotoError
@@ -64,6 +66,10 @@ class Service:
             memory=int(settings.max_decoding_mb * 1e6),
         )
         self.scheduler = Scheduler(settings.threads_used, settings.queue, settings.max_batch, self.decoder)
+        self.explanations = Turns("explanations", settings.side_queue)
+        self.previews = Turns("previews", settings.side_queue)
+        self.corrections = Turns("corrections", settings.side_queue)
+        self.kept = Corrections(settings.feedback, int(settings.max_feedback_mb * 1e6)) if settings.feedback else None
         self.uploads = Uploads(
             int(settings.max_upload_mb * 1e6), int(settings.max_memory_mb * 1e6), settings.deadline_seconds
         )
@@ -88,7 +94,8 @@ class Service:
                 yield
         finally:
             following.cancel()
-            await asyncio.to_thread(self.scheduler.stop)
+            self.registry.close()
+            await asyncio.to_thread(self.scheduler.stop, THREADS_SECONDS)
             self.decoder.close()
 
     async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> Answer:
@@ -107,19 +114,24 @@ class Service:
         return answer(model, outcome, top_k, started, truncated=jobs[0].truncated)
 
     async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Probabilities | Problem]:
+        """Wait for jobs, until the deadline: as `outcomes`. Raises as `predict` does."""
+        async with self.deadline(request):
+            return await self.outcomes(jobs)
+
+    def deadline(self, request: Request | None) -> Deadline:
+        """The time that an answer may take, once the request's body is there."""
+        return Deadline(request, self.settings.deadline_seconds)
+
+    async def outcomes(self, jobs: Sequence[Job]) -> list[Probabilities | Problem]:
         """Wait for jobs: probabilities of shape (n, classes) of each, or the problem with its photo.
 
-        Raises as `predict` does.
+        When it is cancelled, the jobs are given up.
         """
-        deadline = Deadline(jobs, request, self.settings.deadline_seconds)
         try:
             return [await _outcome(job) for job in jobs]
-        except asyncio.CancelledError:
-            if deadline.reason:
-                raise deadline.reason from None
-            raise
         finally:
-            deadline.end()
+            for job in jobs:
+                job.answer.cancel()  # nothing to an answer that is there
 
 
 async def _outcome(job: Job) -> Probabilities | Problem:

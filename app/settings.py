@@ -43,8 +43,22 @@ class Settings(BaseSettings):
         ge=0,
         description="How often the models' folder is looked at for new, changed and removed bundles; 0: never.",
     )
+    load_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="A bundle is tried in a process of its own before it is loaded; one that takes longer is refused. "
+        "0: bundles are trusted, and loaded at once. Those that come with foodscene always are.",
+    )
+    load_memory_mb: PositiveFloat = Field(
+        4000.0, description="Megabytes that a bundle may take in that process; one that takes more is refused."
+    )
 
     queue: PositiveInt = Field(128, description="Photos that wait or are worked on, per process; when full: 503.")
+    side_queue: PositiveInt = Field(
+        32,
+        description="Explanations, previews and corrections that wait or are worked on, so many of each, per process; "
+        "when full: 503.",
+    )
     max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
     deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
     max_upload_mb: PositiveFloat = Field(32.0, description="Size of one request's body in megabytes; above: 413.")
@@ -88,7 +102,8 @@ class Settings(BaseSettings):
     rate_limit: float = Field(
         0.0,
         ge=0,
-        description="Requests per second for one client (its API key, else its address); above: 429. 0: no limit.",
+        description="Requests per second for one client (its API key, else its address; of IPv6 the first 64 bits), "
+        "pages included; above: 429. 0: no limit.",
     )
     rate_burst: PositiveInt = Field(
         20, description="Requests that a client may send at once before the rate limit counts."
@@ -97,7 +112,9 @@ class Settings(BaseSettings):
         (), description="Other origins whose pages may call the service from a browser, with commas between them."
     )
     trusted_proxies: str = Field(
-        "127.0.0.1", description="Addresses of proxies whose X-Forwarded-For tells the client; `*` for any."
+        "",
+        description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas "
+        "between them; `*` for any. Unset: nobody's.",
     )
 
     drain_seconds: float = Field(
@@ -110,6 +127,9 @@ class Settings(BaseSettings):
         None,
         description="A folder for photos that people gave the right label for, one sub-folder each. "
         "Unset: nothing is kept.",
+    )
+    max_feedback_mb: PositiveFloat = Field(
+        5000.0, description="Megabytes of photos in that folder; when reached, no more are kept: 403."
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")

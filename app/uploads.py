@@ -43,13 +43,13 @@ class Uploads:
         self.held = 0
 
     @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of a request, counted as held until the block ends.
+    async def body(self, request: Request, copies: int = 1) -> AsyncIterator[bytes]:
+        """The body of a request, counted as held until the block ends, so many times as it will be there.
 
         Raises `ClientGone` or a `Problem`: `too-large`, at once if its header says so, `upload-too-slow`, `overloaded`.
         """
         body = BytesIO()
-        async with self._received(request, body.write):
+        async with self._received(request, body.write, copies):
             yield body.getvalue()  # the buffer itself, no copy
 
     @asynccontextmanager
@@ -74,12 +74,12 @@ class Uploads:
             yield Form()
 
     @asynccontextmanager
-    async def _received(self, request: Request, take: Callable[[bytes], object]) -> AsyncIterator[int]:
+    async def _received(self, request: Request, take: Callable[[bytes], object], copies: int = 1) -> AsyncIterator[int]:
         """Hand a body to `take` as it arrives; gives its bytes, which count as held until the block ends."""
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self.most_bytes:
             raise self._too_large()
-        held = 0
+        size = 0
         try:
             try:
                 async with asyncio.timeout(self.seconds):
@@ -89,19 +89,19 @@ class Uploads:
                         if message["type"] == "http.disconnect":
                             raise ClientGone
                         chunk = message.get("body", b"")
-                        if held + len(chunk) > self.most_bytes:
+                        if size + len(chunk) > self.most_bytes:
                             raise self._too_large()
-                        if self.held + len(chunk) > self.most_held:
+                        if self.held + len(chunk) * copies > self.most_held:
                             raise Problem("overloaded", "Too many uploads are under way. Try again.", retry_after=1)
-                        held += len(chunk)
-                        self.held += len(chunk)
+                        size += len(chunk)
+                        self.held += len(chunk) * copies
                         take(chunk)
                         more = message.get("more_body", False)
             except TimeoutError:
                 raise Problem("upload-too-slow", f"The body did not arrive within {self.seconds:g} seconds.") from None
-            yield held
+            yield size
         finally:
-            self.held -= held
+            self.held -= size * copies
 
     def _too_large(self) -> Problem:
         return Problem("too-large", f"The upload is larger than {self.most_bytes / 1e6:g} MB.")

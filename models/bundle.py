@@ -1,15 +1,18 @@
 """The bundle: a folder with a model, its labels and its card. The one contract between training and serving."""
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
+from foodscene.models import files
 from foodscene.models.card import Card, CardInput
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.files import hash_file
 from foodscene.models.graph.graph import Graph, ModelRefused
 from foodscene.models.graph.reader import outline
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
@@ -29,10 +32,23 @@ CONFUSION, README = "confusion.json", "README.md"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_LABELS = 100_000
+MOST_BYTES = {
+    MODEL: (1 << 31) - 1,
+    ONNX: (1 << 31) - 1,
+    LABELS: 16_000_000,
+    INDICES: 16_000_000,
+    CARD: 16_000_000,
+    CONFUSION: 16_000_000,
+}
+"""What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
 
 
 class BundleError(FoodsceneError, ValueError):
     """A folder that is not a usable bundle. Its text says which file is wrong and what to do."""
+
+
+class UnsafeBundle(BundleError):
+    """A bundle that holds what none may hold. It is not run by another engine instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +82,34 @@ class Bundle:
 def read_bundle(folder: Path) -> Bundle:
     """Read a bundle and check everything that can be checked without running it.
 
-    Raises `BundleError` for missing or unreadable parts, a card that does not fit, and a model that is not made of
-    Keras' built-in layers alone.
+    A link to a bundle's folder is a bundle of the link's name. Raises `BundleError` for missing or unreadable parts,
+    parts that are no regular files of a reasonable size in that folder, a card that does not fit, and a model that is
+    not made of Keras' built-in layers alone.
     """
-    folder = folder.resolve()
-    check_name(folder.name)
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - `resolve` would follow a link, whose name counts
     file = model_file(folder)
+    check_name(folder.name)
     if file is None:
         raise BundleError(
             f"{folder} has no {MODEL}: a bundle holds model.h5 and labels.txt, a label per line in output order."
         )
-    card = read_card(folder / CARD)
-    sha256 = hash_file(folder / file)
-    if card.sha256 not in (None, sha256):
-        raise BundleError(
-            f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
-            "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
-        )
+    card = read_card(folder)
     said = card.input or CardInput()
     try:
-        graph = outline(folder / file, sides=(said.height, said.width) if said.height and said.width else None)
+        with files.opening(folder / file, MOST_BYTES[MODEL]) as content:
+            sha256 = files.hash_content(content)
+            if card.sha256 not in (None, sha256):
+                raise BundleError(
+                    f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
+                    "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
+                )
+            graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
         output = card.output or kind_of(graph)
         check(output, graph)
     except ModelRefused as error:
         raise BundleError(f"{folder.name}: {error}") from error
+    except (files.UnreadableFile, OSError) as error:
+        raise _unreadable(folder, error) from error
     labels = _labels(folder, labels_of(output, graph), ours=card.sha256 is not None)
     taken = _input(folder.name, file, said, graph)
     told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
@@ -98,8 +118,40 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def model_file(folder: Path) -> str | None:
-    """What the model's file in a folder is called; None where there is none."""
-    return next((name for name in MODELS if (folder / name).is_file()), None)
+    """What the model's file in a folder is called; None where there is none. Raises `BundleError` as `locate` does."""
+    return next((name for name in MODELS if locate(folder, name)), None)
+
+
+def locate(folder: Path, part: str) -> Path | None:
+    """Where a part of a bundle is; None where there is none.
+
+    Raises `BundleError` for one that cannot be looked at, and for a link that leads out of the bundle's folder: what
+    it leads to may be meant for others.
+    """
+    path = folder / part
+    try:
+        target = path.resolve(strict=True)
+        home = folder.resolve(strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, RuntimeError) as error:  # the latter for links in a circle
+        raise _unreadable(folder, error) from error
+    if not target.is_relative_to(home):
+        raise UnsafeBundle(f"{path} is a link out of the bundle's folder. Put the file itself there.")
+    return path
+
+
+def read_part(folder: Path, part: str) -> bytes | None:
+    """The content of a part of a bundle; None where there is none. Raises `BundleError`."""
+    path = locate(folder, part)
+    try:
+        return files.read(path, MOST_BYTES[part]) if path else None
+    except (files.UnreadableFile, OSError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> BundleError:
+    return BundleError(f"{folder.name} cannot be read: {error}")
 
 
 def find(root: Path) -> dict[str, Bundle | BundleError]:
@@ -112,16 +164,26 @@ def find(root: Path) -> dict[str, Bundle | BundleError]:
             found[folder.name] = read_bundle(folder)
         except BundleError as error:
             found[folder.name] = error
-        except OSError as error:
-            found[folder.name] = BundleError(f"{folder.name} cannot be read: {error}")
     return found
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders below `root` that hold a model, sorted by name; none where `root` is no folder."""
+    """The folders below `root` that hold a model or cannot be looked into, sorted; none where `root` is no folder."""
     if not root.is_dir():
         return []
-    return sorted(folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and model_file(folder))
+    return sorted(folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and _may_hold(folder))
+
+
+def _may_hold(folder: Path) -> bool:
+    for name in MODELS:
+        try:
+            (folder / name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # such as lost+found: whoever reads it says what is wrong with it
+            return True
+        return True
+    return False
 
 
 def default_name(bundles: Iterable[str]) -> str | None:
@@ -157,14 +219,16 @@ def check_name(name: str) -> None:
 
 def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
     """A folder's labels, which are as many as the model tells apart. Only others' lines begin with numbers."""
-    path = folder / (LABELS if (folder / LABELS).exists() or not (folder / INDICES).exists() else INDICES)
-    if not path.exists():
+    path, content = folder / LABELS, read_part(folder, LABELS)
+    if content is None:
+        path, content = folder / INDICES, read_part(folder, INDICES)
+    if content is None:
         raise BundleError(
             f"{folder} has no labels.txt: write one with {outputs:,} lines, a label per line in the order of the "
             "model's outputs."
         )
     try:
-        labels = parse_indices(path.read_bytes()) if path.name == INDICES else parse(path.read_bytes())
+        labels = parse_indices(content) if path.name == INDICES else parse(content)
     except UnicodeDecodeError as error:
         raise BundleError(f"{path} is not UTF-8 text: {error}") from error
     except LabelsError as error:
@@ -177,20 +241,28 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
             f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."
         )
     if len(set(labels)) < len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
+        [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
 
 
-def read_card(path: Path) -> Card:
+def read_card(folder: Path) -> Card:
     """A bundle's card; one without a word where there is none. Raises `BundleError`."""
-    if not path.exists():
+    content = read_part(folder, CARD)
+    if content is None:
         return Card()
     try:
-        return Card.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BundleError(f"{path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from error
+        from_json(content, allow_inf_nan=False)  # JSON has no NaN, and no answer could repeat one
+        return Card.model_validate_json(content)
+    except ValueError as error:
+        said = _first(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
+        raise BundleError(f"{folder / CARD}: {said}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong first, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
@@ -219,4 +291,4 @@ def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
     try:
         return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
     except ValidationError as error:
-        raise BundleError(f"{name}: {file} takes photos of shape {shape}: {error.errors()[0]['msg']}") from error
+        raise BundleError(f"{name}: {file} takes photos of shape {shape}: {_first(error)}") from error

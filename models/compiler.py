@@ -5,7 +5,8 @@ import json
 import logging
 from pathlib import Path
 
-from foodscene.models.bundle import ONNX, Bundle, BundleError
+from foodscene.models import files
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
 from foodscene.models.files import OccupiedError, cache_root, hash_content, write
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
@@ -69,10 +70,10 @@ def _compile(bundle: Bundle, metadata: dict[str, str]) -> bytes:
     from foodscene.models.graph.compiler import compile_graph  # takes onnx along, which a cached model does without
 
     try:
-        with bundle.model.open("rb") as file:
+        with files.opening(bundle.model, MOST_BYTES[MODEL]) as file:
             if hash_content(file) != bundle.sha256:
                 raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
             graph = read(file, bundle.file, sides=(bundle.spec.height, bundle.spec.width))
             return bytes(compile_graph(graph, metadata=metadata).SerializeToString())
-    except ModelRefused as error:
+    except (ModelRefused, files.UnreadableFile, OSError) as error:
         raise BundleError(f"{bundle.name}: {error}") from error

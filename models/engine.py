@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.bundle import Bundle, BundleError
+from foodscene.models import files
+from foodscene.models.bundle import MODEL, MOST_BYTES, Bundle, BundleError
 from foodscene.models.compiler import compiled
-from foodscene.models.files import hash_file
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 from foodscene.models.graph.writer import write
@@ -132,8 +132,10 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
     import keras  # takes seconds, and is not there where foodscene only serves
 
     with tempfile.TemporaryDirectory(prefix="foodscene-") as folder:
-        copy = Path(shutil.copyfile(bundle.model, Path(folder) / bundle.file))
-        if hash_file(copy) != bundle.sha256:
+        copy = Path(folder) / bundle.file
+        with files.opening(bundle.model, MOST_BYTES[MODEL]) as file, copy.open("wb") as target:
+            shutil.copyfileobj(file, target)
+        if files.hash_file(copy) != bundle.sha256:
             raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
         try:
             graph = read(copy, sides=(bundle.spec.height, bundle.spec.width))

@@ -78,7 +78,7 @@ def check_target(folder: Path) -> None:
 def is_ours(folder: Path) -> bool:
     """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
     try:
-        card = read_card(folder / CARD)
+        card = read_card(folder)
         file = model_file(folder)
         return None not in (file, card.sha256) and card.sha256 == hash_file(folder / str(file))
     except (BundleError, OSError):

@@ -1,11 +1,10 @@
 """How long an answer is waited for."""
 
 import asyncio
-from collections.abc import Sequence
+from types import TracebackType
 
 from starlette.requests import Request
 
-from foodscene.app.inference.scheduler import Job
 from foodscene.app.problems import Problem
 from foodscene.app.uploads import ClientGone
 
@@ -14,26 +13,35 @@ _LONG = 0.1
 
 
 class Deadline:
-    """Gives jobs up, for a `reason`, after so many seconds, or when the client of `request` has gone away.
+    """`async with` it: gives up what is awaited inside after so many seconds, or when the client of `request` has gone.
 
-    The `reason` is the `Problem` `deadline-exceeded`, or `ClientGone`; None while, or if, the jobs are not given up.
+    Raises then the `Problem` `deadline-exceeded`, or `ClientGone`. The request's body must have been read.
     """
 
-    reason: Exception | None = None
-
-    def __init__(self, jobs: Sequence[Job], request: Request | None, seconds: float) -> None:
-        self._jobs, self._request, self._seconds = jobs, request, seconds
+    def __init__(self, request: Request | None, seconds: float) -> None:
+        self._request, self._seconds = request, seconds
+        self._task: asyncio.Task[object] | None = None
         self._client: asyncio.Future[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(min(_LONG, seconds), self._takes_long)
+        self._reason: Exception | None = None
 
-    def end(self) -> None:
-        """Give up what is not answered yet, and stop waiting."""
-        for job in self._jobs:
-            job.answer.cancel()  # nothing to an answer that is there
+    async def __aenter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(min(_LONG, self._seconds), self._takes_long)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
         self._timer.cancel()
         if self._client:
             self._client.cancel()
             self._client = None  # its traceback leads back here, and would keep the photos until garbage is collected
+        task, self._task = self._task, None
+        reason, self._reason = self._reason, None
+        if reason and task and not task.uncancel() and kind is asyncio.CancelledError:
+            try:
+                raise reason from None
+            finally:
+                del reason  # as above
 
     def _takes_long(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(max(0.0, self._seconds - _LONG), self._is_late)
@@ -49,6 +57,6 @@ class Deadline:
         self._give_up(ClientGone())
 
     def _give_up(self, reason: Exception) -> None:
-        self.reason = reason
-        for job in self._jobs:
-            job.answer.cancel()
+        if self._task and not self._reason:
+            self._reason = reason
+            self._task.cancel()

@@ -11,17 +11,17 @@ from foodscene.models.pixels import InputSpec, upright_size
 
 GRID = 10
 """Rows and columns of the heat map."""
+CELLS = range(GRID * GRID)
+"""The cells of the heat map, row by row."""
 _COVER = 3  # cells that one cover is wide and high: smaller ones leave enough to guess from
 
 
-def covers(spec: InputSpec) -> NDArray[np.bool_]:
-    """Which pixels each cover hides, of shape (covers, height, width); a cover lies around each cell of the grid."""
+def covers(spec: InputSpec, cells: range = CELLS) -> NDArray[np.bool_]:
+    """Which pixels each cover hides, of shape (covers, height, width); a cover lies around each of these cells."""
     rows = _cell_of(spec.height)[:, None]
     columns = _cell_of(spec.width)[None, :]
     reach = _COVER // 2
-    masks = [
-        (abs(rows - row) <= reach) & (abs(columns - column) <= reach) for row in range(GRID) for column in range(GRID)
-    ]
+    masks = [(abs(rows - cell // GRID) <= reach) & (abs(columns - cell % GRID) <= reach) for cell in cells]
     return np.stack(masks)
 
 

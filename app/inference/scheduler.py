@@ -114,8 +114,9 @@ class Scheduler:
         for thread in self._small_decoders + self._large_decoders + self._heavy_decoders + self._lanes:
             thread.start()
 
-    def stop(self) -> None:
-        """End the threads, after the jobs that were accepted."""
+    def stop(self, seconds: float = 10) -> None:
+        """End the threads, after the jobs that were accepted; wait for that, but no longer than so many seconds."""
+        until = time.monotonic() + seconds
         for queue, threads in (
             (self._small, self._small_decoders),
             (self._large, self._large_decoders),
@@ -125,7 +126,7 @@ class Scheduler:
             for _ in threads:
                 queue.put(None)
             for thread in threads:
-                thread.join()
+                thread.join(max(0.0, until - time.monotonic()))
         keep(self._loop_thread, self._cores.all)
 
     def submit(self, runner: Runner, photos: Sequence[bytes | Pixels]) -> list[Job]:

@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its line in the log, the security headers, and the answer to a failure."""
 
+import asyncio
 import logging
 import random
 import re
@@ -71,6 +72,11 @@ class RequestLog:
             await self.app(scope, receive, send_with_headers)
         except ClientGone:
             status = status or 499  # what nginx writes where there is nobody left to answer
+        except asyncio.CancelledError:
+            if status or not self.service.draining:
+                raise
+            problem = Problem("not-ready", "The service is stopping.", retry_after=1)
+            await problem.response()(scope, receive, send_with_headers)
         except Exception:
             logger.exception("A request failed.", extra={"request": request_id.decode()})
             if not status:

@@ -13,7 +13,6 @@ from foodscene.app.pages.preview import preview
 from foodscene.app.problems import Problem
 from foodscene.app.routes.forms import the_photo
 from foodscene.app.service import Service
-from foodscene.models.confusion import Confusion
 from foodscene.models.text import estimate, percent, spell
 
 router = APIRouter(include_in_schema=False)
@@ -48,22 +47,32 @@ async def answered(request: Request) -> HTMLResponse:
             photo = the_photo(form)
             model = service.registry.get(name)
             answer = await service.predict(photo, model, request=request)
-            shown = await preview(photo, service.decoder)
+            shown = await _shown(photo, service, request)
     except Problem as problem:
         page = _page(service, name, problem=problem.detail)
         page.status_code = problem.status
         return page
-    source = f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
-    return _page(service, name, answer={**answer.as_json(), "title": model.bundle.title}, photo=source)
+    return _page(service, name, answer={**answer.as_json(), "title": model.bundle.title}, photo=shown)
+
+
+async def _shown(photo: bytes, service: Service, request: Request) -> str | None:
+    """The photo as an image's source, or None where too many previews wait: the answer is there without it."""
+    try:
+        shown = await preview(photo, service, request)
+    except Problem as problem:
+        if problem.kind in ("overloaded", "deadline-exceeded"):
+            return None
+        raise
+    return f"data:image/jpeg;base64,{base64.b64encode(shown).decode()}"
 
 
 @router.post("/preview")
 async def previewed(request: Request) -> Response:
     """A small JPEG of a photo that the browser cannot decode."""
     service: Service = request.app.state.service
-    service.scheduler.refuse_if_full()
+    service.previews.refuse_if_full()
     async with service.uploads.form(request) as form:
-        shown = await preview(the_photo(form), service.decoder)
+        shown = await preview(the_photo(form), service, request)
     return Response(shown, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 
@@ -93,7 +102,7 @@ async def model(request: Request, name: str) -> HTMLResponse:
         figures=model_page.figures(found.bundle),
         columns=columns,
         rows=rows,
-        confusion=Confusion.read(found.bundle),
+        confusion=found.confusion,
         facts=model_page.facts(found),
         recipe=model_page.toml(settings) if isinstance(settings, dict) else "",
     )

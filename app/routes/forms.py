@@ -1,8 +1,5 @@
-"""What requests hold, taken apart: fields of forms, JSON and base64; and how the forms are described."""
+"""What the fields of forms hold; and how the forms are described."""
 
-import base64
-import binascii
-import json
 from typing import Any
 
 from foodscene.app.problems import Problem
@@ -32,22 +29,3 @@ def top_k(form: Form) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= 1000):
         raise Problem("bad-parameter", "top_k: give a whole number from 1 to 1000.")
     return int(text)
-
-
-def read_json(body: bytes) -> dict[str, Any]:
-    """A body that must be a JSON object. Raises a `Problem` if it is not."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Problem("bad-request", f"The body is not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise Problem("bad-parameter", "The body must be a JSON object.")
-    return content
-
-
-def from_base64(text: str, where: str) -> bytes:
-    """Decode base64. Raises a `Problem` for what is none."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Problem("bad-parameter", f"{where}: this is not base64.") from error

@@ -1,5 +1,6 @@
 """`POST /models/{name}`: what `huggingface_hub.InferenceClient.image_classification` sends and expects."""
 
+import asyncio
 import json
 
 from fastapi import APIRouter, Request
@@ -7,7 +8,8 @@ from fastapi.responses import Response
 
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
-from foodscene.app.routes.forms import PHOTO, from_base64, read_json
+from foodscene.app.routes.forms import PHOTO
+from foodscene.app.routes.json_bodies import JsonBody, from_base64
 from foodscene.app.routes.schemas import ScoreBody
 from foodscene.app.service import Service
 
@@ -45,9 +47,12 @@ async def classify(request: Request) -> Response:
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
     model = service.registry.get(request.path_params["name"])
-    async with service.uploads.body(request) as body:
-        as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-        photo, top_k = _from_json(body) if as_json else (body, 5)
+    as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    async with service.uploads.body(request, copies=2 if as_json else 1) as body:
+        photo, top_k = body, 5
+        if as_json:
+            async with service.deadline(request):
+                photo, top_k = await asyncio.to_thread(_from_json, body)
         found = await service.predict(photo, model, top_k, request)
     scores = [{"label": label, "score": round(score, 6)} for label, score in found.predictions]
     return Response(json.dumps(scores), media_type="application/json")
@@ -55,9 +60,9 @@ async def classify(request: Request) -> Response:
 
 def _from_json(body: bytes) -> tuple[bytes, int]:
     """The photo and how many labels to give. Raises a `Problem` for JSON that does not say it."""
-    content = read_json(body)
-    inputs, parameters = content.get("inputs"), content.get("parameters") or {}
-    if not isinstance(inputs, str):
+    read = JsonBody(body)
+    inputs, parameters = read.value(read.content.get("inputs")), read.content.get("parameters") or {}
+    if not isinstance(inputs, str | memoryview):
         raise Problem("bad-parameter", "inputs: give the photo as base64.")
     top_k = parameters.get("top_k", 5) if isinstance(parameters, dict) else None
     if not isinstance(top_k, int) or isinstance(top_k, bool) or not 1 <= top_k <= 1000:

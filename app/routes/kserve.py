@@ -18,11 +18,12 @@ from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
-from foodscene.app.routes.forms import from_base64, read_json
 from foodscene.app.routes.health import ready as all_ready
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
 from foodscene.app.service import Service
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
+_MOST_DIGITS, _MOST_SIZES = 12, 8
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
 
 
@@ -94,10 +95,10 @@ async def infer(request: Request) -> Response:
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
     model: Model = service.registry.get(request.path_params["name"])
-    async with service.uploads.body(request) as body:
+    async with service.uploads.body(request, copies=2) as body:
         header_length = request.headers.get("inference-header-content-length")
-        # A large body takes long to take apart, so that others would notice.
-        name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
+        async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
+            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
@@ -122,63 +123,68 @@ async def infer(request: Request) -> Response:
 
 def _read(body: bytes, header_length: str | None, model: Model, most: int) -> tuple[str | None, list[bytes | Pixels]]:
     """The request's id, if it has one, and its photos."""
-    content, binary = _split(body, header_length)
-    name = content.get("id")
-    return name if isinstance(name, str) else None, _photos(content, binary, model, most)
+    read, binary = _split(body, header_length)
+    name = read.value(read.content.get("id"))
+    return name if isinstance(name, str) else None, _photos(read, binary, model, most)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], bytes]:
+def _split(body: bytes, header_length: str | None) -> tuple[JsonBody, memoryview]:
     """The JSON part of a body, and the binary tensors behind it."""
     if header_length is None:
-        return read_json(body), b""
-    if not (header_length.isascii() and header_length.isdigit()) or int(header_length) > len(body):
+        return JsonBody(body), memoryview(b"")
+    digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
+    if not digits or int(header_length) > len(body):
         raise Problem("bad-request", "Inference-Header-Content-Length is not the length of the body's JSON part.")
-    return read_json(body[: int(header_length)]), body[int(header_length) :]
+    return JsonBody(body[: int(header_length)]), memoryview(body)[int(header_length) :]
 
 
-def _photos(content: dict[str, Any], binary: bytes, model: Model, most: int) -> list[bytes | Pixels]:
+def _photos(read: JsonBody, binary: memoryview, model: Model, most: int) -> list[bytes | Pixels]:
     """The request's photos. Raises a `Problem` `bad-parameter` for any other input."""
-    inputs = content.get("inputs")
+    inputs = read.content.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Problem("bad-parameter", "inputs: give one input, `photo` or `pixels`.")
     tensor = inputs[0]
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not all(isinstance(size, int) and 0 < size < 1e6 for size in shape) or not shape:
+    if not isinstance(shape, list) or not all(isinstance(size, int) and 0 < size < 1e6 for size in shape[:_MOST_SIZES]):
         raise Problem("bad-parameter", "inputs.0.shape: give a list of sizes.")
-    if not 1 <= shape[0] <= most:
-        raise Problem("bad-parameter", f"inputs.0.shape: send 1 to {most} photos, not {shape[0]}.")
+    if not 1 <= len(shape) <= _MOST_SIZES:
+        raise Problem("bad-parameter", f"inputs.0.shape: give 1 to {_MOST_SIZES} sizes, not {len(shape)}.")
+    photos = math.prod(shape) if tensor.get("datatype") == "BYTES" else shape[0]
+    if not 1 <= photos <= most:
+        raise Problem("bad-parameter", f"inputs.0.shape: send 1 to {most} photos, not {photos}.")
     if tensor.get("datatype") == "BYTES":
-        return list(_encoded(tensor, math.prod(shape), binary))
+        return list(_encoded(read, tensor, photos, binary))
     if tensor.get("datatype") == "UINT8" and tuple(shape[1:]) == model.bundle.spec.shape:
-        return list(_pixels(tensor, shape, binary)[:, None])
+        return list(_pixels(read, tensor, shape, binary)[:, None])
     raise Problem(
         "bad-parameter", f"inputs.0: give BYTES of shape (n), or UINT8 of shape (n, {model.bundle.spec.shape})."
     )
 
 
-def _encoded(tensor: dict[str, Any], count: int, binary: bytes) -> list[bytes]:
+def _encoded(read: JsonBody, tensor: dict[str, Any], count: int, binary: memoryview) -> list[bytes]:
     if "data" in tensor:
         data = tensor["data"]
         if not isinstance(data, list) or len(data) != count or not all(isinstance(text, str) for text in data):
             raise Problem("bad-parameter", f"inputs.0.data: give {count} photos as base64.")
-        return [from_base64(text, "inputs.0.data") for text in data]
-    photos = []
-    while binary:  # each photo behind its length, in four bytes, little-endian
+        return [from_base64(read.value(text), "inputs.0.data") for text in data]
+    photos: list[memoryview] = []
+    while binary and len(photos) <= count:  # each photo behind its length, in four bytes, little-endian
         length = int.from_bytes(binary[:4], "little")
         if len(binary) < 4 + length:
             raise Problem("bad-parameter", "inputs.0: the binary data is shorter than it says.")
         photos.append(binary[4 : 4 + length])
         binary = binary[4 + length :]
-        if len(photos) > count:
-            break
     if len(photos) != count:
-        raise Problem("bad-parameter", f"inputs.0: the shape says {count} photos, the data has {len(photos)}.")
-    return photos
+        raise Problem("bad-parameter", f"inputs.0: the shape says {count} photos, the data has other ones.")
+    return [bytes(photo) for photo in photos]
 
 
-def _pixels(tensor: dict[str, Any], shape: list[int], binary: bytes) -> Pixels:
+def _pixels(read: JsonBody, tensor: dict[str, Any], shape: list[int], binary: memoryview) -> Pixels:
     try:
-        values = np.frombuffer(binary, np.uint8) if "data" not in tensor else np.asarray(tensor["data"], np.uint8)
+        if "data" not in tensor:
+            return np.frombuffer(binary, np.uint8).reshape(shape)
+        data = read.value(tensor["data"])
+        values = whole_numbers(data) if isinstance(data, memoryview) else np.asarray(data, np.uint8)
         return values.reshape(shape)
     except (ValueError, TypeError, OverflowError) as error:
         raise Problem(

@@ -11,16 +11,23 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
+from foodscene.models.text import printable_lines
+
 # What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
 logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 _EXTRAS = ("request", "method", "path", "status", "milliseconds", "client", "model")
-_MOST_WAITING = 10_000
+_MOST_WAITING = 5_000
+_LONGEST_PATH, _LONGEST_TEXT = 1_000, 4_000
+"""Characters of a request's path, and of a message or an error. With `_MOST_WAITING`: what the log may hold, 30 MB."""
+_AT_ONCE = 500
+"""Lines that are written together."""
 _PAUSE = 0.05  # lines that come within so many seconds are written together
 _LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
 
 
+_formatter = logging.Formatter()
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes one for each line
 
 
@@ -32,11 +39,12 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": printable_lines(record.getMessage()),
         }
-        line.update({name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__})
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+        said = {name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__}
+        line.update({name: printable_lines(value) if isinstance(value, str) else value for name, value in said.items()})
+        if error := record.exc_text or (record.exc_info and self.formatException(record.exc_info)):
+            line["error"] = printable_lines(error)
         return _encode(line)
 
 
@@ -57,7 +65,7 @@ class Background(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         if self._waiting.qsize() < _MOST_WAITING:
-            self._waiting.put(record)
+            self._waiting.put(_bounded(record))
         else:
             self.dropped += 1
         return True
@@ -73,7 +81,7 @@ class Background(logging.Handler):
             taken = [self._waiting.get()]
             time.sleep(_PAUSE)
             with suppress(Empty):
-                while True:
+                while len(taken) < _AT_ONCE:
                     taken.append(self._waiting.get_nowait())
             records = [record for record in taken if isinstance(record, logging.LogRecord)]
             dropped, self.dropped = self.dropped, 0
@@ -91,6 +99,22 @@ class Background(logging.Handler):
                 lines = lines[os.write(self.descriptor, lines) :]
         except OSError:
             self.dropped += 1  # whoever read them is gone
+
+
+def _bounded(record: logging.LogRecord) -> logging.LogRecord:
+    """The record without what may be of any size: long texts, and the frames of an error with all that they hold."""
+    if record.args or len(str(record.msg)) > _LONGEST_TEXT:
+        record.msg, record.args = _cut(record.getMessage(), _LONGEST_TEXT), None
+    if record.exc_info:
+        record.exc_text, record.exc_info = _cut(_formatter.formatException(record.exc_info), _LONGEST_TEXT), None
+    if len(path := record.__dict__.get("path", "")) > _LONGEST_PATH:
+        record.path = _cut(path, _LONGEST_PATH)
+    return record
+
+
+def _cut(text: str, most: int) -> str:
+    """The text, or of a long one its two ends: an error says in its last line what it is."""
+    return text if len(text) <= most else f"{text[: most // 2]} [...] {text[-most // 2 :]}"
 
 
 def config(level: str) -> dict[str, object]:

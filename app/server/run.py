@@ -7,6 +7,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from foodscene.app.server import logs
+from foodscene.app.server.drain import ANSWERS_SECONDS
 from foodscene.app.server.protocol import Protocol
 from foodscene.app.settings import Settings
 
@@ -20,11 +21,13 @@ def run(settings: Settings, host: str, port: int) -> None:
         port=port,
         workers=settings.workers,
         http=Protocol,
+        ws="none",
         log_config=logs.config(settings.log_level),
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
-        timeout_graceful_shutdown=int(settings.deadline_seconds) + 1,
+        timeout_graceful_shutdown=min(int(settings.deadline_seconds) + 1, ANSWERS_SECONDS),
     )
     if settings.workers == 1:
         uvicorn.Server(config).run()

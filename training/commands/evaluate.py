@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foodscene.models.terminal import say
 from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
@@ -53,9 +54,8 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
 
     Several data sets are measured one by one and together; the data set's classes are matched to the labels by name.
     """
-    from rich.console import Console
-
     from foodscene.models.engine import open_engine
+    from foodscene.models.terminal import open_console
     from foodscene.training.evaluation import confidence, evaluation, inference
     from foodscene.training.evaluation import out_of_distribution as ood
     from foodscene.training.reports import model_card
@@ -89,10 +89,10 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
         left_out = {"left_out": dict(whole.left_out)}
         figures = {**whole.as_json(), **left_out, **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
-        typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
+        say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = open_console() if sys.stdout.isatty() else open_console(width=160)
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each),
         f"\n{speed:.1f} ms a photo on one core",
@@ -161,7 +161,7 @@ def calibrate(
         kept = found.card.temperature * factor
         saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found))
     certain = confidence.measure_sure(probabilities, measured.right, sure_above)
-    typer.echo(
+    say(
         f"Temperature {kept:.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"

@@ -6,7 +6,7 @@ UECFOOD-256 are called "omelet": 40 and 67.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from foodscene.models.pixels import Box
@@ -44,21 +44,31 @@ def read(files: Files, name: str) -> Dataset | None:
     if changed := [labels[category] for category in ids if labels[category] != categories[category]]:
         notes.append(f"Categories that share a name have their ids in their labels: {listed(changed)}.")
     samples: list[Sample] = []
+    odd: list[str] = []
+    missing: list[str] = []
     for label, category in enumerate(ids):
-        boxes, told = _boxes_of(files, photos[category])
-        notes += told
+        boxes = _boxes_of(files, photos[category], odd, missing)
         samples += [
             Sample(files, photo, photo, label, boxes=tuple(boxes.get(PurePosixPath(photo).stem, ())))
             for photo in sorted(photos[category], key=_numeric)
         ]
-    if several := _in_several(files, samples):
-        notes.append(
-            f"{several:,} photos lie in the folders of several categories, as there are several dishes on them: each "
-            "is one of every category, and all of its copies stay on one side of the split."
-        )
+    notes += _told(odd, missing, _in_several(files, samples))
     return Dataset(
         name, _layout(len(categories)), tuple(labels[category] for category in ids), samples, notes=tuple(notes)
     )
+
+
+def _told(odd: Sequence[str], missing: Sequence[str], several: int) -> Iterator[str]:
+    """What is to be said of lists of boxes, and of photos in several categories."""
+    if odd:
+        yield f"No photo with four corners, left out: {listed(odd, 3)}."
+    if missing:
+        yield f"{len(missing):,} photos have boxes and are not there: {listed(missing, 3)}."
+    if several:
+        yield (
+            f"{several:,} photos lie in the folders of several categories, as there are several dishes on them: each "
+            "is one of every category, and all of its copies stay on one side of the split."
+        )
 
 
 def _layout(categories: int) -> str:
@@ -78,16 +88,19 @@ def _categories(text: str, where: str) -> tuple[dict[int, str], list[str]]:
     return found, [f"{where}: no id with a name, left out: {listed(odd, 3)}."] if odd else []
 
 
-def _boxes_of(files: Files, photos: Sequence[str]) -> tuple[Mapping[str, list[Box]], list[str]]:
-    """The boxes of a category by the photo's name without its ending; and what is wrong with their list."""
+def _boxes_of(files: Files, photos: Sequence[str], odd: list[str], missing: list[str]) -> Mapping[str, list[Box]]:
+    """The boxes of a category by the photo's name without its ending.
+
+    Lines that are none come into `odd`, photos that are not there into `missing`.
+    """
     listing = str(PurePosixPath(photos[0]).parent / "bb_info.txt")
     if listing not in files.entries:
-        return {}, []
-    boxes, odd = _boxes(files.text(listing))
-    notes = [f"{listing}: no photo with four corners, left out: {listed(odd, 3)}."] if odd else []
-    if missing := boxes.keys() - {PurePosixPath(photo).stem for photo in photos}:
-        notes.append(f"{listing}: no such photos as {listed(sorted(missing), 3)}.")
-    return boxes, notes
+        return {}
+    boxes, lines = _boxes(files.text(listing))
+    odd += [f"{line} in {listing}" for line in lines]
+    absent = boxes.keys() - {PurePosixPath(photo).stem for photo in photos}
+    missing += [str(PurePosixPath(photos[0]).parent / name) for name in sorted(absent)]
+    return boxes
 
 
 def _boxes(text: str) -> tuple[Mapping[str, list[Box]], list[str]]:

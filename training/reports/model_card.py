@@ -6,8 +6,7 @@ from typing import Any
 
 from jinja2 import PackageLoader
 
-from foodscene.models import confusion as confusions
-from foodscene.models.bundle import CARD, Bundle
+from foodscene.models.bundle import CARD, CONFUSION, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
 from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
@@ -83,7 +82,7 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
     """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
     confusion = evaluation.confusion()
     return {
-        confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
+        CONFUSION: f"{json.dumps(confusion)}\n".encode(),
         "README.md": readme(card, evaluation.labels, confusion).encode(),
     }
 

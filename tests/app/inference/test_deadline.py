@@ -3,22 +3,13 @@ import gc
 import time
 import weakref
 
-import numpy as np
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
 from foodscene.app.inference.deadline import Deadline
-from foodscene.app.inference.scheduler import Job, Runner
-from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
 from foodscene.app.uploads import ClientGone
-from foodscene.models.pixels import InputSpec
-
-
-def job() -> Job:
-    runner = Runner(Sessions(None, 1, 1), InputSpec(8, 8))  # type: ignore[arg-type]
-    return Job(runner, b"", asyncio.get_running_loop().create_future(), time.perf_counter())
 
 
 def request(*messages: Message) -> Request:
@@ -32,51 +23,59 @@ def request(*messages: Message) -> Request:
     return Request({"type": "http", "headers": []}, receive)
 
 
-async def outcome(request: Request | None, seconds: float, answered_after: float | None = None) -> Exception | None:
-    waiting = job()
-    deadline = Deadline([waiting], request, seconds)
-    if answered_after is not None:
-        asyncio.get_running_loop().call_later(answered_after, waiting.answer.set_result, np.zeros((1, 2), np.float32))
-    await asyncio.wait([waiting.answer])
-    deadline.end()
-    return deadline.reason
+async def wait(request: Request | None, seconds: float, answered_after: float = 20) -> None:
+    async with Deadline(request, seconds):
+        await asyncio.sleep(answered_after)
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.2])
-def test_at_the_deadline_the_jobs_are_given_up(seconds: float) -> None:
+def test_at_the_deadline_what_is_awaited_is_given_up(seconds: float) -> None:
     started = time.perf_counter()
-    reason = asyncio.run(outcome(request(), seconds))
-    assert isinstance(reason, Problem)
-    assert reason.kind == "deadline-exceeded"
-    assert time.perf_counter() - started >= seconds
+    with pytest.raises(Problem) as caught:
+        asyncio.run(wait(request(), seconds))
+    assert caught.value.kind == "deadline-exceeded"
+    assert seconds <= time.perf_counter() - started < 5
 
 
-def test_when_the_client_goes_away_the_jobs_are_given_up() -> None:
+def test_when_the_client_goes_away_what_is_awaited_is_given_up() -> None:
     started = time.perf_counter()
-    assert isinstance(asyncio.run(outcome(request({"type": "http.disconnect"}), 30)), ClientGone)
+    with pytest.raises(ClientGone):
+        asyncio.run(wait(request({"type": "http.disconnect"}), 30))
     assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.15])
 def test_an_answer_in_time_is_waited_for(seconds: float) -> None:
-    assert asyncio.run(outcome(request(), 30, answered_after=seconds)) is None
+    asyncio.run(wait(request(), 30, answered_after=seconds))
 
 
-def test_jobs_that_nobody_waits_for_any_more_are_cancelled() -> None:
-    async def leave() -> bool:
-        waiting = job()
-        Deadline([waiting], None, 30).end()
-        return waiting.answer.cancelled()
+def test_whoever_else_ends_the_task_is_obeyed() -> None:
+    async def end() -> bool:
+        task = asyncio.create_task(wait(request(), 30))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
 
-    assert asyncio.run(leave())
+    assert asyncio.run(end())
+
+
+def test_after_the_deadline_the_task_goes_on() -> None:
+    async def go_on() -> str:
+        try:
+            await wait(None, 0.01)
+        except Problem:
+            await asyncio.sleep(0.01)
+        return "gone on"
+
+    assert asyncio.run(go_on()) == "gone on"
 
 
 def test_nothing_is_left_of_a_long_wait_before_garbage_is_collected() -> None:
     async def wait() -> weakref.ref[Deadline]:
-        waiting = job()
-        deadline = Deadline([waiting], request(), 30)
-        await asyncio.sleep(0.15)
-        deadline.end()
+        deadline = Deadline(request(), 30)
+        async with deadline:
+            await asyncio.sleep(0.15)
         left = weakref.ref(deadline)
         del deadline
         await asyncio.sleep(0.05)

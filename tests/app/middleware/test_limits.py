@@ -1,11 +1,15 @@
 import asyncio
 import hashlib
+import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from foodscene.app.middleware import limits
 from foodscene.app.middleware.limits import Limits, Rates
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
@@ -44,17 +48,27 @@ def test_too_many_requests_under_way_are_refused() -> None:
             await answered.wait()
             await send({"type": "http.response.start", "status": 200})
 
-        limits = Limits(slow, Settings(max_requests=1))
+        admitting = Limits(slow, Settings(max_requests=1))
         scope = {"type": "http", "method": "POST", "path": "/api/v1/predict", "headers": []}
-        first = asyncio.create_task(limits(scope, receive, send))
+        first = asyncio.create_task(admitting(scope, receive, send))
         await asyncio.sleep(0)
-        await limits(scope, receive, send)
+        await admitting(scope, receive, send)
         answered.set()
         await first
-        await limits(scope, receive, send)
+        await admitting(scope, receive, send)
 
     asyncio.run(both())
     assert statuses == [503, 200, 200]
+
+
+def test_pages_are_shown_while_requests_are_refused(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_requests=1)
+    admitting = client.app.middleware_stack
+    while not isinstance(admitting, Limits):
+        admitting = admitting.app  # type: ignore[union-attr]
+    admitting.under_way = 1
+    assert client.post("/api/v1/predict", files={"file": red}).status_code == 503
+    assert [client.get(path).status_code for path in ("/", "/healthz", "/docs")] == [200] * 3
 
 
 def test_a_key_is_asked_for_where_keys_are_set(start: Callable[..., TestClient], red: bytes) -> None:
@@ -68,8 +82,85 @@ def test_a_key_is_asked_for_where_keys_are_set(start: Callable[..., TestClient],
         assert client.post("/api/v1/predict", files={"file": red}, headers=headers).status_code == 401
     for headers in ({"authorization": "Bearer open sesame"}, {"x-api-key": "open sesame"}):
         assert client.post("/api/v1/predict", files={"file": red}, headers=headers).status_code == 200
-    for path, status in {"/api/v1/models": 401, "/metrics": 401, "/v2/models/colours": 401, "/readyz": 200}.items():
+    paths = {"/api/v1/models": 401, "/metrics": 401, "/v2/models/colours": 401, "/readyz": 200, "/": 200, "/docs": 200}
+    for path, status in paths.items():
         assert client.get(path).status_code == status
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/colours", "/models/none", "/api/v1/models/colours", "/v2/models/x"]
+)
+def test_strangers_see_no_card_and_no_reason_of_a_refusal(
+    start: Callable[..., TestClient], method: str, path: str
+) -> None:
+    client = start(api_keys=hashlib.sha256(b"open sesame").hexdigest())
+    answer = client.request(method, path)
+    assert answer.status_code == 401
+    assert "colours" not in answer.text
+    assert client.request(method, path, headers={"x-api-key": "open sesame"}).status_code in (200, 404)
+
+
+def test_a_browser_asks_for_the_key_of_the_models_pages(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(api_keys=hashlib.sha256(b"open sesame").hexdigest())
+    assert client.get("/models").headers["www-authenticate"].startswith("Basic realm=")
+    assert client.get("/models", auth=("anyone", "open sesame")).status_code == 200
+    assert client.get("/models", auth=("open sesame", "")).status_code == 401
+    assert client.get("/models", headers={"authorization": "Basic ***"}).status_code == 401
+    # A browser sends passwords unasked, for pages of other origins too.
+    assert client.post("/models/colours", content=red, auth=("anyone", "open sesame")).status_code == 401
+    assert client.get("/api/v1/models", auth=("anyone", "open sesame")).status_code == 401
+
+
+def test_strangers_see_no_figures_on_the_first_page(start: Callable[..., TestClient]) -> None:
+    assert "3 labels" in start().get("/").text
+    assert "3 labels" not in start(api_keys=hashlib.sha256(b"open sesame").hexdigest()).get("/").text
+
+
+def test_wrong_keys_are_slowed_and_valid_ones_are_not(
+    start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_PAUSE", 0.3)
+    client = start(api_keys=hashlib.sha256(b"open sesame").hexdigest())
+
+    def guess(key: str) -> tuple[int, float]:
+        started = time.monotonic()
+        status = client.get("/api/v1/models", headers={"x-api-key": key}).status_code
+        return status, time.monotonic() - started
+
+    assert [guess(f"guess {number}")[0] for number in range(10)] == [401] * 10
+    status, seconds = guess("one more")
+    assert status == 429
+    assert seconds >= 0.3
+    assert guess("open sesame")[0] == 200
+    assert client.get("/api/v1/models").status_code == 401  # no key is no guess
+    with ThreadPoolExecutor(30) as pool:
+        statuses = Counter(status for status, _ in pool.map(guess, [f"more {number}" for number in range(60)]))
+    assert statuses[429] >= 55
+    assert guess("open sesame")[0] == 200
+
+
+def test_pages_count_for_a_client_s_rate_and_health_does_not(start: Callable[..., TestClient]) -> None:
+    client = start(rate_limit=0.001, rate_burst=4)
+    paths = ["/", "/models", "/models/colours", "/docs", "/", "/models", "/openapi.json", "/nothing"]
+    assert [client.get(path).status_code for path in paths] == [200] * 4 + [429] * 4
+    for path in ("/healthz", "/readyz", "/v2/health/ready", "/static/css/page.css"):
+        assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "client"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("a:b", "a:b"),
+        ("", ""),
+    ],
+)
+def test_addresses_of_one_network_are_one_client(address: str, client: str) -> None:
+    assert limits.network(address) == client
 
 
 def test_a_client_beyond_its_rate_is_told_when_to_come_back(start: Callable[..., TestClient]) -> None:

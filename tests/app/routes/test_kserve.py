@@ -63,6 +63,11 @@ def test_the_binary_extension(client: TestClient, red: bytes, kind: str) -> None
         {"datatype": "BYTES", "shape": [1], "data": [5]},
         {"datatype": "BYTES", "shape": [0], "data": []},
         {"datatype": "BYTES", "shape": [10**9], "data": []},
+        {"datatype": "BYTES", "shape": [1, 100], "data": ["AAAA"] * 100},
+        {"datatype": "BYTES", "shape": [10, 10], "data": ["AAAA"] * 100},
+        {"datatype": "BYTES", "shape": [], "data": []},
+        {"datatype": "BYTES", "shape": [1] * 100_000, "data": ["AAAA"]},
+        {"datatype": "BYTES", "shape": [999_999] * 100_000, "data": ["AAAA"]},
         {"datatype": "BYTES", "shape": [1]},
         {"datatype": "UINT8", "shape": [1, 16, 16, 3], "data": [1, 2]},
         {"datatype": "UINT8", "shape": [1, 16, 16, 3], "data": [300] * 768},
@@ -79,7 +84,7 @@ def test_wrong_tensors_are_named(client: TestClient, tensor: object) -> None:
 
 
 def test_a_wrong_header_length_is_named(client: TestClient) -> None:
-    for length in ("x", "-1", "99999"):
+    for length in ("x", "-1", "99999", "1" * 5000):
         answer = client.post(
             "/v2/models/colours/infer", content=b"{}", headers={"inference-header-content-length": length}
         )
@@ -102,3 +107,25 @@ def test_the_client_of_triton_works_as_it_is(serve: Callable[..., Any], red: byt
             probabilities = client.infer("colours", [tensor], outputs=outputs).as_numpy("probabilities")
             assert (probabilities.argmax(axis=1) == label).all()
     client.close()
+
+
+def test_large_pixels_and_photos_in_json_are_read(client: TestClient, red: bytes) -> None:
+    pixels = np.zeros((32, 16, 16, 3), np.uint8)
+    pixels[..., 2] = 255
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": [32, 16, 16, 3]}
+    for data in (pixels.ravel().tolist(), pixels.tolist()):
+        answer = infer(client, {**tensor, "data": data}).json()["outputs"][0]["data"]
+        assert np.argmax(answer[-3:]) == 2
+    photo = base64.b64encode(red + bytes(100_000)).decode()
+    answer = infer(client, {"name": "photo", "datatype": "BYTES", "shape": [3], "data": [photo] * 3}).json()
+    assert np.argmax(answer["outputs"][0]["data"][6:]) == 0
+    assert infer(client, {**tensor, "data": [256] * pixels.size}).status_code == 422
+    assert client.app.state.service.uploads.held == 0
+
+
+def test_json_counts_for_what_it_takes_beside_its_text(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_memory_mb=0.3)
+    photo = base64.b64encode(red + bytes(120_000)).decode()
+    assert infer(client, {"datatype": "BYTES", "shape": [1], "data": [photo]}).status_code == 503
+    assert client.post("/models/colours", json={"inputs": photo}).status_code == 503
+    assert client.post("/models/colours", content=red + bytes(160_000)).status_code == 200

@@ -2,8 +2,11 @@ import json
 import logging
 import os
 import signal
+import sys
 import time
+import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -20,6 +23,24 @@ def handler(descriptor: int) -> logs.Background:
     background = logs.Background(descriptor)
     background.setFormatter(logs.JsonLines())
     return background
+
+
+def full_pipe() -> tuple[int, int]:
+    """Both ends of a pipe that has no room for another byte."""
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(into, b"x" * 511 + b"\n")
+    os.set_blocking(into, True)
+    return out, into
+
+
+def lines_of(out: int, count: int) -> list[dict[str, Any]]:
+    """The first lines behind what filled the pipe."""
+    with os.fdopen(out) as lines:
+        ours = (json.loads(line) for line in lines if not line.startswith("x"))
+        return [next(ours) for _ in range(count)]
 
 
 def test_lines_arrive_whole_and_in_order() -> None:
@@ -58,10 +79,9 @@ def test_a_signal_may_log_while_it_interrupts_a_line() -> None:
 def test_lines_that_nobody_reads_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST_WAITING", 50)
     monkeypatch.setattr(logs, "_LAST_WORDS", 0.1)
-    out, into = os.pipe()
+    out, into = full_pipe()
     background = handler(into)
-    long = "x" * 100_000  # more than a pipe holds
-    background.handle(record(long))
+    background.handle(record("first"))
     time.sleep(0.2)
     started = time.perf_counter()
     for _ in range(80):
@@ -69,10 +89,34 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(monkeypatch: pytest.Mon
     background.finish()
     assert time.perf_counter() - started < 1
     assert 29 <= background.dropped <= 31
-    with os.fdopen(out) as lines:
-        seen = [json.loads(lines.readline())["message"] for _ in range(52)]
-    assert seen[0] == long
+    seen = [line["message"] for line in lines_of(out, 52)]
+    assert seen[0] == "first"
     assert seen[-1].endswith("lines were dropped: nobody read them.")
+
+
+def test_a_log_that_nobody_reads_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_LAST_WORDS", 0.1)
+    out, into = full_pipe()
+    background = handler(into)
+    tracemalloc.start()
+    for _ in range(10_000):
+        line = record("answered")
+        line.path = "/" + "a" * 60_000
+        background.handle(line)
+        try:
+            raise ValueError("y" * 60_000)
+        except ValueError:
+            failed = record("failed %s")
+            failed.args, failed.exc_info = ("z" * 60_000,), sys.exc_info()
+        background.handle(failed)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 40_000_000
+    assert background.dropped >= 14_000
+    seen = lines_of(out, 10)
+    assert seen[0]["path"].startswith("/aaa")
+    assert "ValueError" in seen[1]["error"]
+    assert all(len(line.get("path", "")) < 1_100 for line in seen)
 
 
 @pytest.mark.slow

@@ -148,3 +148,22 @@ def test_an_endless_head_is_cut_off(serve: Serve) -> None:
         with pytest.raises(ConnectionError):
             connection.sendall(b"y" * 50_000_000)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_forwarded_addresses_of_strangers_are_not_believed(serve: Serve) -> None:
+    server = serve(FOODSCENE_RATE_LIMIT="0.001", FOODSCENE_RATE_BURST="3", FORWARDED_ALLOW_IPS="*")
+    statuses = [
+        httpx.get(f"{server.url}/api/v1/models", headers={"x-forwarded-for": f"10.0.0.{number}"}).status_code
+        for number in range(5)
+    ]
+    assert statuses == [200, 200, 200, 429, 429]
+    believed = serve(FOODSCENE_RATE_LIMIT="0.001", FOODSCENE_RATE_BURST="3", FOODSCENE_TRUSTED_PROXIES="127.0.0.1")
+    headers = {"x-forwarded-for": "10.0.0.1, 10.0.0.2"}  # the first one is the client's own word
+    assert httpx.get(f"{believed.url}/api/v1/models", headers=headers).status_code == 200
+    statuses = [
+        httpx.get(
+            f"{believed.url}/api/v1/models", headers={"x-forwarded-for": f"10.0.1.{number}, 10.0.0.2"}
+        ).status_code
+        for number in range(4)
+    ]
+    assert statuses == [200, 200, 429, 429]

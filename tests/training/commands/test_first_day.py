@@ -35,7 +35,8 @@ def test_sixty_photos_make_a_bundle_with_an_honest_figure(
     made = read_bundle(tmp_path / "run" / "models" / "photos-few")
     assert made.labels == ("a", "b", "c")
     metrics = made.card.metrics
-    assert metrics and metrics.folds == 5 and metrics.images == 60
+    assert metrics
+    assert (metrics.folds, metrics.images) == (5, 60)
     assert metrics.top1 < 0.7, "the photos are drawn at random: nobody can tell their classes apart"
     assert "Derived from the bundle everyday" in made.card.license
     assert "cross-validation" in (made.folder / "README.md").read_text()

@@ -68,9 +68,9 @@ def test_a_category_without_a_name_is_refused(zipped, photo):
     ("names", "boxes", "note"),
     [
         (NAMES + "what is this\n", "", "no id with a name, left out: 'what is this'"),
-        (NAMES, "6 1 2 forty 50\n", "no photo with four corners, left out: '6 1 2 forty 50'"),
-        (NAMES, "6 1 2\n", "no photo with four corners, left out: '6 1 2'"),
-        (NAMES, "6 1 2 40 50\n7 1 2 40 50\n", "no such photos as 7."),
+        (NAMES, "6 1 2 forty 50\n", "No photo with four corners, left out: '6 1 2 forty 50' in"),
+        (NAMES, "6 1 2\n", "No photo with four corners, left out: '6 1 2' in"),
+        (NAMES, "6 1 2 40 50\n7 1 2 40 50\n", "1 photos have boxes and are not there: UECFOOD256/1/7."),
     ],
 )
 def test_what_lists_lack_is_told(zipped, photo, names, boxes, note):

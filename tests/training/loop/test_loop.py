@@ -129,7 +129,7 @@ def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base", ["mnist/two-layers", "food/augmented"])
+@pytest.mark.parametrize("base", [pytest.param("mnist/two-layers", marks=pytest.mark.nightly), "food/augmented"])
 def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ["input.channels=3"] if base.startswith("mnist") else ["model.filters=[8]", "model.dropout=0.1"]
     small = ["input.size=12", "training.epochs=2", "training.batch_size=8", *own]
@@ -248,7 +248,9 @@ def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epoch", [2, 3, 4])
+@pytest.mark.parametrize(
+    "epoch", [pytest.param(2, marks=pytest.mark.nightly), 3, pytest.param(4, marks=pytest.mark.nightly)]
+)
 def test_fine_tuning_follows_the_head_and_resumes(epoch: int, tmp_path: Path) -> None:
     recipe = transfer("finetune.epochs=2", "finetune.unfreeze=3")
     data = colours(48, 32)

@@ -1,0 +1,140 @@
+"""JSON bodies. The photos and the numbers in them are taken out first, so that what is left to be parsed is small.
+
+Python's parser holds the global lock until it is done, so that the event loop stands still in whichever thread it runs;
+and what it makes of `[[],[],…]` takes thirty times the memory of the text.
+"""
+
+import binascii
+import json
+import re
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.app.problems import Problem
+
+_LONG = 4096
+"""Bytes of a string, or of a list of numbers, that is taken out."""
+_MOST_LEFT = 1_000_000
+"""Bytes of what is left to be parsed, which takes at most 50 ms and 50 MB."""
+_MOST_QUOTES, _MOST_BRACKETS = 50_000, 200_000
+"""In a body: more than any request has, and few enough to look at each."""
+_AT_ONCE = 1 << 18
+"""Bytes of base64 that are decoded, or of numbers that are read, before other threads get their turn."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_MARK = "\0"  # a JSON text has it as an escape only, and no client has reason to begin a string with it
+
+
+class JsonBody:
+    """A body that must be a JSON object: `content` is that, with marks for what was taken out, which `value` resolves.
+
+    Raises a `Problem`: `bad-request` for what is no JSON, `bad-parameter` for no object, `too-large`.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._taken: list[memoryview] = []
+        if len(body) > _LONG and json.detect_encoding(body) in ("utf-8", "utf-8-sig"):
+            body = self._take_out(body)
+        if len(body) > _MOST_LEFT:
+            raise _too_large()
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Problem("bad-request", f"The body is not JSON: {error}.") from None
+        if not isinstance(content, dict):
+            raise Problem("bad-parameter", "The body must be a JSON object.")
+        self.content: dict[str, Any] = content
+
+    def value(self, of: object) -> object:
+        """What stands for a value in `content`: the value, or the memory of a long string's or list's text."""
+        if isinstance(of, str) and of.startswith(_MARK) and len(of) < 9 and of[1:].isdecimal():
+            place = int(of[1:])
+            return self._taken[place] if place < len(self._taken) else of
+        return of
+
+    def _take_out(self, body: bytes) -> bytes:
+        """The body with marks in place of long strings and lists. Raises a `Problem` as soon as too much is left."""
+        if body.count(b'"') > _MOST_QUOTES or body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
+            raise _too_large()
+        if b"\\/" in body and b"\\\\" not in body:
+            body = body.replace(b"\\/", b"/")  # as PHP writes base64
+        left, size, kept, at, opening = [], 0, 0, 0, -1  # `kept`: from where nothing has been copied yet
+        while at < len(body):
+            if opening < at:
+                opening = body.find(b'"', at) % (len(body) + 1)  # the end where there is no further string
+            long = _long_list(body, at, opening)
+            if long is None and opening == len(body):
+                break
+            start, end = long or _string(body, opening)
+            at = end + 1
+            if long or (end - start > _LONG and body.find(b"\\", start, end) < 0):
+                left.append(body[kept : start - (not long)] + f'"\\u0000{len(self._taken)}"'.encode())
+                self._taken.append(memoryview(body)[start:end])
+                size, kept = size + len(left[-1]), end + 1
+            if size + at - kept > _MOST_LEFT:
+                raise _too_large()
+        return b"".join([*left, body[kept:]])
+
+
+def _string(body: bytes, opening: int) -> tuple[int, int]:
+    """Where the text of a string begins and ends. Of what has no end, or none in reach: the body's end."""
+    end = body.find(b'"', opening + 1)
+    if body.find(b"\\", opening, end) >= 0:
+        found = _STRING.match(body, opening, opening + _MOST_LEFT)
+        end = found.end() - 1 if found else -1
+    return opening + 1, end if end >= 0 else len(body)
+
+
+def _long_list(body: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """Where the first long list without lists or strings in it lies in a part of the body, its brackets included."""
+    reach = start + _MOST_LEFT
+    while end - start > _LONG and start < reach:
+        closing = body.find(b"]", start, end)
+        opening = body.rfind(b"[", start, closing)
+        if closing < 0:
+            return None
+        if opening >= 0 and closing - opening > _LONG:
+            return opening, closing
+        start = closing + 1
+    return None
+
+
+def from_base64(text: object, where: str) -> bytes:
+    """Decode base64, a string or the memory of one. Raises a `Problem` for what is none."""
+    decoded = BytesIO()
+    try:
+        coded = memoryview(text.encode("ascii")) if isinstance(text, str) else text
+        if not isinstance(coded, memoryview):
+            raise ValueError("this is not text")
+        for start in range(0, len(coded), _AT_ONCE):
+            piece = coded[start : start + _AT_ONCE]
+            if piece[-1] == ord("=") and start + _AT_ONCE < len(coded):
+                raise ValueError("padding in the middle")
+            decoded.write(binascii.a2b_base64(piece, strict_mode=True))
+    except ValueError as error:
+        raise Problem("bad-parameter", f"{where}: this is not base64.") from error
+    return decoded.getvalue()
+
+
+def whole_numbers(text: memoryview) -> NDArray[np.uint8]:
+    """Read a list of whole numbers from 0 to 255, of shape (n,). Raises `ValueError` or `OverflowError`."""
+    found = []
+    rest = text[1:]  # behind the bracket
+    while len(rest):
+        piece = bytes(rest[:_AT_ONCE])
+        if len(rest) > _AT_ONCE:
+            piece = piece[: piece.rfind(b",")]
+        if not piece or piece.translate(None, b"0123456789, \t\r\n"):
+            raise ValueError("not a list of whole numbers")
+        found.append(np.array(json.loads(b"[" + piece + b"]"), np.uint8))
+        rest = rest[len(piece) + 1 :]
+    return np.concatenate(found)
+
+
+def _too_large() -> Problem:
+    return Problem(
+        "too-large", f"The JSON around the photos is larger than {_MOST_LEFT / 1e6:g} MB. Send it as binary."
+    )

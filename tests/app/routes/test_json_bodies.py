@@ -1,0 +1,96 @@
+import base64
+import json
+import os
+import time
+import tracemalloc
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from foodscene.app.problems import Problem
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
+
+PHOTO = os.urandom(1_000_003)
+TEXT = base64.b64encode(PHOTO).decode()
+
+
+@pytest.mark.parametrize("escape", [False, True], ids=["as it is", "as PHP writes it"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_photos_are_read_from_the_memory_of_the_body(escape: bool, indent: int | None) -> None:
+    text = json.dumps({"a \\" * (not escape): 1, "inputs": [TEXT, "short", TEXT]}, indent=indent)
+    read = JsonBody((text.replace("/", "\\/") if escape else text).encode())
+    first, short, third = (read.value(text) for text in read.content["inputs"])
+    assert isinstance(first, memoryview)
+    assert short == "short"
+    assert from_base64(first, "") == from_base64(third, "") == PHOTO
+
+
+@pytest.mark.parametrize("count", [3, 5000, 200_000])
+def test_numbers_are_read_in_pieces(count: int) -> None:
+    numbers = np.arange(count, dtype=np.uint8)
+    read = JsonBody(json.dumps({"data": numbers.tolist(), "other": [[1, 2], []], "text": 'a "b" [c'}).encode())
+    data = read.value(read.content["data"])
+    found = whole_numbers(data) if isinstance(data, memoryview) else np.array(data, np.uint8)
+    assert np.array_equal(found, numbers)
+    assert (read.content["other"], read.content["text"]) == ([[1, 2], []], 'a "b" [c')
+
+
+@pytest.mark.parametrize(
+    "odd", ["", '"', "\\", '\\"', '"\\\\', "\u2028é", "\0", "]", "[" * 5000, 'x"' * 3000, "\\" * 5001]
+)
+def test_what_is_not_taken_out_is_as_json_has_it(odd: str) -> None:
+    content = {odd: [odd, {"a": odd}], "photo": TEXT, "last": odd}
+    read = JsonBody(json.dumps(content).encode())
+    assert from_base64(read.value(read.content["photo"]), "") == PHOTO
+    for found, meant in ((read.content["last"], odd), (read.content.get(odd, [odd])[0], odd)):
+        value = read.value(found)
+        assert (bytes(value).decode() if isinstance(value, memoryview) else value) == meant
+
+
+HOSTILE = {
+    "objects": lambda: b'{"a":[' + b",".join([b'{"":0}'] * 2_700_000) + b"]}",
+    "lists": lambda: b'{"a":[' + b",".join([b"[]"] * 6_300_000) + b"]}",
+    "depth": lambda: b'{"a":' + b"[" * 19_000_000,
+    "depth with an end": lambda: b'{"a":' + b"[" * 400_000 + b"]" * 400_000 + b"}",
+    "deep objects": lambda: b'{"a":' * 190_000 + b"1" + b"}" * 190_000,
+    "quotes": lambda: b'{"a":[' + b'"",' * 6_300_000 + b'""]}',
+    "escaped quotes": lambda: b'{"a":"' + b'\\"' * 9_500_000 + b'"}',
+    "backslashes": lambda: b'{"a":"' + b"\\\\" * 9_500_000 + b'"}',
+    "no end of a string": lambda: b'{"a":"' + b"a" * 19_000_000,
+    "no end of an escape": lambda: b'{"a":"' + b"\\" * 19_000_001,
+    "numbers": lambda: b'{"a":[' + b"1.5," * 4_700_000 + b"1]}",
+    "one number": lambda: b'{"a":' + b"1" * 19_000_000 + b"}",
+    "long lists": lambda: b'{"a":[' + b",".join([b"[" + b"1," * 2100 + b"1]"] * 4_500) + b"]}",
+    "lists of a text": lambda: b'{"a":[' + b'["a"],' * 3_100_000 + b"1]}",
+    "long lists of objects": lambda: b'{"a":[' + b"{}," * 6_000_000 + b"1]}",
+    "blanks": lambda: b'{"a":' + b" " * 19_000_000 + b"1}",
+    "utf-16": lambda: '{"a":1}'.encode("utf-16") + b" \0" * 9_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_body_is_refused_or_read_at_little_cost(kind: str) -> None:
+    body = HOSTILE[kind]()
+    started = time.process_time()
+    tracemalloc.start()
+    with suppress(Problem):  # anything else fails
+        JsonBody(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert time.process_time() - started < 1
+    assert peak < 60_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "AAA", "AA==AAAA", "A" * 262_143 + "=" + "AAAA", "=" * 4, "AAAA\n", "é", "AAAAA", 5, None]
+)
+def test_what_is_no_base64_is_a_problem(text: object) -> None:
+    with pytest.raises(Problem):
+        from_base64(text, "inputs")
+
+
+@pytest.mark.parametrize("text", [b"[1,,2", b"[1 2", b"[256", b"[1,2,", b"[-1", b"[1.5", b"[", b"[1,[2", b"[{},1"])
+def test_what_are_no_whole_numbers_is_an_error(text: bytes) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        whole_numbers(memoryview(text))

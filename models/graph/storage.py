@@ -12,8 +12,10 @@ from foodscene.models.graph.graph import Array, ModelRefused
 
 # A file may announce far more values than it holds. Keras writes them uncompressed; half precision has two bytes each.
 _MOST_VALUES_PER_BYTE = 2
+_LARGEST_VALUE = 8
+"""Bytes of one value."""
 _MOST_MEMBERS = 200_000
-_LONGEST_TEXT = 32 * 2**20
+_LONGEST_TEXT = 16_000_000
 _FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32})
 
 
@@ -117,6 +119,8 @@ def _refuse_what_reaches_out(file: h5py.File, file_size: int) -> None:
 def _refuse_storage(member: h5py.Dataset) -> None:
     if member.external or member.is_virtual:
         raise ModelRefused(f"{member.name} keeps its values outside the file: a model must hold them itself.")
+    if member.dtype.hasobject or member.dtype.itemsize > _LARGEST_VALUE:
+        raise ModelRefused(f"{member.name} holds values of type {member.dtype}: weights are numbers.")
     properties = member.id.get_create_plist()
     for index in range(properties.get_nfilters()):
         code = properties.get_filter(index)[0]

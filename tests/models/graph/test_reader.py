@@ -272,7 +272,24 @@ def test_weights_of_another_shape_or_of_no_numbers_are_refused(tmp_path: Path) -
     for kernel, why in (
         (np.ones((2, 3), np.float32), "shape"),
         (np.full((3, 2), np.nan, np.float32), "finite"),
-        (np.array([[b"a", b"b"]] * 3), "no numbers"),
+        (np.array([[b"a", b"b"]] * 3), "numbers"),
     ):
         with pytest.raises(ModelRefused, match=why):
             read(write_h5(tmp_path / "model.h5", config, {"dense": {"dense/kernel:0": kernel}}))
+
+
+@pytest.mark.parametrize(
+    "kind", [np.dtype((np.void, 2**20)), np.dtype((np.float32, (65536,))), h5py.special_dtype(vlen=np.float64)]
+)
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, kind: Any) -> None:
+    path = write_h5(tmp_path / "model.h5", sequential(entry("Flatten")))
+    with h5py.File(path, "a") as file:
+        file.create_dataset("kernel", (100,), kind)
+    with pytest.raises(ModelRefused, match="weights are numbers"):
+        outline(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "x" * 20_000_000])
+def test_configurations_without_end_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ModelRefused, match="model_config"):
+        outline(write_h5(tmp_path / "model.h5", text))

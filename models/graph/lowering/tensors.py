@@ -19,6 +19,10 @@ Order: TypeAlias = Literal["keras", "first"]
 """`keras`: the axes as Keras has them. `first`: the last of them, the channels, moved behind the batch."""
 
 
+_ZERO = np.float32(1e-30)
+"""As good as nothing. ONNX Runtime 1.31 moves a border of 0 into a max pooling after it, whose border is below all."""
+
+
 @dataclass(slots=True)
 class Tensor:
     """An answer of a layer: its shape in Keras' order, and its name in ONNX in each order in which it exists.
@@ -120,11 +124,11 @@ class Emitter:
         tensor.names = {order: self.pad(tensor.names[order], tensor.border, order)}
         tensor.border = ()
 
-    def pad(self, name: str, border: Sequence[tuple[int, int]], order: Order, value: float = 0.0) -> str:
-        """Put a constant around the spatial axes."""
+    def pad(self, name: str, border: Sequence[tuple[int, int]], order: Order) -> str:
+        """Put zeros around the spatial axes."""
         before, after = [side[0] for side in border], [side[1] for side in border]
         ends = ((0, 0, *before), (0, 0, *after)) if order == "first" else ((0, *before, 0), (0, *after, 0))
-        return self.node("Pad", [name, self.integers([*ends[0], *ends[1]]), self.constant(np.float32(value))])
+        return self.node("Pad", [name, self.integers([*ends[0], *ends[1]]), self.constant(_ZERO)])
 
 
 def place(axis: int, rank: int, order: Order) -> int:

@@ -341,3 +341,10 @@ def test_operations(tmp_path: Path) -> None:
     x = ops.expand_dims(x, -1)
     x = ops.squeeze(x, -1)[:, 1:5:2, 3]
     check(tmp_path, i, ops.softmax(1.0 / (x + 5)))
+
+
+@pytest.mark.parametrize("pooling", ["MaxPooling2D", "AveragePooling2D"])
+def test_zeros_around_a_pooling_count_as_zeros(tmp_path: Path, pooling: str) -> None:
+    inputs = keras.Input((9, 9, 3))
+    x = layers.ZeroPadding2D(2)(layers.Conv2D(4, 3)(inputs))  # with values below zero at the border
+    check(tmp_path, inputs, getattr(layers, pooling)(3, 2)(x))

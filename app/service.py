@@ -27,7 +27,8 @@ from foodscene.models.prediction import Prediction, rank
 class Answer:
     """What one photo was found to be; `milliseconds` from its arrival to this answer.
 
-    `truncated` says that the photo lacks its end.
+    `truncated` says that the photo lacks its end. Where each label is answered by itself, `sure_above` is the
+    probability from which on it is called sure.
     """
 
     model: str
@@ -35,13 +36,16 @@ class Answer:
     sure: bool
     milliseconds: float
     truncated: bool = False
+    sure_above: float | None = None
 
     def as_json(self) -> dict[str, object]:
         """The answer as DESIGN.md draws it."""
         return {
             "model": self.model,
             "predictions": [
-                {"label": label, "probability": round(probability, 6)} for label, probability in self.predictions
+                {"label": label, "probability": round(probability, 6)}
+                | ({} if self.sure_above is None else {"sure": probability >= self.sure_above})
+                for label, probability in self.predictions
             ],
             "sure": self.sure,
             "milliseconds": round(self.milliseconds, 2),
@@ -145,4 +149,5 @@ def answer(
     PHOTOS.labels(model.name).inc()
     predictions = rank(probabilities[0], model.bundle.labels, top_k)
     sure = predictions[0].probability >= model.bundle.card.sure_above
-    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000, truncated)
+    each = model.bundle.card.sure_above if model.bundle.output == "multi_label" else None
+    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000, truncated, each)

@@ -46,6 +46,7 @@ def main() -> int:
         well = {
             "augmentation": run("augmentation", "--sizes", "48", "--threads", "1", "--seconds", "0.1"),
             "whitening": run("whitening", "--data", photos, "--size", "16", "--rank", "8"),
+            "compiled": run("compiled", "--only", "scenes-cnn", "--rounds", "1"),
             "cache": run("cache", "--photos", "200"),
             "training": run("training", "--photos", "20"),
             "serving": run("serving", "--photos", photos, "--seconds", "1", "--rounds", "1", "--rivals"),

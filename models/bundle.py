@@ -13,19 +13,33 @@ from pydantic_core import from_json
 from foodscene.models import files
 from foodscene.models.card import Card, CardInput
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.graph.graph import Graph, ModelRefused
+from foodscene.models.graph.reader import outline
+from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
+from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
 from foodscene.models.pixels import InputSpec
-from foodscene.models.safety import UnsafeModel, inspect
+from foodscene.models.scaling import SCALING, Scaling, guess, scaling
 
 SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
 
 MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
+MODELS = (MODEL, "keras_model.h5", "model.keras")
+"""What the model's file may be called: by us, by Teachable Machine, as an archive. The first that is there counts."""
+INDICES = "class_indices.json"
 CONFUSION, README = "confusion.json", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_LABELS = 100_000
-MOST_BYTES = {MODEL: (1 << 31) - 1, ONNX: (1 << 31) - 1, LABELS: 16_000_000, CARD: 16_000_000, CONFUSION: 16_000_000}
+MOST_BYTES = {
+    MODEL: (1 << 31) - 1,
+    ONNX: (1 << 31) - 1,
+    LABELS: 16_000_000,
+    INDICES: 16_000_000,
+    CARD: 16_000_000,
+    CONFUSION: 16_000_000,
+}
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
 
 
@@ -46,7 +60,11 @@ class Bundle:
     spec: InputSpec
     card: Card
     sha256: str
-    """Of `model.h5`, in hexadecimal."""
+    """Of the model's file, in hexadecimal."""
+    output: OutputKind
+    scaling: Scaling
+    file: str = MODEL
+    """What the model's file is called."""
 
     @property
     def name(self) -> str:
@@ -58,11 +76,7 @@ class Bundle:
 
     @property
     def model(self) -> Path:
-        return self.folder / MODEL
-
-    @property
-    def onnx(self) -> Path:
-        return self.folder / ONNX
+        return self.folder / self.file
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -73,30 +87,39 @@ def read_bundle(folder: Path) -> Bundle:
     not made of Keras' built-in layers alone.
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - `resolve` would follow a link, whose name counts
-    places = {part: locate(folder, part) for part in (MODEL, LABELS)}
+    file = model_file(folder)
     check_name(folder.name)
-    for part, place in places.items():
-        if place is None:
-            raise BundleError(
-                f"{folder} has no {part}: a bundle holds model.h5 and labels.txt, a label per line in output order."
-            )
-    labels = _read_labels(folder)
+    if file is None:
+        raise BundleError(
+            f"{folder} has no {MODEL}: a bundle holds model.h5 and labels.txt, a label per line in output order."
+        )
     card = read_card(folder)
+    said = card.input or CardInput()
     try:
-        with files.opening(folder / MODEL, MOST_BYTES[MODEL]) as file:
-            sha256 = files.hash_content(file)
+        with files.opening(folder / file, MOST_BYTES[MODEL]) as content:
+            sha256 = files.hash_content(content)
+            if card.sha256 not in (None, sha256):
+                raise BundleError(
+                    f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
+                    "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
+                )
+            graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
+        output = card.output or kind_of(graph)
+        check(output, graph)
+    except ModelRefused as error:
+        raise BundleError(f"{folder.name}: {error}") from error
     except (files.UnreadableFile, OSError) as error:
         raise _unreadable(folder, error) from error
-    if card.sha256 not in (None, sha256):
-        raise BundleError(
-            f"{folder.name}: model.h5 is not the file that card.json describes (their sha256 differ). "
-            "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
-        )
-    try:
-        architecture = inspect(folder / MODEL)
-    except UnsafeModel as error:
-        raise BundleError(f"{folder.name}: {error}") from error
-    return Bundle(folder, labels, _input_spec(folder.name, card, architecture.input_shape), card, sha256)
+    labels = _labels(folder, labels_of(output, graph), ours=card.sha256 is not None)
+    taken = _input(folder.name, file, said, graph)
+    told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
+    taken = taken.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
+    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file)
+
+
+def model_file(folder: Path) -> str | None:
+    """What the model's file in a folder is called; None where there is none. Raises `BundleError` as `locate` does."""
+    return next((name for name in MODELS if locate(folder, name)), None)
 
 
 def locate(folder: Path, part: str) -> Path | None:
@@ -152,13 +175,15 @@ def folders(root: Path) -> list[Path]:
 
 
 def _may_hold(folder: Path) -> bool:
-    try:
-        (folder / MODEL).lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # such as lost+found: whoever reads it says what is wrong with it
+    for name in MODELS:
+        try:
+            (folder / name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # such as lost+found: whoever reads it says what is wrong with it
+            return True
         return True
-    return True
+    return False
 
 
 def default_name(bundles: Iterable[str]) -> str | None:
@@ -172,7 +197,7 @@ def find_bundle(name: str, root: Path) -> Bundle:
 
     A name without a slash is a folder's path too where a bundle lies in the working directory under it.
     """
-    if name and ("/" in name or (Path(name) / MODEL).exists()):
+    if name and ("/" in name or model_file(Path(name))):
         return read_bundle(Path(name))
     bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
     chosen = bundles.get(name or default_name(bundles) or "")
@@ -192,23 +217,33 @@ def check_name(name: str) -> None:
         raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
 
 
-def _read_labels(folder: Path) -> tuple[str, ...]:
-    path = folder / LABELS
+def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
+    """A folder's labels, which are as many as the model tells apart. Only others' lines begin with numbers."""
+    path, content = folder / LABELS, read_part(folder, LABELS)
+    if content is None:
+        path, content = folder / INDICES, read_part(folder, INDICES)
+    if content is None:
+        raise BundleError(
+            f"{folder} has no labels.txt: write one with {outputs:,} lines, a label per line in the order of the "
+            "model's outputs."
+        )
     try:
-        labels = parse_labels(read_part(folder, LABELS) or b"")
+        labels = parse_indices(content) if path.name == INDICES else parse(content)
     except UnicodeDecodeError as error:
         raise BundleError(f"{path} is not UTF-8 text: {error}") from error
+    except LabelsError as error:
+        raise BundleError(f"{path}: {error}.") from error
+    labels = labels if ours else without_numbers(labels)
     if not 2 <= len(labels) <= MOST_LABELS:
         raise BundleError(f"{path} has {len(labels)} labels; a classifier has at least two, a line each.")
+    if len(labels) != outputs:
+        raise BundleError(
+            f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."
+        )
     if len(set(labels)) < len(labels):
         [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
-
-
-def parse_labels(content: bytes) -> tuple[str, ...]:
-    """The labels that `labels.txt` of this content holds. Raises `UnicodeDecodeError`."""
-    return tuple(line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip())
 
 
 def read_card(folder: Path) -> Card:
@@ -230,20 +265,30 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
-def _input_spec(name: str, card: Card, shape: tuple[int | None, int | None, int | None] | None) -> InputSpec:
-    """What the card says, which must not contradict the model; without a card, what the model says."""
-    if card.input:
-        spec = card.input.spec
-        if shape and any(told not in (None, said) for told, said in zip(shape, spec.shape, strict=True)):
-            raise BundleError(f"{name}: card.json gives the input as {spec.shape}, model.h5 as {shape}.")
-        return spec
-    height, width, channels = shape or (None, None, None)
-    if height is None or width is None or channels not in (1, 3):
+def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
+    """What the card says of the input, which must not contradict the model, and the model of the rest."""
+    shape = graph.input_shape[1:]
+    if len(shape) != 3 or shape[2] not in (1, 3):
         raise BundleError(
-            f"{name}: model.h5 leaves its input size open ({shape}). Give it in card.json: "
+            f"{name}: {file} takes an input of shape {graph.input_shape}; photos have (None, height, width, channels) "
+            "with 1 or 3 channels, last."
+        )
+    height, width, channels = shape
+    given = said.model_copy(
+        update={
+            "height": said.height or height,
+            "width": said.width or width,
+            "channels": said.channels if "channels" in said.model_fields_set else channels,
+        }
+    )
+    if given.height is None or given.width is None:
+        raise BundleError(
+            f"{name}: {file} leaves its input size open ({shape}). Give it in card.json: "
             '{"input": {"height": 128, "width": 128, "channels": 3}}.'
         )
+    if any(told not in (None, taken) for told, taken in zip(shape, given.spec.shape, strict=True)):
+        raise BundleError(f"{name}: card.json gives the input as {given.spec.shape}, {file} as {shape}.")
     try:
-        return CardInput(height=height, width=width, channels=1 if channels == 1 else 3).spec
+        return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
     except ValidationError as error:
-        raise BundleError(f"{name}: model.h5 takes photos of shape {shape}: {_first(error)}") from error
+        raise BundleError(f"{name}: {file} takes photos of shape {shape}: {_first(error)}") from error

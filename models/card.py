@@ -1,10 +1,11 @@
 """The card of a bundle: what a model is called, what it takes, what it was trained on and how well it does."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -16,20 +17,36 @@ class _Part(BaseModel):
 
 
 class CardInput(_Part):
-    """What the network takes, and how a photo is fitted to it.
+    """What the network takes, and how a photo is fitted to it. What is absent is as the model itself says.
 
-    `rescale` is what raw pixel values are multiplied by before they reach the network: 1 for a model of our own,
-    whose first layers do that; often 1/255 for somebody else's.
+    Raw pixel values 0-255 reach the network as ``(rescale · pixel + offset - mean) / std``, by channel in
+    `channel_order`: 1, 0, 0 and 1 for a model of our own, whose first layers do that. 1/255 gives 0 to 1, 1/127.5 with
+    an offset of -1 gives -1 to 1; 1/255 with ImageNet's mean and std is what PyTorch's networks take, "bgr" with a mean
+    of 103.939, 116.779, 123.68 what those of Caffe do.
     """
 
-    height: int = Field(gt=0, le=4096)
-    width: int = Field(gt=0, le=4096)
+    height: int | None = Field(default=None, gt=0, le=4096)
+    width: int | None = Field(default=None, gt=0, le=4096)
     channels: Literal[1, 3] = 3
     fit: Fit = "squash"
-    rescale: float = Field(default=1.0, gt=0)
+    rescale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    offset: float = Field(default=0.0, allow_inf_nan=False)
+    mean: tuple[FiniteFloat, ...] | None = None
+    std: tuple[Annotated[FiniteFloat, Field(gt=0)], ...] | None = None
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) not in (1, self.channels):
+                raise ValueError(f"{name} has {len(values)} values; there are {self.channels} channels")
+        return self
 
     @property
     def spec(self) -> InputSpec:
+        """Raises `ValueError` where height or width are left to the model."""
+        if self.height is None or self.width is None:
+            raise ValueError("input.height and input.width are missing")
         return InputSpec(self.height, self.width, self.channels, self.fit)
 
 
@@ -77,7 +94,9 @@ class Card(_Part):
     """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
 
     `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
-    model must not be used for. `parts` are the figures of each data set where the model was measured on several.
+    model must not be used for. `output` says what the network's answers are, where its last layer does not;
+    `temperature` divides the logits of a network that has no layer for that. `parts` are the figures of each data set
+    where the model was measured on several.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -87,6 +106,8 @@ class Card(_Part):
     description: str = ""
     caution: str = ""
     input: CardInput | None = None
+    output: OutputKind | None = None
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sure_above: float = Field(default=0.5, ge=0, le=1)
     recipe: dict[str, Any] = {}
     dataset: CardDataset | None = None

@@ -58,9 +58,9 @@ def models(
 ) -> None:
     """List the bundles: what they know, how well, and what is wrong with those that cannot be used."""
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    from foodscene.models.bundle import SHIPPED, BundleError, default_name, find
+    from foodscene.models.bundle import ONNX, SHIPPED, BundleError, default_name, find
     from foodscene.models.terminal import open_console
 
     bundles = find(models_folder or SHIPPED)
@@ -72,6 +72,8 @@ def models(
                 "name": name,
                 "title": bundle.title,
                 "labels": bundle.labels,
+                "output": bundle.output,
+                "values": str(bundle.scaling),
                 **bundle.card.model_dump(mode="json", include={"metrics"}),
             }
             for name, bundle in bundles.items()
@@ -81,7 +83,8 @@ def models(
     from foodscene.models.text import estimate
 
     default = default_name(name for name, bundle in bundles.items() if not isinstance(bundle, BundleError))
-    table = Table("name", "title", "labels", "input", "top-1", "top-5", "compiled", box=None, header_style="bold")
+    columns = ("title", "labels", "input", "values", "output", "top-1", "top-5")
+    table = Table(Column("name", overflow="fold"), *columns, box=None, header_style="bold")
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
             continue
@@ -91,23 +94,29 @@ def models(
             escape(bundle.title),
             str(len(bundle.labels)),
             f"{spec.width}x{spec.height} {spec.fit}",
+            str(bundle.scaling),
+            bundle.output.replace("_", "-"),
             estimate(metrics.top1, metrics.top1_interval) if metrics else "-",
             estimate(metrics.top5, metrics.top5_interval) if metrics and metrics.top5 is not None else "-",
-            "yes" if bundle.onnx.is_file() else "no",
         )
     console = open_console(markup=True)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
             console.print(f"[red]{escape(name)} cannot be used:[/] {escape(str(bundle))}", soft_wrap=True)
+        elif (bundle.folder / ONNX).exists():
+            console.print(f"{escape(name)}: {bundle.file} is served, its model.onnx is not used.", soft_wrap=True)
 
 
 def compile_bundle(
     folder: Annotated[Path, typer.Argument(help="The bundle: a folder with model.h5 and labels.txt.")],
 ) -> None:
-    """Compile a bundle's model.h5 to model.onnx, and check that both answer the same (needs Keras)."""
+    """Write a bundle's model as model.onnx, for other runtimes than foodscene's own."""
     from foodscene.models.bundle import read_bundle
-    from foodscene.models.compiler import compile_onnx
+    from foodscene.models.compiler import write_onnx
+    from foodscene.models.engine import open_engine
 
-    difference = compile_onnx(read_bundle(folder))
-    say(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")
+    bundle = read_bundle(folder)
+    open_engine(bundle)  # says what is wrong with it
+    say(f"{write_onnx(bundle)}: labels, scaling and units are in its metadata.")

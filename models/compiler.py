@@ -1,91 +1,79 @@
-"""Compiles a bundle's Keras model to ONNX, and makes sure that both answer the same. Needs Keras."""
+"""A bundle's model as ONNX: compiled from its file where it is needed, and kept in the cache by the file's sha256."""
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+import contextlib
+import json
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+from foodscene.models import files
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
+from foodscene.models.files import OccupiedError, cache_root, hash_content, write
+from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.reader import read
 
-from foodscene.models.bundle import Bundle, BundleError
-from foodscene.models.engine import COMPILED_FROM, KerasEngine, OnnxEngine
-from foodscene.models.files import OccupiedError, writing
-from foodscene.models.half_precision import halve_onnx
+VERSION = 1
+"""Of what the compiler makes. Raise it with a change after which it makes something else of a model."""
 
-if TYPE_CHECKING:
-    import keras
+COMPILED_FROM = "foodscene.compiled_from"
+"""The key in an ONNX file's metadata under which stands the sha256 of the model that it was compiled from."""
 
-TOLERANCE = 1e-4
-"""The largest difference of a probability between Keras and ONNX Runtime."""
+_FOLDER = "compiled"
+"""In the cache."""
+
+logger = logging.getLogger(__name__)
 
 
-def compile_onnx(bundle: Bundle, model: "keras.Model | None" = None, sample: NDArray[np.uint8] | None = None) -> float:
-    """Write `model.onnx` beside a bundle's `model.h5`; give the largest difference between the two engines' answers.
+def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
+    """The ONNX model of a bundle; with `fresh`, what the cache holds is made anew.
 
-    `model` is the bundle's model where the caller holds it; `sample` photos of shape (n, height, width, channels),
-    uint8, that both engines answer (noise without any). The file names the `model.h5` that it was compiled from.
-    Raises `BundleError` where the model cannot be compiled, or a probability differs by more than `TOLERANCE`, and
-    `OccupiedError` where a `model.onnx` is there that we did not compile.
+    Raises `BundleError` where the model's file is no longer the one that was checked, or cannot be compiled.
     """
-    import keras
-    import onnx  # serving does without
-
-    if keras.backend.backend() != "tensorflow":
-        return _compile_by_tensorflow(bundle)
-    reference = KerasEngine(bundle, model)
-    if sample is None:
-        sample = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
-    expected = reference.predict(sample)  # a model must have been called before it can be exported
-    if bundle.onnx.exists() and COMPILED_FROM.encode() not in bundle.onnx.read_bytes():
-        raise OccupiedError(f"{bundle.onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
-    with tempfile.TemporaryDirectory(prefix="foodscene-") as temporary:
-        path = Path(temporary) / "model.onnx"
-        try:
-            with _quietly():
-                reference.model.export(path, format="onnx", verbose=False)
-        except Exception as error:  # the exporters of Keras' backends raise all sorts
-            raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {error}") from error
-        compiled = onnx.load(path)
-        halve_onnx(compiled)
-        compiled.metadata_props.add(key=COMPILED_FROM, value=bundle.sha256)
-        onnx.save(compiled, path)
-        difference = float(np.abs(OnnxEngine(bundle, path=path).predict(sample) - expected).max())
-        if not difference <= TOLERANCE:
-            raise BundleError(
-                f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
-            )
-        with path.open("rb") as made, writing(bundle.onnx) as file:
-            shutil.copyfileobj(made, file)
-    return difference
+    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}.onnx"
+    if not fresh:
+        with contextlib.suppress(OSError):
+            return place.read_bytes()
+    content = _compile(bundle, {COMPILED_FROM: bundle.sha256})
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write(place, content)
+    except OSError as error:  # a read-only system compiles at each start
+        logger.info("%s is compiled anew at each start, as the cache cannot be written: %s", bundle.name, error)
+    return content
 
 
-def _compile_by_tensorflow(bundle: Bundle) -> float:
-    """`compile_onnx` in a process of its own: Keras' other backends export by packages that foodscene does without."""
-    program = (
-        "import sys; from pathlib import Path; from foodscene.models.bundle import read_bundle; "
-        "from foodscene.models.compiler import compile_onnx; print(compile_onnx(read_bundle(Path(sys.argv[1]))))"
-    )
-    done = subprocess.run(  # noqa: S603 - this program, with a folder's name
-        [sys.executable, "-c", program, str(bundle.folder)],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BundleError(f"{bundle.name} cannot be compiled to ONNX: {said}")
-    return float(done.stdout.split()[-1])
+def write_onnx(bundle: Bundle) -> Path:
+    """Write `model.onnx` into a bundle, for other runtimes; its metadata say what goes in and what comes out.
+
+    Raises `BundleError` as `compiled` does, and `OccupiedError` where a `model.onnx` is there that we did not compile.
+    """
+    path = bundle.folder / ONNX
+    if path.exists() and COMPILED_FROM.encode() not in path.read_bytes():
+        raise OccupiedError(f"{path} was not compiled by foodscene: it is not replaced. Move it away first.")
+    scaling = bundle.scaling
+    metadata = {
+        COMPILED_FROM: bundle.sha256,
+        "labels": json.dumps(bundle.labels, ensure_ascii=False),
+        "output": bundle.output,
+        "input": f"{bundle.spec.height} x {bundle.spec.width}, {'RGB' if bundle.spec.channels == 3 else 'gray'}, "
+        "float32, (n, height, width, channels), from values 0-255 by scale and offset",
+        "fit": bundle.spec.fit,
+        "scale": json.dumps(scaling.factor.tolist()),
+        "offset": json.dumps(scaling.offset.tolist()),
+        "channel_order": "bgr" if scaling.reverse else "rgb",
+        "temperature": str(bundle.card.temperature),
+    }
+    write(path, _compile(bundle, metadata))
+    return path
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the exporters' chatter off the terminal."""
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
-        yield
+def _compile(bundle: Bundle, metadata: dict[str, str]) -> bytes:
+    from foodscene.models.graph.compiler import compile_graph  # takes onnx along, which a cached model does without
+
+    try:
+        with files.opening(bundle.model, MOST_BYTES[MODEL]) as file:
+            if hash_content(file) != bundle.sha256:
+                raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
+            graph = read(file, bundle.file, sides=(bundle.spec.height, bundle.spec.width))
+            return bytes(compile_graph(graph, metadata=metadata).SerializeToString())
+    except (ModelRefused, files.UnreadableFile, OSError) as error:
+        raise BundleError(f"{bundle.name}: {error}") from error

@@ -1,6 +1,5 @@
-"""Engines run a bundle's model: ONNX Runtime its compiled form, or Keras the `.h5` itself. Both answer the same."""
+"""Engines run a bundle's model: ONNX Runtime what it is compiled to, or Keras the file itself. Both answer the same."""
 
-import importlib.util
 import logging
 import shutil
 import tempfile
@@ -11,21 +10,19 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models import files, onnx_safety
-from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError, UnsafeBundle, read_part
-from foodscene.models.safety import UnsafeModel, inspect
+from foodscene.models import files
+from foodscene.models.bundle import MODEL, MOST_BYTES, Bundle, BundleError
+from foodscene.models.compiler import compiled
+from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.reader import read
+from foodscene.models.graph.writer import write
+from foodscene.models.outputs import probabilities
 
 if TYPE_CHECKING:
     import keras
+    import onnxruntime
 
 EngineKind = Literal["auto", "onnx", "keras"]
-
-COMPILED_FROM = "foodscene.compiled_from"
-"""The key in an ONNX file's metadata under which stands the sha256 of the `model.h5` that it was compiled from."""
-
-
-_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
-_COMPILE = "Compile it where Keras is installed: foodscene compile FOLDER."
 
 logger = logging.getLogger(__name__)
 
@@ -52,100 +49,110 @@ class Engine(Protocol):
 
 
 def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> Engine:
-    """The engine for a bundle, checked with one blank photo: ONNX Runtime where a compiled file fits, else Keras.
+    """The engine for a bundle, checked with one blank photo: ONNX Runtime, or Keras where that is asked for.
 
     `threads` is how many cores one call of ONNX Runtime may use, 0 for all of them.
-    Raises `BundleError` where the bundle has nothing that can be run here, or its output does not fit its labels.
+    Raises `BundleError` where the bundle cannot be run here, or does not answer with probabilities.
     """
-    engine: Engine
-    if kind == "keras":
-        engine = KerasEngine(bundle)
-    else:
-        try:
-            engine = OnnxEngine(bundle, threads)
-        except BundleError as error:
-            if kind == "onnx" or isinstance(error, UnsafeBundle) or not importlib.util.find_spec("keras"):
-                raise
-            logger.warning("%s It runs on Keras instead.", error)
-            engine = KerasEngine(bundle)
+    engine = KerasEngine(bundle) if kind == "keras" else OnnxEngine(bundle, threads)
     _check_output(bundle, engine)
     return engine
 
 
-class OnnxEngine(Engine):
-    """ONNX Runtime on `model.onnx`."""
+class _Engine(Engine):
+    """What both engines do before and after the network: scale pixels, and make probabilities of its output."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._scaling = bundle.scaling
+        self._output = bundle.output
+        self._temperature = bundle.card.temperature
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._scaling.apply(pixels)
+
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return probabilities(self._output, self.answer(prepared), self._temperature)
+
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's own output, of shape (n, units)."""
+        raise NotImplementedError
+
+
+class OnnxEngine(_Engine):
+    """ONNX Runtime on what the bundle's model is compiled to."""
 
     kind = "onnx"
 
-    def __init__(self, bundle: Bundle, threads: int = 0, path: Path | None = None) -> None:
-        import onnxruntime  # 50 ms that only a caller with a model pays
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        content = path.read_bytes() if path else read_part(bundle.folder, ONNX)
-        if content is None:
-            raise BundleError(f"{bundle.name} has no model.onnx. {_COMPILE}")
-        try:
-            onnx_safety.check(content, bundle.spec.shape)
-        except UnsafeModel as error:
-            raise UnsafeBundle(f"{bundle.name}: {error}") from error
-        try:
-            with tempfile.TemporaryDirectory(prefix="foodscene-") as empty:
-                # The folder that a file's weights may lie in: what the check above would miss is not there either.
-                options.add_session_config_entry(_WEIGHTS_FOLDER, empty)
-                self._session = onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise BundleError(f"{bundle.name}: model.onnx cannot be loaded: {error}") from error
-        self.compiled_from = self._session.get_modelmeta().custom_metadata_map.get(COMPILED_FROM, "")
-        if self.compiled_from != bundle.sha256:
-            raise BundleError(f"{bundle.name}: model.onnx was compiled from another model.h5. {_COMPILE}")
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+        super().__init__(bundle)
+        self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
-        self._rescale = np.float32(bundle.card.input.rescale if bundle.card.input else 1)
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return pixels * self._rescale
-
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
 
 
-class KerasEngine(Engine):
-    """Keras on `model.h5`, on whichever backend Keras is set to."""
+def _open_session(bundle: Bundle, threads: int, *, fresh: bool = False) -> "onnxruntime.InferenceSession":
+    """A session of ONNX Runtime. What the cache holds is compiled anew where it cannot be loaded."""
+    import onnxruntime  # 50 ms that only a caller with a model pays
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    content = compiled(bundle, fresh=fresh)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class
+        if fresh:
+            raise BundleError(f"{bundle.name}: {bundle.file} cannot be run by ONNX Runtime: {error}") from error
+    return _open_session(bundle, threads, fresh=True)
+
+
+class KerasEngine(_Engine):
+    """Keras on the model's file, on whichever backend Keras is set to."""
 
     kind = "keras"
 
     def __init__(self, bundle: Bundle, model: "keras.Model | None" = None) -> None:
+        super().__init__(bundle)
         self.model = model or _load_keras(bundle)
-        self._rescale = np.float32(bundle.card.input.rescale if bundle.card.input else 1)
         self._lock = threading.Lock()
 
-    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return pixels * self._rescale
-
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock:
             return np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32)
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
-    """Load a private copy of `model.h5`, so that what has been checked is what is loaded, whoever writes meanwhile."""
+    """Load a private copy of the model, so that what has been checked is what is loaded, whoever writes meanwhile.
+
+    What this Keras cannot read of an older one's file, it gets in its own words.
+    """
     import keras  # takes seconds, and is not there where foodscene only serves
 
     with tempfile.TemporaryDirectory(prefix="foodscene-") as folder:
-        copy = Path(folder) / MODEL
+        copy = Path(folder) / bundle.file
         with files.opening(bundle.model, MOST_BYTES[MODEL]) as file, copy.open("wb") as target:
             shutil.copyfileobj(file, target)
         if files.hash_file(copy) != bundle.sha256:
-            raise BundleError(f"{bundle.name}: model.h5 has changed since it was checked. Try again.")
+            raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
         try:
-            inspect(copy)
-            return keras.models.load_model(copy, compile=False, safe_mode=True)
-        except UnsafeModel as error:
+            graph = read(copy, sides=(bundle.spec.height, bundle.spec.width))
+        except ModelRefused as error:
             raise BundleError(f"{bundle.name}: {error}") from error
-        except Exception as error:  # Keras raises whatever an older version's file leads it to
-            raise BundleError(f"{bundle.name}: Keras {keras.__version__} cannot load model.h5: {error}") from error
+        try:
+            return keras.models.load_model(copy, compile=False, safe_mode=True)
+        except Exception as error:  # noqa: BLE001 - Keras raises whatever an older version's file leads it to
+            logger.info("Keras %s cannot load %s as it is: %s", keras.__version__, bundle.model, error)
+            write(graph, Path(folder) / "again.h5")
+            try:
+                return keras.models.load_model(Path(folder) / "again.h5", compile=False, safe_mode=True)
+            except Exception as again:
+                raise BundleError(
+                    f"{bundle.name}: Keras {keras.__version__} cannot load {bundle.file}, which Keras {graph.version} "
+                    "wrote. It runs without Keras: leave out --engine keras."
+                ) from again
 
 
 def _providers(onnxruntime: object) -> list[str]:
@@ -162,11 +169,6 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
         raise BundleError(
             f"{bundle.name}: the model does not take photos of shape {bundle.spec.shape}: {error}"
         ) from error
-    if output.shape != (1, len(bundle.labels)):
-        raise BundleError(
-            f"{bundle.name}: labels.txt has {len(bundle.labels)} labels, the model's output the shape {output.shape}."
-        )
-    if not np.all(np.isfinite(output)) or output.min() < 0 or abs(float(output.sum()) - 1) > 1e-3:
-        raise BundleError(
-            f"{bundle.name}: the model does not answer with probabilities; its last layer must be a softmax."
-        )
+    adds_up = bundle.output == "multi_label" or abs(float(output.sum()) - 1) <= 1e-3
+    if output.shape != (1, len(bundle.labels)) or not (0 <= output.min() <= output.max() <= 1 and adds_up):
+        raise BundleError(f"{bundle.name}: the model does not answer with probabilities, as a {bundle.output} would.")

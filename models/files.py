@@ -160,9 +160,17 @@ def hash_file(path: Path) -> str:
         return hash_content(file)
 
 
-def hash_content(file: BufferedReader) -> str:
-    """The sha256 of an open file, from where it stands to its end, in hexadecimal."""
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def hash_content(file: IO[bytes]) -> str:
+    """The sha256 of an open file, from its begin to its end, in hexadecimal; it can be read from its begin again."""
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    file.seek(0)
+    return digest
+
+
+def cache_root() -> Path:
+    """The folder of the cache: where `FOODSCENE_CACHE` points, else ``~/.cache/foodscene``."""
+    return Path(os.environ.get("FOODSCENE_CACHE") or "~/.cache/foodscene").expanduser()
 
 
 def _open_new(path: Path) -> tuple[int, Path | None]:

@@ -1,20 +1,16 @@
 """Model files at half their size where that loses nothing: weights that half precision holds exactly are kept in it.
 
 Trained weights are seldom so by chance; `training.networks.compact` makes them so. Whoever reads the files computes in
-float32: Keras casts what it loads to the type of its variables, ONNX Runtime casts once, while it loads.
+float32: Keras casts what it loads to the type of its variables, and so does the compiler.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.files import writing
-
-if TYPE_CHECKING:
-    import onnx
 
 _WORTH_IT = 1024  # values; halving fewer saves nothing that shows
 
@@ -23,22 +19,6 @@ def halve_h5(path: Path) -> None:
     """Rewrite an HDF5 file, its float32 data sets as float16 where that is exact. Attributes and order stay."""
     with writing(path) as file, h5py.File(path, "r") as old, h5py.File(file, "w") as new:
         _copy(old, new)
-
-
-def halve_onnx(model: "onnx.ModelProto") -> None:
-    """Store a model's float32 initializers as float16 where that is exact, each with a Cast to float32 behind it."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for initializer in model.graph.initializer:
-        values = numpy_helper.to_array(initializer)
-        if (halves := _halves(values)) is not None:
-            name = initializer.name
-            initializer.CopyFrom(numpy_helper.from_array(halves, f"{name}_half"))
-            casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _copy(old: h5py.Group, new: h5py.Group) -> None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from foodscene.models.safety import UnsafeModel
+from foodscene.models.graph.graph import ModelRefused
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
@@ -56,7 +56,7 @@ _SHORT = 1024
 def check(content: bytes, shape: tuple[int, int, int]) -> None:
     """Make sure that a model is made of ONNX' own operators, bounded in size, and needs no other file.
 
-    `shape` is a photo's as it is given to it: (height, width, channels). Raises `UnsafeModel`, which names what was
+    `shape` is a photo's as it is given to it: (height, width, channels). Raises `ModelRefused`, which names what was
     found.
     """
     import onnx  # 40 MB that only a caller with a model pays
@@ -64,21 +64,21 @@ def check(content: bytes, shape: tuple[int, int, int]) -> None:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own exceptions, which its versions change
-        raise UnsafeModel(f"model.onnx cannot be loaded: it is no ONNX file: {error}") from error
+        raise ModelRefused(f"model.onnx cannot be loaded: it is no ONNX file: {error}") from error
     if not model.graph.node:
-        raise UnsafeModel("model.onnx holds no operators: it is no ONNX file, or an empty one.")
+        raise ModelRefused("model.onnx holds no operators: it is no ONNX file, or an empty one.")
     if model.functions:
-        raise UnsafeModel("model.onnx brings functions of its own; only ONNX' own operators are run. Inline them.")
+        raise ModelRefused("model.onnx brings functions of its own; only ONNX' own operators are run. Inline them.")
     if model.training_info:
-        raise UnsafeModel("model.onnx holds a training; only a model that predicts is run.")
+        raise ModelRefused("model.onnx holds a training; only a model that predicts is run.")
     if len(model.graph.node) > _MOST_NODES:
-        raise UnsafeModel(f"model.onnx has {len(model.graph.node):,} operators; up to {_MOST_NODES:,} are run.")
+        raise ModelRefused(f"model.onnx has {len(model.graph.node):,} operators; up to {_MOST_NODES:,} are run.")
     for node in model.graph.node:
         _refuse_operator(node)
     for tensor in _tensors(model):
         if tensor.data_location == tensor.EXTERNAL or tensor.external_data:
             named = ", ".join(entry.value for entry in tensor.external_data if entry.key == "location")
-            raise UnsafeModel(
+            raise ModelRefused(
                 f"model.onnx keeps {tensor.name!r} outside the file, in {named[:80]!r}: a model must hold its weights "
                 "itself. Save it in one file."
             )
@@ -94,10 +94,10 @@ def _refuse_operator(node: "NodeProto") -> None:
             "Scan": "it may never end",
             "If": "which way it takes would depend on the photo",
         }.get(node.op_type, "only ONNX' own operators for images are run")
-        raise UnsafeModel(f"model.onnx contains {name[:80]!r}: {advice}. Export the model without it.")
+        raise ModelRefused(f"model.onnx contains {name[:80]!r}: {advice}. Export the model without it.")
     for attribute in node.attribute:
         if attribute.HasField("g") or attribute.graphs:
-            raise UnsafeModel(f"model.onnx contains {name!r} with a graph of its own. Export the model without it.")
+            raise ModelRefused(f"model.onnx contains {name!r} with a graph of its own. Export the model without it.")
 
 
 def _tensors(model: "ModelProto") -> "Iterator[TensorProto]":
@@ -127,11 +127,11 @@ def _refuse_open_sizes(graph: "GraphProto") -> None:
     made = {"", *photos, *weights}
     for node in graph.node:
         if not made.issuperset(node.input):
-            raise UnsafeModel(f"model.onnx has operators out of order: {node.op_type!r} takes what is not made yet.")
+            raise ModelRefused(f"model.onnx has operators out of order: {node.op_type!r} takes what is not made yet.")
         made.update(node.output)
         for position in _SIZES.get(node.op_type, ()):
             if position < len(node.input) and node.input[position] in photos:
-                raise UnsafeModel(
+                raise ModelRefused(
                     f"model.onnx contains {node.op_type!r}, whose size would depend on what is on a photo: it has no "
                     "bound. Export the model with known shapes."
                 )
@@ -147,11 +147,11 @@ def _refuse_large_sizes(model: "ModelProto", shape: tuple[int, int, int]) -> Non
         try:
             inferred = shape_inference.infer_shapes(_outline(model, (photos, *shape)), data_prop=True).graph
         except Exception as error:  # the library's own exceptions share no base class
-            raise UnsafeModel(f"model.onnx contradicts itself: {error}") from error
+            raise ModelRefused(f"model.onnx contradicts itself: {error}") from error
         for value in (*inferred.value_info, *inferred.output, *inferred.input):
             values = math.prod(max(1, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
             if values > _MOST_VALUES * photos:
-                raise UnsafeModel(
+                raise ModelRefused(
                     f"model.onnx makes {value.name!r} of {values:,} values for a batch of {photos}; up to "
                     f"{_MOST_VALUES:,} a photo are run."
                 )

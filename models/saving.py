@@ -1,5 +1,6 @@
 """Writing bundles: where one may be written to, what its labels may be called, and the writing itself."""
 
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -18,27 +19,36 @@ from foodscene.models.bundle import (
     CONFUSION,
     LABELS,
     MODEL,
+    MODELS,
     MOST_LABELS,
     ONNX,
     README,
     Bundle,
     BundleError,
     check_name,
-    parse_labels,
+    model_file,
     read_bundle,
     read_card,
 )
 from foodscene.models.card import Card
-from foodscene.models.engine import COMPILED_FROM
+from foodscene.models.compiler import COMPILED_FROM
+from foodscene.models.engine import KerasEngine, OnnxEngine
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.files import write as write_file
 from foodscene.models.folders import replacing
+from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.reader import read as read_graph
+from foodscene.models.graph.writer import write as write_graph
 from foodscene.models.half_precision import halve_h5
+from foodscene.models.labels import parse
 
 if TYPE_CHECKING:
     import keras
 
-_OWN = (MODEL, LABELS, CARD, ONNX, CONFUSION, README)
+TOLERANCE = 1e-4
+"""The largest difference of a probability between Keras and ONNX Runtime."""
+
+_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
 
 
 def check_target(folder: Path) -> None:
@@ -71,7 +81,8 @@ def is_ours(folder: Path) -> bool:
     """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
     try:
         card = read_card(folder)
-        return card.sha256 is not None and card.sha256 == hash_file(folder / MODEL)
+        file = model_file(folder)
+        return None not in (file, card.sha256) and card.sha256 == hash_file(folder / str(file))
     except (BundleError, OSError):
         return False
 
@@ -82,7 +93,7 @@ def check_labels(labels: Sequence[str]) -> None:
     for label in labels:
         shown = repr(os.fsencode(label).decode(errors="backslashreplace")).replace("\\\\x", "\\x")
         try:
-            parsed = parse_labels(label.encode())
+            parsed = parse(label.encode())
         except UnicodeEncodeError:
             raise BundleError(f"The class {shown} has a name that is not UTF-8. Rename it.") from None
         if len(parsed) != 1:
@@ -116,25 +127,60 @@ def write(
 
     Other files in the folder of the old one stay.
 
-    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, and
-    compiled to ONNX, which must answer as Keras does on `sample`, photos of shape (n, height, width, channels), uint8.
+    `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, in words
+    that older versions of Keras know too. What ONNX Runtime makes of the file must be what Keras answers on `sample`,
+    photos of shape (n, height, width, channels), uint8.
     `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
-    Raises `BundleError` where the model is not made of built-in layers alone, or ONNX and Keras disagree, and what
+    Raises `BundleError` where the model is not made of built-in layers alone, or the two engines disagree, and what
     `check_target` raises.
     """
-    from foodscene.models.compiler import compile_onnx  # needs Keras, which serving does without
-
     check_target(folder)
     with replacing(folder, _OWN) as new:
         _save(model, new / MODEL)
         sha256 = hash_file(new / MODEL)
         card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
-        (new / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        _write_labels(new, labels)
         write_card(new, card)
-        for name, content in (files or {}).items():
-            (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        compile_onnx(read_bundle(new), model, sample)
+        _write_files(new, files)
+        _check_agreement(read_bundle(new), model, sample)
     return read_bundle(folder)
+
+
+def write_copy(folder: Path, bundle: Bundle, card: Card, files: dict[str, str | bytes] | None = None) -> Bundle:
+    """Write somebody's bundle under another card; its model stays as it is, byte by byte. Else as `write`.
+
+    The card's `name` and `sha256` are filled in. Raises `BundleError` where the model has changed since it was checked.
+    """
+    check_target(folder)
+    content = bundle.model.read_bytes()
+    if hashlib.sha256(content).hexdigest() != bundle.sha256:
+        raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
+    with replacing(folder, _OWN) as new:
+        (new / bundle.file).write_bytes(content)
+        _write_labels(new, bundle.labels)
+        card = card.model_copy(update={"name": folder.name, "sha256": bundle.sha256})
+        write_card(new, card)
+        _write_files(new, files)
+    return read_bundle(folder)
+
+
+def _write_labels(folder: Path, labels: Sequence[str]) -> None:
+    (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+
+
+def _write_files(folder: Path, files: dict[str, str | bytes] | None) -> None:
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _check_agreement(bundle: Bundle, model: "keras.Model", sample: NDArray[np.uint8]) -> None:
+    """Make sure that the service will answer as the trained network does. Raises `BundleError`."""
+    expected = KerasEngine(bundle, model).predict(sample)
+    difference = float(np.abs(OnnxEngine(bundle).predict(sample) - expected).max())
+    if not difference <= TOLERANCE:
+        raise BundleError(
+            f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
+        )
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -169,6 +215,10 @@ def _save(model: "keras.Model", path: Path) -> None:
         model.save(path, include_optimizer=False)
     finally:
         advice.setLevel(level)
+    try:
+        write_graph(read_graph(path), path)
+    except ModelRefused as error:
+        raise BundleError(str(error)) from error
     halve_h5(path)
 
 

@@ -1,7 +1,6 @@
 """Where what was computed from a data set once is kept: unpacked archives, decoded photos, what was found of them."""
 
 import errno
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ _NAMES = {
     re.compile(r"survey-.+-[0-9a-f]{12}-\w+"): re.compile(r"facts\.json"),
     re.compile(r"archive-.+-[0-9a-f]{16}"): re.compile(r"members|index\.json"),
     re.compile(r"folders"): re.compile(r"[0-9a-f]{16}\.json"),
+    re.compile(r"compiled"): re.compile(r"[0-9a-f]{64}-\d+x\d+-\d+\.onnx"),
 }
 
 
@@ -36,8 +36,8 @@ class StorageError(FoodsceneError, OSError):
 
 
 def default_root() -> Path:
-    """The folder of the cache: where `FOODSCENE_CACHE` points, else ``~/.cache/foodscene``."""
-    return Path(os.environ.get("FOODSCENE_CACHE") or "~/.cache/foodscene").expanduser()
+    """The folder of the cache."""
+    return files.cache_root()
 
 
 def entries(root: Path) -> list[Entry]:

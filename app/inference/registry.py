@@ -9,15 +9,15 @@ from pathlib import Path
 from foodscene.app.inference.scheduler import Runner
 from foodscene.app.inference.sessions import open_sessions
 from foodscene.app.inference.trials import CannotTry, TooSlow, Trials
-from foodscene.app.metrics import MODELS
+from foodscene.app.metrics import MODELS as COUNTED
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
 from foodscene.models.bundle import (
     CARD,
     CONFUSION,
+    INDICES,
     LABELS,
-    MODEL,
-    ONNX,
+    MODELS,
     SHIPPED,
     Bundle,
     BundleError,
@@ -132,8 +132,8 @@ class Registry:
             for name in sorted(self._late):
                 self._load(name, new[name], most)
                 self._late.discard(name)
-            MODELS.labels("in service").set(len(self.models))
-            MODELS.labels("refused").set(len(self.refused))
+            COUNTED.labels("in service").set(len(self.models))
+            COUNTED.labels("refused").set(len(self.refused))
 
     def close(self) -> None:
         """Stop loading."""
@@ -215,7 +215,7 @@ class Registry:
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in ("", MODEL, LABELS, CARD, ONNX, CONFUSION):
+    for part in ("", *MODELS, LABELS, INDICES, CARD, CONFUSION):
         try:
             status = (folder / part).stat()
         except OSError:

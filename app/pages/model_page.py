@@ -7,6 +7,7 @@ import tomli_w
 
 from foodscene.app.inference.registry import Model
 from foodscene.models.bundle import Bundle
+from foodscene.models.outputs import OutputKind
 from foodscene.models.text import estimate, percent, spell
 
 _COUNTS = ("photos", "images", "support")
@@ -58,6 +59,8 @@ def facts(model: Model) -> list[Fact]:
     fits = {"squash": "stretched to it", "crop": "cut to it around the middle", "pad": "whole, with borders"}
     colours = "colours" if spec.channels == 3 else "shades of grey"
     found = [Fact("Input", f"{size(bundle)} pixels, {colours}; a photo is {fits[spec.fit]}")]
+    found.append(Fact("Values", f"{bundle.scaling}"))
+    found.append(Fact("Output", _OUTPUTS[bundle.output]))
     if card.dataset:
         counts = ", ".join(f"{count:,} {split}" for split, count in card.dataset.counts.items())
         found.append(Fact("Photos", f"{card.dataset.name}{f' ({counts})' if counts else ''}"))
@@ -78,6 +81,14 @@ def facts(model: Model) -> list[Fact]:
     found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
     found.append(Fact("SHA-256", bundle.sha256))
     return found
+
+
+_OUTPUTS: dict[OutputKind, str] = {
+    "softmax": "a softmax: probabilities that add up to 100 %",
+    "logits": "logits, of which a softmax makes probabilities",
+    "sigmoid": "a sigmoid of one unit: the probability of the second label",
+    "multi_label": "a sigmoid for each label: a photo may have several, and their probabilities do not add up",
+}
 
 
 def toml(settings: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ async def metadata(name: str, request: Request) -> dict[str, Any]:
             {"name": "pixels", "datatype": "UINT8", "shape": [-1, *model.bundle.spec.shape]},
         ],
         "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(model.bundle.labels)]}],
-        "parameters": {"labels": list(model.bundle.labels)},
+        "parameters": {"labels": list(model.bundle.labels), "output": model.bundle.output},
     }
 
 

@@ -41,6 +41,7 @@ def describe(model: Model, registry: Registry) -> dict[str, Any]:
         "labels": list(model.bundle.labels),
         "top1": card.metrics.top1 if card.metrics else None,
         "top5": card.metrics.top5 if card.metrics else None,
+        "output": model.bundle.output,
         "default": model.name == registry.default,
         "engine": model.engine,
         "scheduling": model.runner.sessions.scheduling,

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from foodscene.app.problems import ProblemDetails
+from foodscene.models.outputs import OutputKind
 
 
 class PredictionBody(BaseModel):
@@ -12,6 +13,11 @@ class PredictionBody(BaseModel):
 
     label: str = Field(description="As in the model's labels.txt.", examples=["forest"])
     probability: float = Field(ge=0, le=1, examples=[0.97])
+    sure: bool = Field(
+        default=False,
+        description="Of a multi-label model, whose labels are answered each by itself: whether this one is probable "
+        "enough to rely on; left out otherwise.",
+    )
 
 
 class AnswerBody(BaseModel):
@@ -79,6 +85,7 @@ class ModelBody(BaseModel):
     labels: list[str]
     top1: float | None = Field(description="Share of test photos whose first label is right.")
     top5: float | None
+    output: OutputKind = Field(description="What the network ends in; probabilities of `multi_label` do not add up.")
     default: bool = Field(description="Whether it answers when no model is named.")
     engine: str = Field(examples=["onnx"])
     scheduling: str = Field(examples=["parallel"])

@@ -127,11 +127,11 @@ export class Card {
     const [first] = predictions;
     this.#state("answered", sure ? "Looks like" : "Not sure. Perhaps");
     this.element.classList.toggle("unsure", !sure);
-    this.#find(".top").textContent = spell(first.label);
+    this.#find(".top").textContent = shown(predictions);
     this.#find(".shares").replaceChildren(...predictions.map(row));
     this.#find(".note").textContent = `${duration(milliseconds)} · ${this.model.title}`;
     fill(this.#find(".code"), this.photo.name, this.model.name);
-    const told = `${spell(first.label)}, ${percent(first.probability)}`;
+    const told = `${shown(predictions)}, ${percent(first.probability)}`;
     announce(`${this.photo.name}: ${sure ? told : `not sure, perhaps ${told}`}.`);
   }
 
@@ -220,10 +220,17 @@ function why({ label, probability, strongest }) {
   return `The brighter, the more it speaks for ${name}: with the brightest part covered, ${now} becomes ${then}.`;
 }
 
-function row({ label, probability }) {
+// What a photo is said to show: the first label, or each that is sure where a model answers each by itself.
+function shown(predictions) {
+  const sure = predictions.filter((prediction) => prediction.sure);
+  return (sure.length ? sure : predictions.slice(0, 1)).map(({ label }) => spell(label)).join(", ");
+}
+
+function row({ label, probability, sure }) {
   const item = document.getElementById("row").content.firstElementChild.cloneNode(true);
   item.querySelector(".label").textContent = spell(label);
   item.querySelector(".percent").textContent = percent(probability);
+  item.classList.toggle("unsure", sure === false);
   const part = item.querySelector(".part");
   // A frame later, so that the bar grows from nothing.
   requestAnimationFrame(() => part.setAttribute("width", `${(probability * 100).toFixed(2)}%`));

@@ -53,7 +53,7 @@ def hostile(request: pytest.FixtureRequest, toy_bundle: Path, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     evil = tmp_path / "bundles" / "evil"
     evil.mkdir(parents=True)
-    for part in ("model.h5", "labels.txt", "model.onnx"):
+    for part in ("model.h5", "labels.txt"):
         shutil.copy(toy_bundle / "colours" / part, evil)
     request.param(evil / "model.h5")
     if request.param is with_lambda:

@@ -27,7 +27,7 @@ def test_from_drawn_photos_to_a_served_bundle_in_two_minutes(sandbox: Path) -> N
         timeout=900,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (sandbox / "made" / "bundles" / "dishes" / "model.onnx").is_file()
+    assert (sandbox / "made" / "bundles" / "dishes" / "model.h5").is_file()
     answers = [line for line in done.stdout.splitlines() if '"predictions"' in line]
     right = [line for line in answers if f'"label": "{Path(line.partition(": {")[0]).parent.name}"' in line]
     assert len(answers) == 6

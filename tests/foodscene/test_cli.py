@@ -67,11 +67,13 @@ def test_ctrl_c_is_neither(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 def test_every_error_for_people_is_one() -> None:
     import foodscene.training.train  # noqa: F401 - imports most of what raises
-    from foodscene.models import bundle, files, pixels, safety
+    from foodscene.models import bundle, files, labels, pixels
+    from foodscene.models.graph import graph
     from foodscene.training import locks, storage
     from foodscene.training.recipes import recipe
 
-    errors = [bundle.BundleError, files.OccupiedError, files.DiskFullError, pixels.PhotoError, safety.UnsafeModel]
+    errors = [bundle.BundleError, files.OccupiedError, files.DiskFullError, pixels.PhotoError, labels.LabelsError]
+    errors.append(graph.ModelRefused)
     errors += [locks.LockedError, storage.StorageError, recipe.RecipeError]
     assert all(issubclass(error, FoodsceneError) for error in errors)
     ours = [

@@ -44,18 +44,16 @@ def test_what_was_written_is_read(toy_bundle: Path) -> None:
     assert bundle.spec == (16, 16, 3, "squash")
     assert bundle.card.sha256 == bundle.sha256 == hash_file(bundle.model)
     assert bundle.card.versions["keras"] == keras.__version__
-    assert bundle.onnx.is_file()
     assert sorted(path.name for path in bundle.folder.iterdir()) == [
         "README.md",
         "card.json",
         "labels.txt",
         "model.h5",
-        "model.onnx",
     ]
 
 
 def test_model_and_labels_alone_are_a_bundle(colours: Path) -> None:
-    for name in ("card.json", "model.onnx", "README.md"):
+    for name in ("card.json", "README.md"):
         (colours / name).unlink()
     bundle = read_bundle(colours)
     assert bundle.spec == (16, 16, 3, "squash")
@@ -192,7 +190,9 @@ def test_a_folder_that_cannot_be_looked_into_is_refused_and_the_others_are_found
 def test_an_input_that_no_network_has_is_refused_with_its_reason(colours: Path, shape: list[object]) -> None:
     (colours / "card.json").unlink()
     configure(colours / "model.h5", lambda config: config["config"]["layers"][0]["config"].update(batch_shape=shape))
-    with pytest.raises(BundleError, match=r"model\.h5 (takes photos|leaves its input size open)"):
+    with pytest.raises(
+        BundleError, match=r"takes photos|takes an input of shape|leaves its input size open|input has the shape"
+    ):
         read_bundle(colours)
 
 
@@ -288,4 +288,25 @@ def test_bundles_that_ship_are_sound() -> None:
         assert isinstance(bundle, Bundle), str(bundle)
         assert bundle.card.sha256
         assert bundle.card.metrics
-        assert bundle.onnx.is_file()
+        assert not (bundle.folder / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(1)], "regression"),
+        ([keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3)], "backbone"),
+        ([keras.Input((3, 16, 16)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")], "channels, last"),
+        ([keras.Input((16,)), keras.layers.Dense(2, "softmax")], "height, width"),
+        ([keras.Input((16,)), keras.layers.Embedding(9, 4), keras.layers.LSTM(2)], "Embedding.*texts, sounds"),
+        (
+            [keras.Input((None, None, 3)), keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(2, "softmax")],
+            "size open",
+        ),
+    ],
+)
+def test_models_of_other_kinds_are_refused_for_what_they_are(tmp_path: Path, layers: list[Any], why: str) -> None:
+    keras.Sequential(layers).save(tmp_path / "model.h5")
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    with pytest.raises(BundleError, match=why):
+        read_bundle(tmp_path)

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from foodscene.cli import program
+from foodscene.models.bundle import BundleError
 
 
 @pytest.fixture
@@ -64,10 +65,22 @@ def test_models_lists_the_usable_and_the_broken(toy_bundle: Path, tmp_path: Path
     assert colours["labels"] == ["red", "green", "blue"]
 
 
-def test_compile_writes_what_the_engine_takes(toy_bundle: Path, tmp_path: Path) -> None:
+def test_compile_writes_a_file_that_the_service_does_without(toy_bundle: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "colours"))
-    (folder / "model.onnx").unlink()
     code, output = run("compile", str(folder))
     assert code == 0
-    assert "answers as Keras does" in output
     assert (folder / "model.onnx").is_file()
+    assert "metadata" in output
+    _, output = run("models", "--models", str(tmp_path))
+    assert "model.onnx is not used" in " ".join(output.split())
+
+
+def test_commands_agree_on_what_cannot_be_used(toy_bundle: Path, tmp_path: Path, red: Path) -> None:
+    folder = Path(shutil.copytree(toy_bundle / "colours", tmp_path / "bundles" / "colours"))
+    (folder / "labels.txt").unlink()
+    said = "write one with 3 lines"
+    assert said in " ".join(run("models", "--models", str(tmp_path / "bundles"))[1].split())
+    for command in (["compile", str(folder)], ["predict", str(red), "--model", str(folder)]):
+        result = CliRunner().invoke(program, command)
+        assert isinstance(result.exception, BundleError)
+        assert said in str(result.exception)

@@ -2,11 +2,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from foodscene.models.half_precision import halve_h5, halve_onnx
+from foodscene.models.half_precision import halve_h5
 
 
 @pytest.fixture
@@ -35,26 +33,6 @@ def test_an_h5_is_smaller_and_loads_to_the_same_weights(model: keras.Model, tmp_
     assert [file.name for file in tmp_path.iterdir()] == ["model.h5"]
 
 
-def test_an_onnx_computes_the_same_from_half_the_bytes() -> None:
-    rng = np.random.default_rng(0)
-    exact = rng.normal(size=(40, 40)).astype(np.float16).astype(np.float32)
-    inexact = rng.normal(size=(40, 40)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "exact"], ["h"]), helper.make_node("MatMul", ["h", "inexact"], ["y"])],
-        "two",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 40])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 40])],
-        [numpy_helper.from_array(exact, "exact"), numpy_helper.from_array(inexact, "inexact")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    before, photos = model.SerializeToString(), rng.normal(size=(3, 40)).astype(np.float32)
-    halve_onnx(model)
-    onnx.checker.check_model(model)
-    after = model.SerializeToString()
-    assert len(after) < len(before) - 40 * 40 * 2 + 200
-    assert (_run(after, photos) == _run(before, photos)).all()
-
-
 def test_weights_beyond_half_precisions_range_stay(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((32,)), keras.layers.Dense(64)])
     model.layers[0].set_weights([np.full((32, 64), 70_000, np.float32), np.zeros(64, np.float32)])
@@ -62,9 +40,3 @@ def test_weights_beyond_half_precisions_range_stay(tmp_path: Path) -> None:
     model.save(path, include_optimizer=False)
     halve_h5(path)
     assert (keras.models.load_model(path, compile=False).get_weights()[0] == 70_000).all()
-
-
-def _run(model: bytes, x: np.ndarray) -> np.ndarray:
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]

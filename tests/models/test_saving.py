@@ -5,13 +5,16 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from foodscene.models.bundle import BundleError, check_name, read_bundle
+from foodscene.models.card import Card
+from foodscene.models.engine import OnnxEngine
 from foodscene.models.files import OccupiedError
-from foodscene.models.saving import check_labels, check_target, name_for, versions, write
+from foodscene.models.saving import check_labels, check_target, name_for, versions, write, write_copy
 
 SAMPLE = np.zeros((2, 16, 16, 3), np.uint8)
 
@@ -120,3 +123,44 @@ def test_every_recipe_has_a_name_for_its_bundle(recipe: str, name: str) -> None:
 
 def test_versions_name_the_keras_stack() -> None:
     assert versions()["keras"] == keras.__version__
+
+
+def network() -> keras.Model:
+    inner = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()])
+    inputs = keras.Input((16, 16, 3))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inner(inputs)))
+
+
+SAMPLE = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+
+
+def test_what_runtimes_disagree_on_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OnnxEngine, "answer", lambda _, prepared: np.full((len(prepared), 2), 0.5, np.float32))
+    with pytest.raises(BundleError, match="differs from Keras"):
+        write(tmp_path / "made", network(), ["a", "b"], Card(), SAMPLE)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_model_is_written_in_words_that_older_keras_knows(tmp_path: Path) -> None:
+    model = network()
+    bundle = write(tmp_path / "made", model, ["a", "b"], Card(), SAMPLE)
+    with h5py.File(bundle.model) as file:
+        config = json.loads(file.attrs["model_config"])
+    assert "quantization_config" not in json.dumps(config)
+    again = keras.models.load_model(bundle.model, compile=False)
+    np.testing.assert_allclose(again.predict(SAMPLE, verbose=0), model.predict(SAMPLE, verbose=0), atol=1e-5)
+
+
+def test_a_copy_has_the_same_model_under_another_card(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    network().save(folder / "model.keras")
+    (folder / "labels.txt").write_text("0 cat\n1 dog\n")
+    bundle = read_bundle(folder)
+    copy = write_copy(tmp_path / "copy", bundle, Card(title="Calm", temperature=2.0))
+    assert (copy.labels, copy.file, copy.sha256) == (("cat", "dog"), "model.keras", bundle.sha256)
+    assert (copy.title, copy.card.temperature) == ("Calm", 2.0)
+    assert (folder / "labels.txt").read_text() == "0 cat\n1 dog\n"
+    bundle.model.write_bytes(b"another")
+    with pytest.raises(BundleError, match="has changed since"):
+        write_copy(tmp_path / "copy", bundle, Card())

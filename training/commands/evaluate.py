@@ -116,7 +116,8 @@ def calibrate(
 ) -> None:
     """Fit on validation photos a bundle's temperature, and from which probability on its answers are called sure.
 
-    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure.
+    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. A
+    bundle of foodscene gets a layer for it, the copy of another one a number in its card.
     """
     import numpy as np
 
@@ -131,31 +132,32 @@ def calibrate(
             f"{found.name} was made elsewhere and stays as it is: say where its calibrated copy goes",
             param_hint="--out",
         )
-    saving.check_target(out or found.folder)
-    with quiet_stderr():
-        from foodscene.training.networks import temperature
-
-        engine, keras_engine = open_engine(found), KerasEngine(found)
+    if found.output == "multi_label":
+        raise typer.BadParameter(f"{found.name} answers each label by itself: it has no one temperature")
+    target = out or found.folder
+    saving.check_target(target)
+    engine = open_engine(found)
     for path in data:
         _there(path, "--data")
     loaded, _, measured = inference.measure(found, engine, data, "validation", layout, labels)
     factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
     sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
-    model = temperature.calibrated(keras_engine.model, factor)
-    sample = np.asarray(loaded[0].pixels[:16])
-    with quiet_stderr():
-        saving.write(
-            out or found.folder,
-            model,
-            found.labels,
-            model_card.recalibrated(found.card, sure_above),
-            sample,
-            _others(found),
-        )
+    card = model_card.recalibrated(found.card, sure_above)
+    if found.card.versions:  # of what wrote it: it is ours
+        with quiet_stderr():
+            from foodscene.training.networks import temperature
+
+            model = temperature.calibrated(KerasEngine(found).model, factor)
+            sample = np.asarray(loaded[0].pixels[:16])
+            saving.write(target, model, found.labels, card, sample, _others(found))
+        kept = temperature.temperature_of(model)
+    else:
+        kept = found.card.temperature * factor
+        saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found))
     certain = confidence.measure_sure(probabilities, measured.right, sure_above)
     say(
-        f"Temperature {temperature.temperature_of(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
+        f"Temperature {kept:.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"

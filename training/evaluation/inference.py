@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
-from foodscene.models.engine import Engine, OnnxEngine, open_engine
+from foodscene.models.engine import Engine, open_engine
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
 
@@ -134,8 +134,7 @@ def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
 
 def milliseconds(bundle: Bundle, photos: int = 50) -> float:
     """The median time that the serving engine takes for one photo on one core; decoding is not in it."""
-    # Keras has no setting for one core, so a bundle that is not compiled is timed on as many as Keras takes.
-    engine = OnnxEngine(bundle, threads=1) if bundle.onnx.exists() else open_engine(bundle)
+    engine = open_engine(bundle, threads=1)
     pixels = np.random.default_rng(0).integers(0, 256, (1, *bundle.spec.shape), dtype=np.uint8)
     seconds = []
     for _ in range(photos):

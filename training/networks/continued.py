@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import KerasEngine
+from foodscene.models.scaling import Scaling
 from foodscene.training.datasets.names import matched
 from foodscene.training.networks.flatten import flat
 from foodscene.training.networks.layers import outputs
@@ -38,9 +40,9 @@ def build(recipe: Recipe, classes: Sequence[str], start: Bundle) -> keras.Model:
     body = keras.Model(model.inputs, features)
     copy = keras.models.clone_model(body)
     copy.set_weights(body.get_weights())
-    if (rescale := start.card.input.rescale if start.card.input else 1) != 1:
+    if not start.scaling.is_identity:
         raw = keras.Input(recipe.input.spec.shape, name="pixels")
-        copy = flat(keras.Model(raw, copy(keras.layers.Rescaling(rescale, name="rescale")(raw))))
+        copy = flat(keras.Model(raw, copy(_scaled(raw, start.scaling))))
     for layer in copy.layers:
         layer.trainable = False
     x = copy.outputs[0]
@@ -52,6 +54,18 @@ def build(recipe: Recipe, classes: Sequence[str], start: Bundle) -> keras.Model:
     if not recipe.model.dense:
         _keep(network.layers[-1], last, classes, start.labels)
     return network
+
+
+def _scaled(raw: Any, scaling: Scaling) -> Any:
+    """What a scaling makes of pixels, by a layer named `rescale`."""
+    factor, offset = scaling.factor, scaling.offset
+    if not scaling.reverse:
+        return keras.layers.Rescaling(factor.tolist(), offset.tolist(), name="rescale")(raw)
+    layer = keras.layers.Conv2D(raw.shape[-1], 1, name="rescale")  # the only layer that orders channels anew
+    scaled = layer(raw)
+    kernel = np.eye(raw.shape[-1])[::-1] * factor
+    layer.set_weights([kernel[None, None], np.broadcast_to(offset, raw.shape[-1:])])
+    return scaled
 
 
 def _keep(head: Any, last: keras.layers.Dense, classes: Sequence[str], labels: Sequence[str]) -> None:

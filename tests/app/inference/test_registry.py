@@ -41,7 +41,7 @@ def test_a_bundle_that_is_being_copied_is_left_alone(registry: Registry, tmp_pat
     (tmp_path / "two").mkdir()
     shutil.copy(toy_bundle / "colours" / "model.h5", tmp_path / "two")
     registry.refresh(settled=True)
-    for part in ("labels.txt", "card.json", "model.onnx"):
+    for part in ("labels.txt", "card.json"):
         shutil.copy(toy_bundle / "colours" / part, tmp_path / "two")
         registry.refresh(settled=True)
         assert "two" not in registry.models
@@ -76,7 +76,6 @@ def test_a_hostile_bundle_is_refused_without_running_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(toy_bundle / "colours", tmp_path / "evil")
-    (tmp_path / "evil" / "model.onnx").unlink()
     (tmp_path / "evil" / "card.json").unlink()
     with h5py.File(tmp_path / "evil" / "model.h5", "r+") as file:
         config = file.attrs["model_config"]
@@ -112,27 +111,25 @@ def test_a_missing_model_and_an_empty_folder_say_so(registry: Registry, tmp_path
     assert caught.value.kind == "unknown-model"
 
 
-def test_your_own_h5_is_served_by_keras(
-    start: Callable[..., Any], tmp_path: Path, toy_bundle: Path, red: bytes
-) -> None:
+def test_your_own_h5_is_served(start: Callable[..., Any], tmp_path: Path, toy_bundle: Path, red: bytes) -> None:
     (tmp_path / "mine").mkdir()
     for part in ("model.h5", "labels.txt"):
         shutil.copy(toy_bundle / "colours" / part, tmp_path / "mine")
     client = start(models=tmp_path)
-    assert client.get("/api/v1/models").json()["models"][0]["engine"] == "keras"
+    assert client.get("/api/v1/models").json()["models"][0]["engine"] == "onnx"
     assert client.post("/api/v1/predict", files={"file": red}).json()["predictions"][0]["label"] == "red"
 
 
-def test_without_keras_your_own_h5_is_refused_with_advice(
-    tmp_path: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_labels_a_model_is_refused_with_how_many_it_needs(
+    registry: Registry, tmp_path: Path, toy_bundle: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
-    for part in ("model.h5", "labels.txt"):
-        shutil.copy(toy_bundle / "colours" / part, tmp_path / "mine")
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    registry = Registry(Settings(models=tmp_path, threads=1))
-    registry.refresh()
-    assert "foodscene compile" in registry.refused["mine"]
+    shutil.copy(toy_bundle / "colours" / "model.h5", tmp_path / "mine")
+    again(registry)
+    assert "with 3 lines" in registry.refused["mine"]
+    (tmp_path / "mine" / "class_indices.json").write_text('{"red": 0, "green": 1, "blue": 2}')
+    again(registry)
+    assert registry.get("mine").bundle.labels == ("red", "green", "blue")
 
 
 def test_a_refused_bundle_is_tried_again_when_its_permissions_change(registry: Registry, tmp_path: Path) -> None:

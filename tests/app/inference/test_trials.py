@@ -9,56 +9,50 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from foodscene.app.inference.registry import Registry
 from foodscene.app.inference.trials import TooSlow, Trials
 from foodscene.app.settings import Settings
-from foodscene.models.bundle import BundleError, read_bundle
-from foodscene.models.engine import COMPILED_FROM
-
-
-def compiled(folder: Path, nodes: list[onnx.NodeProto], weights: list[TensorProto]) -> Path:
-    """A copy of the toy bundle, whose model.onnx is made of these operators and claims to be compiled from its .h5."""
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (None, 16, 16, 3))
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph(nodes, "graph", [x], [y], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    model.metadata_props.add(key=COMPILED_FROM, value=read_bundle(folder).sha256)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    return folder
+from foodscene.models.bundle import BundleError
+from tests.models.graph.files import entry, functional, write_h5
 
 
 def slow(folder: Path) -> Path:
-    """Small in everything but the time that it takes: a photo costs minutes."""
-    wide = numpy_helper.from_array(np.array([1, 1000, 1000, 3], np.int64), "wide")
-    kernel = numpy_helper.from_array(np.ones((16, 16, 5, 5), np.float32), "kernel")
-    lift = numpy_helper.from_array(np.ones((16, 3, 1, 1), np.float32), "lift")
-    nodes = [
-        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
-        helper.make_node("Resize", ["t", "", "", "wide"], ["r"]),
-        helper.make_node("Conv", ["r", "lift"], ["c0"]),
-        *(helper.make_node("Conv", [f"c{n}", "kernel"], [f"c{n + 1}"], pads=[2, 2, 2, 2]) for n in range(3000)),
-        helper.make_node("ReduceMean", ["c3000"], ["m"], axes=[2, 3], keepdims=0),
-        helper.make_node("Softmax", ["m"], ["y"], axis=1),
-    ]
-    wide = numpy_helper.from_array(np.array([1, 3, 1000, 1000], np.int64), "wide")
-    return compiled(folder, nodes, [wide, kernel, lift])
+    """Small in everything but the time that it takes: one layer, called again and again on a large image."""
+    calls = 2000
+    wide = entry("UpSampling2D", "wide", "photo", size=[60, 60])
+    lift = entry("Conv2D", "lift", "wide", filters=16, kernel_size=[1, 1], use_bias=False)
+    again = entry("Conv2D", "again", filters=16, kernel_size=[5, 5], padding="same", use_bias=False)
+    again["inbound_nodes"] = [[["lift", 0, 0, {}]], *([["again", call, 0, {}]] for call in range(calls))]
+    mean = entry("GlobalAveragePooling2D", "mean")
+    mean["inbound_nodes"] = [[["again", calls, 0, {}]]]
+    return told(folder, wide, lift, again, mean)
 
 
 def greedy(folder: Path) -> Path:
-    """Small in every tensor, and large in their number: all are kept to the end."""
-    sizes = numpy_helper.from_array(np.array([100_000_000], np.int64), "sizes")
-    many = [helper.make_node("ConstantOfShape", ["sizes"], [f"c{n}"]) for n in range(200)]
-    nodes = [
-        *many,
-        helper.make_node("Sum", [f"c{n}" for n in range(200)], ["s"]),
-        helper.make_node("ReduceMean", ["x"], ["m"], axes=[1, 2], keepdims=0),
-        helper.make_node("Softmax", ["m"], ["y"], axis=1),
+    """Small in every answer of a layer, and large in their number: all are kept to the end."""
+    many = [entry("UpSampling2D", f"wide_{number}", "photo", size=[125 + number, 125]) for number in range(40)]
+    cut = [
+        entry("Cropping2D", f"cut_{number}", f"wide_{number}", cropping=[[0, 16 * number], [0, 0]])
+        for number in range(40)
     ]
-    return compiled(folder, nodes, [sizes])
+    whole = entry("Maximum", "all", *(layer["name"] for layer in cut))
+    return told(folder, *many, *cut, whole, entry("GlobalAveragePooling2D", "mean", "all"))
+
+
+def told(folder: Path, *layers: dict[str, Any]) -> Path:
+    """The bundle with a model of these layers, from `photo` to `mean`, in the place of its own."""
+    first = entry("InputLayer", "photo", batch_input_shape=[None, 16, 16, 3])
+    last = entry("Dense", "last", "mean", units=3, activation="softmax", use_bias=False)
+    rng = np.random.default_rng(0)
+    shapes = {"lift": (1, 1, 3, 16), "again": (5, 5, 16, 16), "last": (16, 3)}
+    if layers[0]["name"] != "wide":
+        shapes = {"last": (3, 3)}
+    groups = {name: {f"{name}/kernel:0": rng.normal(0, 0.01, shape).astype("f4")} for name, shape in shapes.items()}
+    write_h5(folder / "model.h5", functional(first, *layers, last, output="last"), groups)
+    (folder / "card.json").unlink()
+    return folder
 
 
 @pytest.fixture
@@ -123,7 +117,7 @@ def test_hostile_folders_beside_a_good_one_are_refused_and_it_serves(
     shutil.copytree(root / "good", root / "pipe")
     os.mkfifo(root / "pipe" / "confusion.json")
     shutil.copytree(root / "good", root / "sparse")
-    os.truncate(root / "sparse" / "model.onnx", 500_000_000_000)
+    os.truncate(root / "sparse" / "model.h5", 500_000_000_000)
     shutil.copytree(root / "good", root / "device")
     (root / "device" / "labels.txt").unlink()
     (root / "device" / "labels.txt").symlink_to("/dev/zero")

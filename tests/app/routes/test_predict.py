@@ -1,6 +1,10 @@
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
+import keras
+import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -135,3 +139,21 @@ def test_a_batch_larger_than_the_queue_is_refused_whole(start: Callable[..., Tes
     assert int(answer.headers["retry-after"]) >= 1
     assert client.app.state.service.scheduler.depth == 0
     assert client.post("/api/v1/predict", files={"file": red}).status_code == 200
+
+
+def test_labels_that_are_answered_each_by_itself(start: Callable[..., Any], tmp_path: Path, red: bytes) -> None:
+    inputs = keras.Input((16, 16, 3))
+    hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="sigmoid")(hidden))
+    model.layers[-1].set_weights([np.array([[9, 9, -9], [0, 0, 0], [0, 0, 0]]), np.zeros(3)])
+    (tmp_path / "several").mkdir()
+    model.save(tmp_path / "several" / "model.h5")
+    (tmp_path / "several" / "labels.txt").write_text("warm\nred\ncold\n")
+    client = start(models=tmp_path)
+    answer = client.post("/api/v1/predict", files={"file": red}).json()
+    assert {one["label"]: one["sure"] for one in answer["predictions"]} == {"warm": True, "red": True, "cold": False}
+    assert sum(one["probability"] for one in answer["predictions"]) > 1.5
+    assert client.get("/api/v1/models").json()["models"][0]["output"] == "multi_label"
+    page = client.post("/", files={"file": red}).text
+    assert "warm, red</h2>" in page.lower() or "red, warm</h2>" in page.lower()
+    assert "do not add up" in client.get("/models/several").text

@@ -100,4 +100,17 @@ def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, colours: Pa
     assert "was made elsewhere" in " ".join(refused.output.replace("│", " ").split())
     call("calibrate", theirs, "--data", colours, "--out", tmp_path / "calibrated")
     assert {path: path.read_bytes() for path in theirs.iterdir()} == before
-    assert bundle.read_bundle(tmp_path / "calibrated").labels == bundle.read_bundle(theirs).labels
+    calibrated = bundle.read_bundle(tmp_path / "calibrated")
+    assert calibrated.labels == bundle.read_bundle(theirs).labels
+    assert calibrated.sha256 == bundle.read_bundle(theirs).sha256, "its model stays as it is"
+    assert calibrated.card.temperature != 1
+    photos = load.load(colours, calibrated.spec)
+    loss = {
+        name: inference.evaluate(open_engine(one), one.labels, photos, photos.validation).loss
+        for name, one in (("before", bundle.read_bundle(theirs)), ("after", calibrated))
+    }
+    assert loss["after"] < loss["before"]
+    call("calibrate", tmp_path / "calibrated", "--data", colours)
+    assert bundle.read_bundle(tmp_path / "calibrated").card.temperature == pytest.approx(
+        calibrated.card.temperature, rel=0.05
+    )

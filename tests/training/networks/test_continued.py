@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import keras
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from foodscene.models.bundle import SHIPPED, Bundle, read_bundle
-from foodscene.models.engine import KerasEngine
+from foodscene.models.engine import KerasEngine, open_engine
 from foodscene.training.networks import continued
 from foodscene.training.networks.transfer import WeightsError
 from foodscene.training.recipes import recipe as recipes
@@ -52,6 +53,23 @@ def test_models_made_elsewhere_are_a_start_too(tmp_path: Path) -> None:
     logits = keras.Model(model.inputs, model.get_layer("pool").output).predict(photo, verbose=0)
     assert logits.shape == (1, 5)
     assert model.predict(photo, verbose=0).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "scaling", [{"rescale": 0.00784, "offset": -1}, {"channel_order": "bgr", "mean": [103.939, 116.779, 123.68]}]
+)
+def test_pixels_are_scaled_as_the_bundle_s_were(tmp_path: Path, scaling: dict[str, object]) -> None:
+    inputs = keras.Input((32, 32, 3))
+    features = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, keras.layers.Dense(2, "softmax")(features)).save(tmp_path / "model.h5")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    (tmp_path / "card.json").write_text(json.dumps({"input": scaling}))
+    start = read_bundle(tmp_path)
+    model = continued.build(at_its_size(start), ["dog", "cat"], start)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_allclose(
+        model.predict(photos.astype(np.float32), verbose=0), open_engine(start).predict(photos)[:, ::-1], atol=1e-4
+    )
 
 
 def test_what_is_no_start_is_refused(start: Bundle) -> None:

@@ -1,0 +1,95 @@
+"""What a network's output means, and the probabilities that it stands for."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foodscene.models.graph.graph import Graph, ModelRefused, Node
+
+OutputKind = Literal["softmax", "logits", "sigmoid", "multi_label"]
+"""`softmax`: probabilities that add up to 1. `logits`: what a softmax makes these of. `sigmoid`: one unit, the
+probability of the second of two labels. `multi_label`: a probability for each label by itself."""
+
+_LEAST = 1e-7
+"""Keras clips probabilities here where it takes their logarithm."""
+
+
+def kind_of(graph: Graph) -> OutputKind:
+    """What a graph answers with, by its last layer.
+
+    Raises `ModelRefused` for one that answers with no probabilities: features, maps, or a number of a regression.
+    """
+    if len(graph.output_shape) != 2 or graph.output_shape[1] is None:
+        raise ModelRefused(
+            f"the model answers with values of shape {graph.output_shape}; a classifier gives one for each label, "
+            "(None, labels). It may be a backbone without its head, or made for another task."
+        )
+    units, last = graph.output_shape[1], _last_activation(graph.output)
+    if last == "sigmoid":
+        return "sigmoid" if units == 1 else "multi_label"
+    if units == 1:
+        raise ModelRefused(
+            "the model answers with a single number that is no probability, as a regression does; "
+            "a classifier ends in a softmax or a sigmoid."
+        )
+    if last == "softmax":
+        return "softmax"
+    if last == "linear":
+        return "logits"
+    raise ModelRefused(
+        f"the model ends in the activation {last}, which gives no probabilities; a classifier ends in a softmax, in a "
+        "sigmoid, or in logits. If its answers are one of these, say which in card.json: "
+        '{"output": "softmax"}, "logits", "sigmoid" or "multi_label".'
+    )
+
+
+def check(kind: OutputKind, graph: Graph) -> None:
+    """Make sure that a graph can answer so, where its card says it. Raises `ModelRefused`."""
+    if (
+        len(graph.output_shape) != 2
+        or graph.output_shape[1] is None
+        or (graph.output_shape[1] == 1) != (kind == "sigmoid")
+    ):
+        raise ModelRefused(f"card.json calls the output {kind}, but the model's has the shape {graph.output_shape}.")
+
+
+def labels_of(kind: OutputKind, graph: Graph) -> int:
+    """How many labels a graph's output stands for."""
+    return 2 if kind == "sigmoid" else graph.output_shape[1] or 0
+
+
+def probabilities(kind: OutputKind, output: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """Probabilities of shape (n, labels) of a network's output of shape (n, units), both float32.
+
+    What is less sure than the network says has a `temperature` above 1: its logits are divided by that
+    (Guo et al. 2017, "On calibration of modern neural networks").
+    """
+    if kind == "logits":
+        return _softmax(output / temperature)
+    if temperature != 1:
+        held = np.clip(output, _LEAST, 1 - _LEAST).astype(np.float64)
+        if kind == "softmax":
+            return _softmax(np.log(held) / temperature)
+        output = (1 / (1 + ((1 - held) / held) ** (1 / temperature))).astype(np.float32)
+    return np.concatenate([1 - output, output], axis=1) if kind == "sigmoid" else output
+
+
+def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Probabilities, float32, of logits of shape (n, labels)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+_PASS_ON = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "cast", "reshape", "squeeze"})
+
+
+def _last_activation(node: Node) -> str:
+    """The activation that an answer went through last."""
+    while node.layer.kind in _PASS_ON or node.layer.options.get("activation") == "linear":
+        if node.layer.kind not in _PASS_ON | {"Activation"}:
+            return "linear"
+        node = node.sources[0]
+    if node.layer.kind == "Softmax":
+        return "softmax"
+    return str(node.layer.options.get("activation", "linear"))

@@ -119,5 +119,6 @@ def scenes(data: Path, scenes_cnn: Bundle) -> Data:
         train=nothing,
         validation=nothing,
         test=np.arange(len(samples)),
+        groups=np.arange(len(samples)),
         dropped=0,
     )

@@ -62,6 +62,7 @@ def colours(count: int = 90, size: int = 12, noise: int = 100) -> Data:
         train=rows[: count // 3 * 2],
         validation=rows[count // 3 * 2 : count // 6 * 5],
         test=rows[count // 6 * 5 :],
+        groups=rows,
         dropped=0,
     )
 

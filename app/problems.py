@@ -48,12 +48,16 @@ KINDS = {
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457 problem details. `type` is stable, `detail` is for people; `retry_after` is in seconds."""
+    """RFC 9457 problem details. `type` is stable, `detail` is for people; `retry_after` is in seconds.
+
+    `error` says the same as `detail`: the clients of KServe, Triton and Hugging Face look for it there.
+    """
 
     type: str = Field(examples=["urn:foodscene:problem:unsupported-photo"])
     title: str
     status: int
     detail: str
+    error: str
     retry_after: int | None = None
 
 
@@ -77,6 +81,7 @@ class Problem(Exception):
             "title": title,
             "status": status,
             "detail": self.detail,
+            "error": self.detail,
             **retry,
         }
 

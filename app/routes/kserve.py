@@ -23,8 +23,11 @@ from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_number
 from foodscene.app.service import Service
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
-_MOST_DIGITS, _MOST_SIZES = 12, 8
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
+
+_VERSION = "1"
+"""The one version of every model: a bundle that takes another's place takes its name."""
+_MOST_DIGITS, _MOST_SIZES = 12, 8
 
 
 @router.get("")
@@ -47,12 +50,13 @@ async def ready(request: Request) -> dict[str, bool]:
 
 
 @router.get("/models/{name}", responses=responses(401, 404, 422, 429, 503))
-async def metadata(name: str, request: Request) -> dict[str, Any]:
+@router.get("/models/{name}/versions/{version}", responses=responses(401, 404, 422, 429, 503))
+async def metadata(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """What a model takes and gives."""
-    model = request.app.state.service.registry.get(name)
+    model = _model(request, name, version)
     return {
         "name": model.name,
-        "versions": ["1"],
+        "versions": [_VERSION],
         "platform": "onnxruntime_onnx" if model.engine == "onnx" else "keras",
         "inputs": [
             {"name": "photo", "datatype": "BYTES", "shape": [-1]},
@@ -64,37 +68,52 @@ async def metadata(name: str, request: Request) -> dict[str, Any]:
 
 
 @router.get("/models/{name}/ready", responses=responses(401, 404, 422, 429, 503))
-async def model_ready(name: str, request: Request) -> dict[str, Any]:
+@router.get("/models/{name}/versions/{version}/ready", responses=responses(401, 404, 422, 429, 503))
+async def model_ready(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """The model is in service."""
-    return {"name": request.app.state.service.registry.get(name).name, "ready": True}
+    return {"name": _model(request, name, version).name, "ready": True}
 
 
-@lean.post(
-    "/models/{name}/infer",
-    response_model=dict[str, Any],
-    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
-    openapi_extra={
-        "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["inputs"],
-                        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": {}}},
-                    },
-                    "example": {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQ"]}]},
-                }
+def _model(request: Request, name: str, version: str) -> Model:
+    """The model of that name. Raises a `Problem` where there is none, or none of that version."""
+    model: Model = request.app.state.service.registry.get(name)
+    if version != _VERSION:
+        raise Problem("unknown-model", f"{model.name} has no version {version[:100]!r}; there is {_VERSION!r} alone.")
+    return model
+
+
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": {}}},
             },
-        },
+            "example": {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQ"]}]},
+        }
     },
-)
+}
+
+
+def _described(*path: str) -> dict[str, Any]:
+    """How an inference is described whose path has these parameters."""
+    named = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path]
+    return {
+        "response_model": dict[str, Any],
+        "responses": responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+        "openapi_extra": {"parameters": named, "requestBody": _BODY},
+    }
+
+
+@lean.post("/models/{name}/infer", **_described("name"))
+@lean.post("/models/{name}/versions/{version}/infer", **_described("name", "version"))
 async def infer(request: Request) -> Response:
     """Probabilities for photos, or for pixels that are fitted already."""
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
-    model: Model = service.registry.get(request.path_params["name"])
+    model = _model(request, request.path_params["name"], request.path_params.get("version", _VERSION))
     async with service.uploads.body(request, copies=2) as body:
         header_length = request.headers.get("inference-header-content-length")
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
@@ -106,7 +125,7 @@ async def infer(request: Request) -> Response:
     probabilities = np.concatenate([outcome for outcome in outcomes if not isinstance(outcome, Problem)])
     answer = {
         "model_name": model.name,
-        "model_version": "1",
+        "model_version": _VERSION,
         "outputs": [
             {
                 "name": "probabilities",
@@ -156,8 +175,10 @@ def _photos(read: JsonBody, binary: memoryview, model: Model, most: int) -> list
         return list(_encoded(read, tensor, photos, binary))
     if tensor.get("datatype") == "UINT8" and tuple(shape[1:]) == model.bundle.spec.shape:
         return list(_pixels(read, tensor, shape, binary)[:, None])
+    height, width, channels = model.bundle.spec.shape
     raise Problem(
-        "bad-parameter", f"inputs.0: give BYTES of shape (n), or UINT8 of shape (n, {model.bundle.spec.shape})."
+        "bad-parameter",
+        f"inputs.0: give BYTES of shape [n], or UINT8 of shape [n, {height}, {width}, {channels}]; n is how many photos.",
     )
 
 

@@ -12,7 +12,7 @@ def problem(answer: object) -> str:
     body = answer.json()
     assert body["status"] == answer.status_code
     assert body["title"]
-    assert body["detail"]
+    assert body["detail"] == body["error"]
     prefix, _, kind = body["type"].rpartition(":")
     assert prefix == "urn:foodscene:problem"
     return kind

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
     )
     max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
     deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
-    max_upload_mb: PositiveFloat = Field(32.0, description="Size of one request's body in megabytes; above: 413.")
+    max_upload_mb: PositiveFloat = Field(32.0, description="Size of a request's body in megabytes; above: 413.")
+    max_batch_upload_mb: PositiveFloat = Field(
+        100.0, description="Size of the body of a request with several photos, in megabytes; above: 413."
+    )
     max_memory_mb: PositiveFloat = Field(
         256.0, description="Uploads held in memory at once, per process, in megabytes; above: 503."
     )

@@ -173,12 +173,19 @@ def _input_spec(name: str, card: Card, shape: tuple[int | None, int | None, int 
     if card.input:
         spec = card.input.spec
         if shape and any(told not in (None, said) for told, said in zip(shape, spec.shape, strict=True)):
-            raise BundleError(f"{name}: card.json gives the input as {spec.shape}, model.h5 as {shape}.")
+            raise BundleError(
+                f"{name}: card.json gives the input as {_sizes(spec.shape)}, model.h5 as {_sizes(shape)}."
+            )
         return spec
     height, width, channels = shape or (None, None, None)
     if height is None or width is None or channels not in (1, 3):
         raise BundleError(
-            f"{name}: model.h5 leaves its input size open ({shape}). Give it in card.json: "
+            f"{name}: model.h5 leaves its input size open ({_sizes((height, width, channels))}). Give it in card.json: "
             '{"input": {"height": 128, "width": 128, "channels": 3}}.'
         )
     return CardInput(height=height, width=width, channels=1 if channels == 1 else 3).spec
+
+
+def _sizes(shape: tuple[int | None, ...]) -> str:
+    """A shape in words; what is open is called so."""
+    return " x ".join("any" if size is None else str(size) for size in shape)

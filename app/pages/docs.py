@@ -29,7 +29,7 @@ def _route(method: str, path: str, route: dict[str, Any], description: dict[str,
         {**parameter.get("schema", {}), **parameter, "required": parameter.get("required", False)}
         for parameter in route.get("parameters", [])
     ]
-    for body in bodies.values():
+    for body in list(bodies.values())[:1]:  # the others hold the same
         schema = _resolve(body.get("schema", {}), description)
         parameters += [
             {"name": name, "in": "body", "required": name in schema.get("required", []), **field}

@@ -18,9 +18,11 @@ from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import query
 from foodscene.app.routes.health import ready as all_ready
 from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
 from foodscene.app.service import Service
+from foodscene.app.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
@@ -114,10 +116,12 @@ async def infer(request: Request) -> Response:
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
     model = _model(request, request.path_params["name"], request.path_params.get("version", _VERSION))
-    async with service.uploads.body(request, copies=2) as body:
-        header_length = request.headers.get("inference-header-content-length")
+    query(request)  # has none
+    header_length = request.headers.get("inference-header-content-length")
+    most = int(service.settings.max_batch_upload_mb * 1e6) if header_length else None  # JSON costs more to take apart
+    async with service.uploads.body(request, copies=2, most=most) as body:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
-            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
+            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
@@ -140,20 +144,24 @@ async def infer(request: Request) -> Response:
     return Response(json.dumps(answer), media_type="application/json")
 
 
-def _read(body: bytes, header_length: str | None, model: Model, most: int) -> tuple[str | None, list[bytes | Pixels]]:
+def _read(
+    body: bytes, header_length: str | None, model: Model, settings: Settings
+) -> tuple[str | None, list[bytes | Pixels]]:
     """The request's id, if it has one, and its photos."""
-    read, binary = _split(body, header_length)
+    read, binary = _split(body, header_length, int(settings.max_upload_mb * 1e6))
     name = read.value(read.content.get("id"))
-    return name if isinstance(name, str) else None, _photos(read, binary, model, most)
+    return name if isinstance(name, str) else None, _photos(read, binary, model, settings.max_files)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[JsonBody, memoryview]:
+def _split(body: bytes, header_length: str | None, most_json: int) -> tuple[JsonBody, memoryview]:
     """The JSON part of a body, and the binary tensors behind it."""
     if header_length is None:
         return JsonBody(body), memoryview(b"")
     digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
     if not digits or int(header_length) > len(body):
         raise Problem("bad-request", "Inference-Header-Content-Length is not the length of the body's JSON part.")
+    if int(header_length) > most_json:
+        raise Problem("too-large", f"The JSON part is larger than {most_json / 1e6:g} MB. Send the photos behind it.")
     return JsonBody(body[: int(header_length)]), memoryview(body)[int(header_length) :]
 
 
@@ -178,7 +186,7 @@ def _photos(read: JsonBody, binary: memoryview, model: Model, most: int) -> list
     height, width, channels = model.bundle.spec.shape
     raise Problem(
         "bad-parameter",
-        f"inputs.0: give BYTES of shape [n], or UINT8 of shape [n, {height}, {width}, {channels}]; n is how many photos.",
+        f"inputs.0: give BYTES of shape [n], or UINT8 of shape [n, {height}, {width}, {channels}].",
     )
 
 

@@ -99,7 +99,7 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Turn whatever Pillow and its decoders raise into a `PhotoError`, whose text is ours: theirs are for programmers."""
+    """Turn whatever Pillow and its decoders raise into a `PhotoError` with a text for people."""
     try:
         yield
     except PhotoError:

@@ -120,7 +120,16 @@ def test_base64_is_read_as_clients_spell_it(spelling: str, writer: str, size: in
 @pytest.mark.parametrize(
     "text",
     [
-        *("*", "AA==AAAA", "A" * 262_143 + "=" + "AAAA", "A" * 262_142 + "==\n" + "AAAA", "=" * 4, "=", "AAAA=", "AA==="),
+        *(
+            "*",
+            "AA==AAAA",
+            "A" * 262_143 + "=" + "AAAA",
+            "A" * 262_142 + "==\n" + "AAAA",
+            "=" * 4,
+            "=",
+            "AAAA=",
+            "AA===",
+        ),
         *("é", "AAAAA", "AAAA\\n", "data:image/jpeg,AAAA", "AAAAdata:;base64,AAAA", 5, None),
     ],
 )

@@ -100,11 +100,15 @@ def find(root: Path) -> dict[str, Bundle | BundleError]:
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders below `root` that hold a model, sorted by name; none where `root` is no folder."""
+    """The folders below `root` that hold a model, sorted by name; none where `root` is no folder.
+
+    Where there is none below and `root` holds a model itself: `root`, as an absolute path, which ends in its name.
+    """
     if not root.is_dir():
         return []
-    return sorted(
-        folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and (folder / MODEL).exists()
+    below = (folder for folder in root.iterdir() if not folder.name.startswith((".", "_")))
+    return sorted(folder for folder in below if (folder / MODEL).exists()) or (
+        [root.resolve() if root.name in ("", "..") else root.absolute()] if (root / MODEL).exists() else []
     )
 
 

@@ -81,7 +81,8 @@ class Registry:
         just being copied is left alone. A changed bundle that cannot be used is refused, and its former self goes on.
         """
         with self._loading:
-            now = {folder.name: stamp(folder) for folder in folders(self.settings.models)}
+            there = {folder.name: folder for folder in folders(self.settings.models)}
+            now = {name: stamp(folder) for name, folder in there.items()}
             for name in [name for name in self._stamps if name not in now]:
                 del self._stamps[name]
                 self.refused.pop(name, None)
@@ -89,7 +90,7 @@ class Registry:
                     logger.info("The model %s was removed.", name)
             for name, found in now.items():
                 if found != self._stamps.get(name) and (not settled or found == self._seen.get(name)):
-                    self._load(self.settings.models / name, found)
+                    self._load(there[name], found)
             self._seen = now
             MODELS.labels("in service").set(len(self.models))
             MODELS.labels("refused").set(len(self.refused))

@@ -99,12 +99,22 @@ _BODY = {
 }
 
 
+_ANSWER = {
+    "model_name": "everyday",
+    "model_version": _VERSION,
+    "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [0.97, 0.02, 0.01]}],
+}
+
+
 def _described(*path: str) -> dict[str, Any]:
     """How an inference is described whose path has these parameters."""
     named = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path]
     return {
         "response_model": dict[str, Any],
-        "responses": responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+        "responses": {
+            200: {"content": {"application/json": {"example": _ANSWER}}},
+            **responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+        },
         "openapi_extra": {"parameters": named, "requestBody": _BODY},
     }
 

@@ -29,12 +29,15 @@ def _route(method: str, path: str, route: dict[str, Any], description: dict[str,
         {**parameter.get("schema", {}), **parameter, "required": parameter.get("required", False)}
         for parameter in route.get("parameters", [])
     ]
+    in_query = {parameter["name"]: parameter for parameter in parameters if parameter["in"] == "query"}
     for body in list(bodies.values())[:1]:  # the others hold the same
         schema = _resolve(body.get("schema", {}), description)
-        parameters += [
-            {"name": name, "in": "body", "required": name in schema.get("required", []), **field}
-            for name, field in schema.get("properties", {}).items()
-        ]
+        for name, field in schema.get("properties", {}).items():
+            if name in in_query:
+                in_query[name]["in"] = "query or body"
+            else:
+                required = name in schema.get("required", [])
+                parameters.append({"name": name, "in": "body", "required": required, **field})
     return {
         "method": method.upper(),
         "path": path,
@@ -49,7 +52,7 @@ def _route(method: str, path: str, route: dict[str, Any], description: dict[str,
 
 
 def _curl(method: str, url: str, bodies: dict[str, Any], *, asks_key: bool) -> str:
-    url = url.replace("{name}", "everyday").replace("{version}", "1")
+    url = url.replace("{name}", "everyday")
     if asks_key:
         url = f"-H 'Authorization: Bearer KEY' {url}"
     if "multipart/form-data" in bodies:

@@ -127,7 +127,8 @@ def add_query(form: Form, request: Request, *known: str) -> None:
 def the_photo(form: Form) -> bytes:
     """The form's one file. Raises a `Problem` if there is none, or more."""
     if len(form.files) != 1:
-        raise Problem("bad-parameter", f"file: the form has {len(form.files)} files; send the photo as `file`.")
+        there = f"there are {len(form.files)} photos" if form.files else "there is no photo"
+        raise Problem("bad-parameter", f"file: {there}; send one as `file`.")
     return form.files[0]
 
 

@@ -52,7 +52,7 @@ async def ready(request: Request) -> dict[str, bool]:
 
 
 @router.get("/models/{name}", responses=responses(401, 404, 422, 429, 503))
-@router.get("/models/{name}/versions/{version}", responses=responses(401, 404, 422, 429, 503))
+@router.get("/models/{name}/versions/{version}", include_in_schema=False)
 async def metadata(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """What a model takes and gives."""
     model = _model(request, name, version)
@@ -70,7 +70,7 @@ async def metadata(request: Request, name: str, version: str = _VERSION) -> dict
 
 
 @router.get("/models/{name}/ready", responses=responses(401, 404, 422, 429, 503))
-@router.get("/models/{name}/versions/{version}/ready", responses=responses(401, 404, 422, 429, 503))
+@router.get("/models/{name}/versions/{version}/ready", include_in_schema=False)
 async def model_ready(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """The model is in service."""
     return {"name": _model(request, name, version).name, "ready": True}
@@ -84,21 +84,6 @@ def _model(request: Request, name: str, version: str) -> Model:
     return model
 
 
-_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["inputs"],
-                "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": {}}},
-            },
-            "example": {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQ"]}]},
-        }
-    },
-}
-
-
 _ANSWER = {
     "model_name": "everyday",
     "model_version": _VERSION,
@@ -106,21 +91,31 @@ _ANSWER = {
 }
 
 
-def _described(*path: str) -> dict[str, Any]:
-    """How an inference is described whose path has these parameters."""
-    named = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path]
-    return {
-        "response_model": dict[str, Any],
-        "responses": {
-            200: {"content": {"application/json": {"example": _ANSWER}}},
-            **responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+@lean.post("/models/{name}/versions/{version}/infer", include_in_schema=False)
+@lean.post(
+    "/models/{name}/infer",
+    response_model=dict[str, Any],
+    responses={
+        200: {"content": {"application/json": {"example": _ANSWER}}},
+        **responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    },
+    openapi_extra={
+        "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["inputs"],
+                        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": {}}},
+                    },
+                    "example": {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQ"]}]},
+                }
+            },
         },
-        "openapi_extra": {"parameters": named, "requestBody": _BODY},
-    }
-
-
-@lean.post("/models/{name}/infer", **_described("name"))
-@lean.post("/models/{name}/versions/{version}/infer", **_described("name", "version"))
+    },
+)
 async def infer(request: Request) -> Response:
     """Probabilities for photos, or for pixels that are fitted already."""
     service: Service = request.app.state.service

@@ -15,7 +15,6 @@ from starlette.requests import Request
 
 from foodscene.app.problems import Problem
 
-_MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096
 _INFLATED_AT_ONCE = 1 << 18
 """Bytes of a compressed body that are inflated before others get their turn."""
@@ -39,11 +38,11 @@ class Uploads:
     """Receives bodies: at most `most_bytes` each, unless told otherwise, and at most `most_held` of all that are held.
 
     One that comes as gzip or deflate is inflated, and counts as large as it is then. A body that does not arrive within
-    `seconds` is given up.
+    `seconds` is given up, and a form of more than `most_parts` refused.
     """
 
-    def __init__(self, most_bytes: int, most_held: int, seconds: float) -> None:
-        self.most_bytes, self.most_held, self.seconds = most_bytes, most_held, seconds
+    def __init__(self, most_bytes: int, most_held: int, seconds: float, most_parts: int = 200) -> None:
+        self.most_bytes, self.most_held, self.seconds, self.most_parts = most_bytes, most_held, seconds, most_parts
         self.held = 0
 
     @asynccontextmanager
@@ -67,7 +66,7 @@ class Uploads:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get(b"boundary", b"")
         if kind == b"multipart/form-data" and boundary:
-            reader = FormReader(boundary)
+            reader = FormReader(boundary, self.most_parts)
             async with self._received(request, reader.write, most=most):
                 yield reader.form()
             return
@@ -166,8 +165,8 @@ class _Inflating:
 class FormReader:
     """Takes a multipart form apart, in as many chunks as it comes in. Nothing of it goes to disk."""
 
-    def __init__(self, boundary: bytes) -> None:
-        self._parts = _Parts(boundary)
+    def __init__(self, boundary: bytes, most_parts: int) -> None:
+        self._parts = _Parts(boundary, most_parts)
         self._problem: Problem | None = None
         self._parser: MultipartParser | None = None
         try:
@@ -198,7 +197,7 @@ class FormReader:
         except Problem as problem:
             self._problem = problem.with_traceback(None)  # which holds the chunk
         if self._problem:
-            self._parser, self._parts = None, _Parts(b"")
+            self._parser, self._parts = None, _Parts(b"", 0)
 
     def form(self) -> Form:
         """The form, all of which was written. Raises a `Problem`: `bad-request` for no form, `bad-parameter`."""
@@ -212,8 +211,8 @@ class FormReader:
 class _Parts:
     """What the parser of a form finds, call by call."""
 
-    def __init__(self, boundary: bytes) -> None:
-        self.form, self.complete = Form(), False
+    def __init__(self, boundary: bytes, most: int) -> None:
+        self.form, self.complete, self._most = Form(), False, most
         self._delimiter = b"\r\n--" + boundary
         self._begun = 0
         self._header, self._value, self._disposition = b"", b"", b""
@@ -222,8 +221,8 @@ class _Parts:
 
     def begin(self) -> None:
         self._begun += 1
-        if self._begun > _MOST_PARTS:
-            raise _unreadable(f"it has more than {_MOST_PARTS} parts")
+        if self._begun > self._most:
+            raise _unreadable(f"it has more than {self._most} parts")
         self._header = self._value = self._disposition = b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:

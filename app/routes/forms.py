@@ -68,15 +68,15 @@ def asked(request: Request, service: Service, most: int | None = None) -> Abstra
     kind = kind.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         return _from_json(request, service, most)
-    if kind.startswith("image/") or kind == "application/octet-stream":
-        return _as_it_is(request, service, most)
+    if not kind or kind.startswith("image/") or kind.endswith("/octet-stream"):
+        return _as_it_is(request, service, most, named=bool(kind))
     return service.uploads.form(request, most)
 
 
 @asynccontextmanager
-async def _as_it_is(request: Request, service: Service, most: int | None) -> AsyncIterator[Form]:
+async def _as_it_is(request: Request, service: Service, most: int | None, *, named: bool) -> AsyncIterator[Form]:
     async with service.uploads.body(request, most=most) as photo:
-        yield Form(files=[photo])
+        yield Form(files=[photo] if photo or named else [])  # else a request without a body
 
 
 @asynccontextmanager

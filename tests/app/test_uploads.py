@@ -19,7 +19,7 @@ from foodscene.app.uploads import ClientGone, Form, FormReader, Uploads
 
 def parse(body: bytes, boundary: bytes, step: int = 1 << 20) -> Form:
     """What a form that arrives in chunks of `step` bytes is read as."""
-    reader = FormReader(boundary)
+    reader = FormReader(boundary, most_parts=200)
     for start in range(0, len(body), step):
         reader.write(body[start : start + step])
     return reader.form()

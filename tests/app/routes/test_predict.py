@@ -134,6 +134,12 @@ def test_a_batch_has_a_limit(start: Callable[..., TestClient], red: bytes) -> No
     assert client.post("/api/v1/predict/batch", files=[("files", red)] * 2).status_code == 200
 
 
+def test_a_batch_may_have_as_many_photos_as_is_set(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_files=250, queue=300)
+    answer = client.post("/api/v1/predict/batch", files=[("files", red)] * 250, data={"top_k": "1"})
+    assert len(answer.json()["results"]) == 250
+
+
 def test_a_batch_larger_than_the_queue_is_refused_whole(start: Callable[..., TestClient], red: bytes) -> None:
     client = start(queue=2)
     answer = client.post("/api/v1/predict/batch", files=[("files", red)] * 3)
@@ -188,7 +194,10 @@ def test_a_query_that_contradicts_the_body_or_is_not_of_the_route_is_named(clien
     assert client.get("/?anything=1&model=colours").status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "IMAGE/*", "application/octet-stream", "image/x; a=b"])
+@pytest.mark.parametrize(
+    "kind",
+    ["", "binary/octet-stream", "image/png", "image/jpeg", "IMAGE/*", "application/octet-stream", "image/x; a=b"],
+)
 def test_a_photo_may_come_as_it_is(client: TestClient, red: bytes, kind: str) -> None:
     answer = client.post("/api/v1/predict?top_k=1", content=red, headers={"content-type": kind})
     assert [one["label"] for one in answer.json()["predictions"]] == ["red"]

@@ -1,10 +1,10 @@
 # docker build --target serve -t foodscene .          the service: slim, without TensorFlow
-# docker build --target train -t foodscene:train .    training; on a GPU box: --build-arg EXTRAS=train,gpu
+# docker build --target train -t foodscene:train .    training; on a GPU box: --build-arg LOCK=requirements-gpu.lock
 FROM python:3.12-slim AS base
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 RUN useradd --create-home --uid 10001 foodscene
 WORKDIR /foodscene
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY pyproject.toml requirements*.lock README.md LICENSE ./
 COPY foodscene foodscene
 COPY models models
 COPY app app
@@ -12,14 +12,14 @@ COPY training training
 COPY static static
 
 FROM base AS train
-ARG EXTRAS=train
-RUN pip install --constraint requirements.lock ".[${EXTRAS}]"
+ARG LOCK=requirements.lock
+RUN pip install --require-hashes --requirement "${LOCK}" && pip install --no-deps --no-build-isolation .
 USER foodscene
 WORKDIR /home/foodscene
 ENTRYPOINT ["foodscene", "train"]
 
 FROM base AS serve
-RUN pip install --constraint requirements.lock .
+RUN pip install --require-hashes --requirement requirements-serve.lock && pip install --no-deps --no-build-isolation .
 USER foodscene
 WORKDIR /home/foodscene
 # Mount bundles of your own with: --volume /my/bundles:/bundles --env FOODSCENE_MODELS=/bundles

@@ -1,9 +1,13 @@
 # Two commands: `make serve` starts foodscene on the bundles that ship, `make test` runs the whole test suite.
-# Both first set up what they need in .venv, from the versions in requirements.lock; a second call starts at once.
+# Both first set up what they need in .venv, from the locked versions, whose content is checked; a second call starts at
+# once.
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
+# In two steps: pip takes no folder of sources where it asks for hashes. The build backend is locked, too.
+PIP := -m pip --disable-pip-version-check --quiet install
+LOCKED := $(PIP) --require-hashes --requirement
+OURS := $(PIP) --no-deps --no-build-isolation --editable .
 
 .PHONY: serve test quick check docs wheel bench lock help
 
@@ -39,25 +43,35 @@ wheel: .venv/dev
 bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks.short
 
-.venv/serve: pyproject.toml requirements.lock
+.venv/serve: pyproject.toml requirements-serve.lock
 	@echo "Setting up .venv to serve (half a minute, once) ..."
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'foodscene needs Python 3.11 or later: make PYTHON=python3.12 ...')"
 	@test -d .venv || $(PYTHON) -m venv .venv
-	@$(PIP) --editable .
+	@$(BIN)/python $(LOCKED) requirements-serve.lock
+	@$(BIN)/python $(OURS)
 	@touch $@
 
-.venv/dev: .venv/serve
+.venv/dev: .venv/serve requirements.lock
 	@echo "Setting up .venv to train and test (TensorFlow: 3 GB, some minutes, once) ..."
-	@$(PIP) --editable ".[train,dev]"
+	@$(BIN)/python $(LOCKED) requirements.lock
+	@$(BIN)/python $(OURS)
 	@touch $@
 
 .venv-bench/ready: pyproject.toml requirements.lock
 	@echo "Setting up .venv-bench for the benchmarks (TensorFlow and more: 3 GB, some minutes, once) ..."
 	@test -d .venv-bench || $(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock --editable ".[train,bench]"
+	@.venv-bench/bin/python $(LOCKED) requirements.lock
+	@.venv-bench/bin/python $(OURS)
 	@touch $@
 
-# The lock holds the versions for every extra, Python version and platform; needs uv.
+# What is installed, with the hashes of its files, for every Python version and platform: everything but NVIDIA's
+# libraries; what serves; what trains on a GPU. Versions stay as they are; `make lock UPGRADE=--upgrade` takes the newest.
+# Needs uv.
+BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-strip-extras \
+	--custom-compile-command "make lock"
+
 lock:
-	@echo "# Written by \`make lock\` from pyproject.toml: the versions that every make target installs." > requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url pyproject.toml >> requirements.lock
+	echo "$(BACKEND)" | $(COMPILE) $(UPGRADE) --extra train --extra bench --extra mlflow --extra dev --output-file requirements.lock pyproject.toml -
+	echo "$(BACKEND)" | $(COMPILE) --constraint requirements.lock --output-file requirements-serve.lock pyproject.toml -
+	echo "$(BACKEND)" | $(COMPILE) --constraint requirements.lock --extra train --extra gpu --output-file requirements-gpu.lock pyproject.toml -

@@ -93,6 +93,7 @@ class Service:
                 yield
         finally:
             following.cancel()
+            self.registry.close()
             await asyncio.to_thread(self.scheduler.stop, THREADS_SECONDS)
             self.decoder.close()
 

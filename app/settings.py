@@ -70,6 +70,15 @@ class Settings(BaseSettings):
         ge=0,
         description="How often the models' folder is looked at for new, changed and removed bundles; 0: never.",
     )
+    load_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="A bundle is tried in a process of its own before it is loaded; one that takes longer is refused. "
+        "0: bundles are trusted, and loaded at once. Those that come with foodscene always are.",
+    )
+    load_memory_mb: PositiveFloat = Field(
+        4000.0, description="Megabytes that a bundle may take in that process; one that takes more is refused."
+    )
 
     queue: PositiveInt = Field(128, description="Photos that wait or are worked on, per process; when full: 503.")
     side_queue: PositiveInt = Field(

@@ -27,8 +27,6 @@ pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
-_COSTLY = 100
-"""One of so many uploads is no damaged photo, but one that would cost much."""
 _ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
 
 
@@ -126,6 +124,7 @@ def main() -> int:
     parser.add_argument("--photos", type=Path, help="a folder of real photos to damage")
     parser.add_argument("--model", default="everyday")
     parser.add_argument("--costs", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--costly", type=int, default=100, help="one of so many uploads would cost much")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
     options = parser.parse_args()
@@ -141,7 +140,7 @@ def main() -> int:
     for number, damaged in enumerate(mutations(originals(start), options.seed)):
         if number == options.uploads:
             break
-        photo = chance.choice(costly)() if number % _COSTLY == _COSTLY // 2 else damaged
+        photo = chance.choice(costly)() if number % options.costly == options.costly // 2 else damaged
         if options.pid and number % (options.uploads // 10) == options.uploads // 20:
             memory.append(round(resident_mb(options.pid)))
         route = chance.choice(_ROUTES).format(name=options.model)

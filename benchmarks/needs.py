@@ -11,5 +11,5 @@ def need(*modules: str) -> None:
         sys.exit(
             f"This benchmark needs {' and '.join(missing)}. `make bench` sets up .venv-bench with everything and runs "
             "a short round of each benchmark; into another environment: "
-            "pip install --constraint requirements.lock --editable '.[train,bench]'"
+            "pip install --require-hashes --requirement requirements.lock"
         )

@@ -49,6 +49,7 @@ def main() -> int:
             "cache": run("cache", "--photos", "200"),
             "training": run("training", "--photos", "20"),
             "serving": run("serving", "--photos", photos, "--seconds", "1", "--rounds", "1", "--rivals"),
+            "beside": run("beside", "--photos", photos, "--uploads", "200"),
             "soak": run("soak", "--photos", photos, "--requests", "500"),
         }
         side = sides(ROOT / "models" / "everyday", rivals=False)[0]

@@ -51,8 +51,11 @@ class Classifier:
     def predict(self, photo: str | Path | bytes, top_k: int = 5) -> Answer:
         """The `top_k` most probable labels of a photo: a path, or the bytes of a JPEG, PNG, WebP, HEIC ….
 
-        Raises `PhotoError` for what is no photo or is too large, and `OSError` for a file that cannot be read.
+        Raises `PhotoError` for what is no photo or is too large, `OSError` for a file that cannot be read, and
+        `ValueError` for a `top_k` below 1.
         """
+        if top_k < 1:
+            raise ValueError(f"top_k: give a whole number from 1 on, not {top_k}.")
         pixels = read_photo(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
         predictions = rank(self.engine.predict(pixels[None])[0], self.labels, top_k)
         return Answer(predictions, predictions[0].probability >= self.bundle.card.sure_above)
@@ -75,21 +78,23 @@ def predict(photo: str | Path | bytes, bundle: str | Path = "", top_k: int = 5) 
 
 
 def evaluate(
-    bundle: Classifier | str | Path, data: str | Path | Sequence[str | Path], split: str = "test"
+    bundle: Classifier | str | Path,
+    data: str | Path | Sequence[str | Path],
+    split: str = "test",
+    *,
+    layout: str | None = None,
+    labels: str | None = None,
 ) -> "Evaluation":
     """Measure a bundle on labelled photos, folders or archives: "test", "validation", "train", or "all" of them.
+
+    `layout` and `labels` say how the photos are laid out and where their labels are, where that is not found out.
 
     They are split as they were when the bundle was trained. Every figure is a property of what is returned: `top1` with
     its 95 % interval, `calibration_error`, `per_class`, `matrix` …. Needs the extra `train`. Raises `DatasetError` and
     `EvaluationError`.
     """
-    from foodscene.training.evaluation import evaluation, inference
+    from foodscene.training.evaluation import inference
 
     classifier = bundle if isinstance(bundle, Classifier) else load(bundle)
-    paths = [data] if isinstance(data, str | Path) else data
-    parts = []
-    for path in paths:
-        loaded = inference.photos_for(classifier.bundle, Path(path))
-        rows = inference.rows(loaded, split)
-        parts.append(inference.evaluate(classifier.engine, classifier.labels, loaded, rows))
-    return evaluation.join(parts)
+    paths = [Path(path) for path in ([data] if isinstance(data, str | Path) else data)]
+    return inference.measure(classifier.bundle, classifier.engine, paths, split, layout, labels).whole

@@ -14,6 +14,8 @@ import typer
 from foodscene.app.commands import serve
 from foodscene.models.commands import compile_bundle, models, predict
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.terminal import say
+from foodscene.models.text import printable_lines
 from foodscene.training.commands.data import data
 from foodscene.training.commands.evaluate import calibrate, evaluate
 from foodscene.training.commands.explain import explain
@@ -50,15 +52,18 @@ def main(
 
 def _missing(package: str) -> str | None:
     """What to do where a package is not installed that somebody has to choose; None where it is our mistake."""
+    top = package.partition(".")[0]
     backend = os.environ.get("KERAS_BACKEND")
-    if backend and package.partition(".")[0] == backend:
+    if backend and top == backend:
         return (
             f"KERAS_BACKEND is {backend}, and {package} is not installed here. "
             "Install it, or leave KERAS_BACKEND unset for TensorFlow."
         )
-    if package.partition(".")[0] in ("keras", "tensorflow"):
-        return f'{package} is not installed here: pip install "foodscene[train]"'
-    return None
+    if top in ("", "foodscene"):
+        return None
+    # What serves is always there: what is missing belongs to an extra.
+    extra = "mlflow" if top == "mlflow" else "train"
+    return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"'
 
 
 def cli() -> NoReturn:
@@ -66,13 +71,13 @@ def cli() -> NoReturn:
     try:
         program()
     except (FoodsceneError, OSError) as error:
-        typer.secho(f"foodscene: {error}", fg="red", err=True)
+        typer.secho(printable_lines(f"foodscene: {error}"), fg="red", err=True)
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and ends the program
         if isinstance(error, ModuleNotFoundError) and (advice := _missing(error.name or "")):
             typer.secho(f"foodscene: {advice}", fg="red", err=True)
             sys.exit(1)
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip(), err=True)
         typer.secho(_MISTAKE, fg="red", err=True)
         sys.exit(70)  # EX_SOFTWARE, sysexits.h
     except KeyboardInterrupt:

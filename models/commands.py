@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from foodscene.models.terminal import say
+
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
 
@@ -21,6 +23,7 @@ def predict(
     from foodscene.models.engine import open_engine
     from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
+    from foodscene.models.text import printable
 
     bundle = find_bundle(model, models_folder or SHIPPED)
     engine = open_engine(bundle)
@@ -30,7 +33,7 @@ def predict(
             pixels = read_photo(photo, bundle.spec)
         except (PhotoError, OSError) as error:
             failed = True
-            typer.echo(
+            say(
                 json.dumps({"photo": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}",
                 err=not as_json,
             )
@@ -38,12 +41,13 @@ def predict(
         predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
         if as_json:
             answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            typer.echo(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
         else:
-            typer.echo(f"{photo}  ({bundle.name})")
-            width = max(len(label) for label, _ in predictions)
-            for label, probability in predictions:
-                typer.echo(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
+            say(f"{photo}  ({bundle.name})")
+            shown = [(printable(label), probability) for label, probability in predictions]
+            width = max(len(label) for label, _ in shown)
+            for label, probability in shown:
+                say(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
     if failed:
         raise typer.Exit(1)
 
@@ -53,10 +57,11 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list, for programs.")] = False,
 ) -> None:
     """List the bundles: what they know, how well, and what is wrong with those that cannot be used."""
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from foodscene.models.bundle import SHIPPED, BundleError, default_name, find
+    from foodscene.models.terminal import open_console
 
     bundles = find(models_folder or SHIPPED)
     if as_json:
@@ -71,27 +76,30 @@ def models(
             }
             for name, bundle in bundles.items()
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     from foodscene.models.text import estimate
 
-    default = default_name(bundles)
+    default = default_name(name for name, bundle in bundles.items() if not isinstance(bundle, BundleError))
     table = Table("name", "title", "labels", "input", "top-1", "top-5", "compiled", box=None, header_style="bold")
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
-            table.add_row(name, f"[red]cannot be used: {bundle}[/red]")
             continue
         spec, metrics = bundle.spec, bundle.card.metrics
         table.add_row(
             f"{name} [dim](default)[/dim]" if name == default else name,
-            bundle.title,
+            escape(bundle.title),
             str(len(bundle.labels)),
             f"{spec.width}x{spec.height} {spec.fit}",
             estimate(metrics.top1, metrics.top1_interval) if metrics else "-",
             estimate(metrics.top5, metrics.top5_interval) if metrics and metrics.top5 is not None else "-",
             "yes" if bundle.onnx.is_file() else "no",
         )
-    Console().print(table)
+    console = open_console(markup=True)
+    console.print(table)
+    for name, bundle in bundles.items():
+        if isinstance(bundle, BundleError):
+            console.print(f"[red]{escape(name)} cannot be used:[/] {escape(str(bundle))}", soft_wrap=True)
 
 
 def compile_bundle(
@@ -102,4 +110,4 @@ def compile_bundle(
     from foodscene.models.compiler import compile_onnx
 
     difference = compile_onnx(read_bundle(folder))
-    typer.echo(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")
+    say(f"{folder / 'model.onnx'} answers as Keras does: largest difference of a probability {difference:.1e}.")

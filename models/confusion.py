@@ -4,10 +4,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError, model_validator
 
-from foodscene.models.bundle import Bundle
-
-FILE = "confusion.json"
-"""Its name in a bundle."""
+from foodscene.models.bundle import CONFUSION, Bundle, read_part
 
 _LARGEST_MATRIX = 40
 _MISTAKES_NAMED = 5
@@ -37,10 +34,11 @@ class Confusion(BaseModel):
 
     @classmethod
     def read(cls, bundle: Bundle) -> "Confusion | None":
-        """The confusion matrix of a bundle; None where it has none that can be read."""
+        """The confusion matrix of a bundle; None where it has none that makes sense. Raises `BundleError`."""
+        content = read_part(bundle.folder, CONFUSION)
         try:
-            return cls.model_validate_json((bundle.folder / FILE).read_bytes())
-        except (OSError, ValidationError):
+            return cls.model_validate_json(content) if content else None
+        except ValidationError:
             return None
 
     def mistakes(self, most: int = _MISTAKES_NAMED) -> list[Mistake]:

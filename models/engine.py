@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.bundle import Bundle, BundleError
-from foodscene.models.files import hash_file
+from foodscene.models import files, onnx_safety
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError, UnsafeBundle, read_part
 from foodscene.models.safety import UnsafeModel, inspect
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ COMPILED_FROM = "foodscene.compiled_from"
 """The key in an ONNX file's metadata under which stands the sha256 of the `model.h5` that it was compiled from."""
 
 
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _COMPILE = "Compile it where Keras is installed: foodscene compile FOLDER."
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> 
         try:
             engine = OnnxEngine(bundle, threads)
         except BundleError as error:
-            if kind == "onnx" or not importlib.util.find_spec("keras"):
+            if kind == "onnx" or isinstance(error, UnsafeBundle) or not importlib.util.find_spec("keras"):
                 raise
             logger.warning("%s It runs on Keras instead.", error)
             engine = KerasEngine(bundle)
@@ -83,12 +84,18 @@ class OnnxEngine(Engine):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        content = path.read_bytes() if path else read_part(bundle.folder, ONNX)
+        if content is None:
+            raise BundleError(f"{bundle.name} has no model.onnx. {_COMPILE}")
         try:
-            # From bytes, so that the file cannot name another one that holds its weights.
-            content = (path or bundle.onnx).read_bytes()
-            self._session = onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
-        except FileNotFoundError:
-            raise BundleError(f"{bundle.name} has no model.onnx. {_COMPILE}") from None
+            onnx_safety.check(content, bundle.spec.shape)
+        except UnsafeModel as error:
+            raise UnsafeBundle(f"{bundle.name}: {error}") from error
+        try:
+            with tempfile.TemporaryDirectory(prefix="foodscene-") as empty:
+                # The folder that a file's weights may lie in: what the check above would miss is not there either.
+                options.add_session_config_entry(_WEIGHTS_FOLDER, empty)
+                self._session = onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
         except Exception as error:  # ONNX Runtime's own exceptions share no base class
             raise BundleError(f"{bundle.name}: model.onnx cannot be loaded: {error}") from error
         self.compiled_from = self._session.get_modelmeta().custom_metadata_map.get(COMPILED_FROM, "")
@@ -127,8 +134,10 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
     import keras  # takes seconds, and is not there where foodscene only serves
 
     with tempfile.TemporaryDirectory(prefix="foodscene-") as folder:
-        copy = shutil.copyfile(bundle.model, Path(folder) / "model.h5")
-        if hash_file(copy) != bundle.sha256:
+        copy = Path(folder) / MODEL
+        with files.opening(bundle.model, MOST_BYTES[MODEL]) as file, copy.open("wb") as target:
+            shutil.copyfileobj(file, target)
+        if files.hash_file(copy) != bundle.sha256:
             raise BundleError(f"{bundle.name}: model.h5 has changed since it was checked. Try again.")
         try:
             inspect(copy)

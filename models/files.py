@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class OccupiedError(FoodsceneError, ValueError):
     """Something that foodscene did not write is where it is to write. The text says what, and what to do."""
+
+
+class UnreadableFile(FoodsceneError, ValueError):
+    """What should be a file is something else, or is too large. The text says which and what."""
 
 
 class DiskFullError(FoodsceneError, OSError):
@@ -114,10 +119,50 @@ def check_writable(folder: Path, size: int = 0) -> None:
         )
 
 
+@contextmanager
+def opening(path: Path, most: int) -> Iterator[BufferedReader]:
+    """A file that somebody else made, open for reading: never a pipe or a device, which may hang or have no end.
+
+    Links are followed. Raises `UnreadableFile` for what is no regular file or has more than `most` bytes, and
+    `OSError`.
+    """
+    _check_regular(path, path.stat(), most)  # to open a device may be an act in itself
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe in its place would not hang
+    with os.fdopen(descriptor, "rb") as file:
+        _check_regular(path, os.fstat(descriptor), most)
+        yield file
+
+
+def read(path: Path, most: int) -> bytes:
+    """The content of a file that somebody else made. Raises as `opening` does."""
+    with opening(path, most) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise _too_large(path, len(content), most)
+    return content
+
+
+def _check_regular(path: Path, status: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        raise UnreadableFile(f"{path} is {kinds.get(stat.S_IFMT(status.st_mode), 'a device')}, not a file.")
+    if status.st_size > most:
+        raise _too_large(path, status.st_size, most)
+
+
+def _too_large(path: Path, size: int, most: int) -> UnreadableFile:
+    return UnreadableFile(f"{path} has {size / 1e6:,.1f} MB; files of up to {most / 1e6:,.1f} MB are read.")
+
+
 def hash_file(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_content(file)
+
+
+def hash_content(file: BufferedReader) -> str:
+    """The sha256 of an open file, from where it stands to its end, in hexadecimal."""
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _open_new(path: Path) -> tuple[int, Path | None]:

@@ -6,12 +6,14 @@ and whatever makes HDF5 reach outside the file is refused.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.files import UnreadableFile, opening
 
 LAYERS = frozenset(
     """
@@ -46,6 +48,12 @@ _MODULES = frozenset(
 )
 # A weight file may announce far more values than it holds. Keras writes them uncompressed.
 _MOST_VALUES_PER_BYTE = 2
+_LARGEST_VALUE = 8  # bytes of one
+_MOST_BYTES = (1 << 31) - 1
+_MOST_MEMBERS = 200_000
+"""Groups and data sets of a file: a network of Keras' applications has up to 4,000."""
+_MOST_CONFIG = 16_000_000
+"""Bytes of the configuration: a network of Keras' applications has up to 1 MB of it."""
 
 
 class UnsafeModel(FoodsceneError, ValueError):
@@ -71,12 +79,12 @@ def inspect(path: Path) -> Architecture:
     a layer or object which is not built in.
     """
     try:
-        with h5py.File(path, "r") as file:
-            _refuse_links(file, path.stat().st_size)
-            config = file.attrs.get("model_config")
-            version = _text(file.attrs.get("keras_version", "unknown"))
-    except UnsafeModel:
-        raise
+        with opening(path, _MOST_BYTES) as content, h5py.File(content, "r") as file:
+            _refuse_links(file, os.fstat(content.fileno()).st_size)
+            config = _attribute(file, "model_config")
+            version = _attribute(file, "keras_version")
+    except (UnreadableFile, UnsafeModel) as error:
+        raise UnsafeModel(str(error)) from error
     except Exception as error:  # h5py passes on whatever the HDF5 library makes of damaged bytes
         raise UnsafeModel(f"{path.name} is not a readable HDF5 file: {error}") from error
     if config is None:
@@ -84,25 +92,34 @@ def inspect(path: Path) -> Architecture:
             f"{path.name} holds no model, only weights or something else. Save the whole model: model.save('model.h5')."
         )
     try:
-        model = json.loads(_text(config))
-    except ValueError as error:
+        model = json.loads(config)
+    except (ValueError, RecursionError) as error:
         raise UnsafeModel(f"{path.name}: its model_config is not JSON: {error}") from error
     layers: list[str] = []
     _refuse_objects(model, layers, depth=0)
     if not layers:
         raise UnsafeModel(f"{path.name} has no layers.")
-    return Architecture(_input_shape(model), tuple(layers), version)
+    return Architecture(_input_shape(model), tuple(layers), version or "unknown")
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def _attribute(file: h5py.File, name: str) -> str | None:
+    """A text that the file says of itself; None where it does not."""
+    if name not in file.attrs:
+        return None
+    if (size := file.attrs.get_id(name).get_storage_size()) > _MOST_CONFIG:
+        raise UnsafeModel(f"Its {name} has {size:,} bytes; up to {_MOST_CONFIG:,} are read.")
+    value = file.attrs[name]
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if len(text) > _MOST_CONFIG:  # a text of variable length lies elsewhere
+        raise UnsafeModel(f"Its {name} has {len(text):,} characters; up to {_MOST_CONFIG:,} are read.")
+    return text
 
 
 def _refuse_links(file: h5py.File, file_size: int) -> None:
     """Refuse links, storage outside the file, and data sets that announce more than the file can hold."""
     groups: list[h5py.Group] = [file]
     seen = set()
-    values = 0
+    members = values = 0
     while groups:
         group = groups.pop()
         address = h5py.h5o.get_info(group.id).addr
@@ -110,6 +127,9 @@ def _refuse_links(file: h5py.File, file_size: int) -> None:
             continue
         seen.add(address)
         for name in group:
+            members += 1
+            if members > _MOST_MEMBERS:
+                raise UnsafeModel(f"The file has more than {_MOST_MEMBERS:,} groups and data sets.")
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
                 raise UnsafeModel(
@@ -119,15 +139,20 @@ def _refuse_links(file: h5py.File, file_size: int) -> None:
             if isinstance(member, h5py.Group):
                 groups.append(member)
             elif isinstance(member, h5py.Dataset):
-                if member.external or member.is_virtual:
-                    raise UnsafeModel(
-                        f"{member.name} keeps its values outside the file: a model must hold them itself."
-                    )
+                _refuse_values(member)
                 values += member.size or 0
             else:
                 raise UnsafeModel(f"{member.name} is neither a group nor a data set.")
     if values > file_size * _MOST_VALUES_PER_BYTE:
         raise UnsafeModel(f"The file announces {values:,} values but has only {file_size:,} bytes.")
+
+
+def _refuse_values(member: h5py.Dataset) -> None:
+    """Refuse values that lie outside the file, or are no numbers."""
+    if member.external or member.is_virtual:
+        raise UnsafeModel(f"{member.name} keeps its values outside the file: a model must hold them itself.")
+    if member.dtype.hasobject or member.dtype.itemsize > _LARGEST_VALUE:
+        raise UnsafeModel(f"{member.name} holds values of type {member.dtype}: weights are numbers.")
 
 
 def _refuse_objects(node: Any, layers: list[str], depth: int) -> None:
@@ -151,7 +176,7 @@ def _refuse_object(node: dict[str, Any], layers: list[str]) -> None:
     elif name not in _MODELS and name not in _PARTS:
         advice = "Lambda layers carry code" if "Lambda" in name else "only Keras' built-in image layers are loaded"
         raise UnsafeModel(f"The model contains {name[:80]!r}: {advice}. Rebuild it from built-in layers.")
-    if module is not None and module not in _MODULES:
+    if module is not None and not (isinstance(module, str) and module in _MODULES):
         raise UnsafeModel(
             f"The model takes {name!r} from {str(module)[:80]!r}, which is not one of Keras' own modules."
         )
@@ -167,11 +192,7 @@ def _input_shape(model: Any) -> tuple[int | None, int | None, int | None] | None
         config = model.get("config")
         if model.get("class_name") in LAYERS and isinstance(config, dict):
             shape = config.get("batch_shape") or config.get("batch_input_shape")
-            if (
-                isinstance(shape, list)
-                and len(shape) == 4
-                and all(size is None or isinstance(size, int) for size in shape)
-            ):
+            if isinstance(shape, list) and len(shape) == 4 and all(size is None or type(size) is int for size in shape):
                 return shape[1], shape[2], shape[3]
     children = model.values() if isinstance(model, dict) else model if isinstance(model, list) else ()
     for child in children:

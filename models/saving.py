@@ -1,6 +1,7 @@
 """Writing bundles: where one may be written to, what its labels may be called, and the writing itself."""
 
 import importlib.metadata
+import json
 import logging
 import os
 import re
@@ -30,6 +31,7 @@ from foodscene.models.bundle import (
 from foodscene.models.card import Card
 from foodscene.models.engine import COMPILED_FROM
 from foodscene.models.files import OccupiedError, check_writable, hash_file
+from foodscene.models.files import write as write_file
 from foodscene.models.folders import replacing
 from foodscene.models.half_precision import halve_h5
 
@@ -68,7 +70,7 @@ def check_target(folder: Path) -> None:
 def is_ours(folder: Path) -> bool:
     """Whether a folder is a bundle as we wrote it: its card names the sha256 of its model."""
     try:
-        card = read_card(folder / CARD)
+        card = read_card(folder)
         return card.sha256 is not None and card.sha256 == hash_file(folder / MODEL)
     except (BundleError, OSError):
         return False
@@ -128,11 +130,22 @@ def write(
         sha256 = hash_file(new / MODEL)
         card = card.model_copy(update={"name": folder.name, "sha256": sha256, "versions": versions()})
         (new / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-        (new / CARD).write_text(card.as_json(), encoding="utf-8")
+        write_card(new, card)
         for name, content in (files or {}).items():
             (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
         compile_onnx(read_bundle(new), model, sample)
     return read_bundle(folder)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `card.json`. What the card of somebody else's bundle says besides stays in it."""
+    path = folder / CARD
+    said = {} if is_ours(folder) or not path.exists() else json.loads(path.read_bytes())
+    if said:
+        said |= card.model_dump(mode="json", exclude_none=True)
+        write_file(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+    else:
+        write_file(path, card.as_json().encode())
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,11 @@
-"""Figures, times and labels in words, as people read them."""
+"""Figures, times and labels in words, as people read them; and what others wrote, made safe to print."""
+
+import unicodedata
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what is not seen but does something: controls, formats, line and paragraph ends."""
+_JOINERS = "\u200c\u200d"
+"""They have no width, and Persian, Hindi and many emoji need them."""
 
 _NARROW = 0.05
 """An interval that goes without saying: two or three hundredths either way."""
@@ -36,5 +43,20 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """A text for a terminal or a log: what cannot be seen, an escape or a line's end, as its escape in Python."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    """A text of others for a terminal or a log, on one line: escapes, line ends and the like as Python writes them.
+
+    Whatever a file, an archive or a client says goes through here on its way to a terminal or a log, or stands in a
+    `FoodsceneError`, which does it by itself.
+    """
+    return text if text.isprintable() else "".join(_shown(sign) for sign in text)
+
+
+def printable_lines(text: str) -> str:
+    """A text of ours with words of others in it: as `printable`, but its line feeds end lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def _shown(sign: str) -> str:
+    if unicodedata.category(sign) in _UNSEEN and sign not in _JOINERS:
+        return ascii(sign)[1:-1]
+    return sign

@@ -1,6 +1,7 @@
 """Builds the wheel, installs it into a clean environment and asks it about a photo, in an empty folder: `make wheel`.
 
-Prints how large everything is and how long it takes to start. Needs a package index.
+A bill of materials of that environment is written beside the wheel. Prints how large everything is and how long it
+takes to start. Needs a package index.
 """
 
 import json
@@ -76,10 +77,21 @@ def build() -> Path:
 def install(wheel: Path, folder: Path) -> Path:
     """A new environment with the wheel and what it needs; gives the folder of its programs."""
     venv.create(folder, with_pip=True)
-    programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    programs = folder / "bin"
     pip = [str(programs / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    _run([*pip, "--constraint", str(ROOT / "requirements.lock"), str(wheel)])
+    _run([*pip, "--require-hashes", "--requirement", str(ROOT / "requirements-serve.lock")])
+    _run([*pip, "--no-deps", str(wheel)])
     return programs
+
+
+def list_contents(wheel: Path, programs: Path) -> Path:
+    """The wheel's bill of materials beside it: what is installed with it, as CycloneDX has it."""
+    listed = wheel.with_suffix(".cdx.json")
+    command = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", str(ROOT / "pyproject.toml")]
+    _run([*command, "--output-reproducible", "--output-file", str(listed), str(programs / "python")])
+    found = {one["name"].lower() for one in json.loads(listed.read_text())["components"]}
+    assert {"fastapi", "onnxruntime", "pillow"} <= found, f"{listed} lacks what is installed"
+    return listed
 
 
 @contextmanager
@@ -147,6 +159,7 @@ def main() -> None:
     assert size < MOST_MEGABYTES, f"{wheel} has {size:.1f} MB"
     with tempfile.TemporaryDirectory() as temporary:
         programs = install(wheel, Path(temporary) / "venv")
+        listed = list_contents(wheel, programs)
         empty = Path(temporary) / "empty"
         empty.mkdir()
         installed = sum(file.stat().st_size for file in (Path(temporary) / "venv").rglob("*") if file.is_file()) / 1e6
@@ -166,7 +179,7 @@ def main() -> None:
             assert json.loads(_get(f"{url}/api/v1/models"))["refused"] == []
         assert not list(empty.iterdir()), "serving left files behind"
         beside_others(wheel, programs, Path(temporary))
-    print(f"wheel {size:.1f} MB, installed with all it needs {installed:.0f} MB")
+    print(f"wheel {size:.1f} MB, installed with all it needs {installed:.0f} MB, listed in {listed.relative_to(ROOT)}")
     print(f"foodscene --help {helps:.2f} s, import foodscene.app.main {imports:.2f} s, serve to ready {ready:.2f} s")
 
 

@@ -95,8 +95,10 @@ def train(  # noqa: PLR0913 - named options, each with a default
     """
     from foodscene.training.loop.teacher import demand
 
+    _check_options(engine, settings, weights)
     data, root = _paths(data), Path(root)
-    teacher, bundle, run = (Path(path) if path else None for path in (teacher, bundle, run))
+    bundle, run = (Path(path) if path else None for path in (bundle, run))
+    taught_by = bundles.find_bundle(str(teacher), bundles.SHIPPED) if teacher else None
     sources = _sources(data)
     checked = recipes.load(recipe, settings)
     begin_from = bundles.find_bundle(str(start), bundles.SHIPPED) if start else None
@@ -104,11 +106,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
         if weights:
             raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
         checked = _at_size_of(begin_from, checked)
-    if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
-        raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
     demand(checked, given=teacher is not None)
-    if teacher:
-        bundles.read_bundle(teacher)
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -128,12 +126,12 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, labels, settings, weights, begin_from, teacher),
+                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
                 "labels": labels,
                 "weights": weights,
                 "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
-                "teacher": str(teacher.resolve()) if teacher else None,
+                "teacher": str(taught_by.folder.resolve()) if taught_by else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
                 "engine": engine,
                 "started": now(),
@@ -284,6 +282,16 @@ def _written(write: Callable[[Path], Bundle], own: Path, wanted: str | None, tel
         return write(own)
 
 
+def _check_options(engine: str, settings: Sequence[str], weights: str | None) -> None:
+    """Raise `RunError` for what no option can be."""
+    if engine not in ("fast", "keras"):
+        raise RunError(f"engine: it is fast or keras, not {engine!r}.")
+    if isinstance(settings, str):
+        raise RunError(f"settings: give a list of texts, [{settings!r}], not one.")
+    if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
+        raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
+
+
 def _silent(_line: str) -> None:
     pass
 
@@ -295,6 +303,8 @@ def _paths(given: str | Path | Sequence[str | Path]) -> list[Path]:
 
 def _sources(data: Sequence[Path]) -> list[tuple[str, Path]]:
     """The folders and archives, each with `NAME=` where all its photos are one class. Raises `DatasetError`."""
+    if not data:
+        raise DatasetError("There are no photos to train on: name a folder, or an archive as downloaded.")
     sources = [(f"{label}=" if label else "", path) for label, path in map(labelled, data)]
     for _, path in sources:
         if not path.exists():
@@ -325,7 +335,7 @@ def _command(
     settings: Sequence[str],
     weights: str | None,
     start: Bundle | None,
-    teacher: Path | None,
+    teacher: Bundle | None,
 ) -> str:
     """What trains the same again, without this machine's paths."""
     options = [f"--data {label}{path.name}" for label, path in sources]
@@ -336,7 +346,7 @@ def _command(
     if start:
         options.append(f"--from {start.name}")
     if teacher:
-        options.append(f"--teacher {teacher.resolve().name}")
+        options.append(f"--teacher {teacher.name}")
     return " ".join(["foodscene train", str(recipe), *options])
 
 

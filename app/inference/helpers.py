@@ -105,7 +105,7 @@ class Helpers:
 
     def _reason(self, code: int) -> PhotoError:
         """What a helper's end says of the photo that it had."""
-        if code in (-signal.SIGPROF, -signal.SIGKILL) if sys.platform != "win32" else True:
+        if code in (-signal.SIGPROF, -signal.SIGKILL):
             return PhotoTooLarge(
                 f"The photo takes more than {self.seconds:g} s of one core to decode. "
                 "Save it as a baseline JPEG, or send a smaller copy."

@@ -8,15 +8,37 @@ from pathlib import Path
 
 from foodscene.app.inference.scheduler import Runner
 from foodscene.app.inference.sessions import open_sessions
+from foodscene.app.inference.trials import CannotTry, TooSlow, Trials
 from foodscene.app.metrics import MODELS
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
-from foodscene.models.bundle import CARD, LABELS, MODEL, ONNX, Bundle, BundleError, default_name, folders, read_bundle
+from foodscene.models.bundle import (
+    CARD,
+    CONFUSION,
+    LABELS,
+    MODEL,
+    ONNX,
+    SHIPPED,
+    Bundle,
+    BundleError,
+    default_name,
+    folders,
+    read_bundle,
+)
+from foodscene.models.confusion import Confusion
+from foodscene.models.text import printable
 
 logger = logging.getLogger(__name__)
 
-Stamp = tuple[tuple[str, int, int, int], ...]
-"""What changes when a bundle's files do: name, inode, size and time of each."""
+Stamp = tuple[tuple[str, int, int, int, int], ...]
+"""What changes when a bundle's files do, or who may read them: name, inode, size, times of content and of state."""
+
+_AT_FIRST = 10.0
+"""Seconds for which a bundle is waited for while others have not been loaded yet; then it comes after them."""
+
+
+_TRIED: set[tuple[Stamp, str, int, str, int]] = set()
+"""What this process has tried, and how: an application may be made in it more than once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +47,7 @@ class Model:
 
     bundle: Bundle
     runner: Runner
+    confusion: Confusion | None
 
     @property
     def name(self) -> str:
@@ -43,6 +66,11 @@ class Registry:
         self.models: dict[str, Model] = {}
         self.refused: dict[str, str] = {}
         self.complete = False
+        self._trials = Trials(settings)
+        self._late: set[str] = set()
+        self._root: tuple[int, int] | None = None
+        self._missing = False
+        self._folders: dict[str, Path] = {}
         self._stamps: dict[str, Stamp] = {}
         self._seen: dict[str, Stamp] = {}
         self._loading = threading.Lock()
@@ -56,7 +84,7 @@ class Registry:
         model = self.models.get(name or self.default or "")
         if model is not None:
             return model
-        if not self.complete:
+        if not self.complete or name in self._late:
             raise Problem("not-ready", "The models are being loaded. Try again.", retry_after=1)
         if name in self.refused:
             raise Problem("unknown-model", f"The model {name!r} is there but cannot be used; /api/v1/models says why.")
@@ -65,8 +93,10 @@ class Registry:
 
     async def follow(self) -> None:
         """Load what is there; then look again every `reload_seconds`, for ever."""
-        await asyncio.to_thread(self.refresh)
-        self.complete = True
+        try:
+            await asyncio.to_thread(self.refresh)
+        finally:
+            self.complete = True
         while self.settings.reload_seconds:
             await asyncio.sleep(self.settings.reload_seconds)
             try:
@@ -79,40 +109,87 @@ class Registry:
 
         With `settled`, a bundle is loaded only if its files are as they were at the last look, so that one which is
         just being copied is left alone. A changed bundle that cannot be used is refused, and its former self goes on.
+        So do all models while their folder is not there.
         """
         with self._loading:
-            there = {folder.name: folder for folder in folders(self.settings.models)}
-            now = {name: stamp(folder) for name, folder in there.items()}
+            now = self._look()
+            if now is None:
+                return
             for name in [name for name in self._stamps if name not in now]:
                 del self._stamps[name]
-                self.refused.pop(name, None)
+                self.refused.pop(printable(name), None)
                 if self.models.pop(name, None):
                     logger.info("The model %s was removed.", name)
-            for name, found in now.items():
-                if found != self._stamps.get(name) and (not settled or found == self._seen.get(name)):
-                    self._load(there[name], found)
+            new = {
+                name: found
+                for name, found in now.items()
+                if found != self._stamps.get(name) and (not settled or found == self._seen.get(name))
+            }
             self._seen = now
+            most = self.settings.load_seconds
+            at_first = _AT_FIRST if len(new) > 1 else most
+            self._late = {name for name, found in new.items() if not self._load(name, found, at_first)}
+            self.complete = True
+            for name in sorted(self._late):
+                self._load(name, new[name], most)
+                self._late.discard(name)
             MODELS.labels("in service").set(len(self.models))
             MODELS.labels("refused").set(len(self.refused))
 
-    def _load(self, folder: Path, before: Stamp) -> None:
+    def close(self) -> None:
+        """Stop loading."""
+        self._trials.close()
+
+    def _look(self) -> dict[str, Stamp] | None:
+        """What can be seen of each bundle; None where their folder was there and is gone."""
+        root = self.settings.models
         try:
-            model = self._open(folder)
+            status = root.stat()
+            empty = not any(root.iterdir())
+            there = {folder.name: folder for folder in folders(root)}
+            found = {name: stamp(folder) for name, folder in there.items()}
+        except OSError as error:
+            return self._gone(error.strerror or str(error))
+        place = status.st_dev, status.st_ino
+        if empty and self._root not in (None, place):  # as where a disk was mounted, or while a folder is made anew
+            return self._gone("another folder is in its place, and empty")
+        self._root, self._missing, self._folders = place, False, there
+        return found
+
+    def _gone(self, why: str) -> dict[str, Stamp] | None:
+        if self._root is None:
+            return {}
+        if not self._missing:
+            self._missing = True
+            logger.warning("The models' folder %s is gone: %s. The models in service stay.", self.settings.models, why)
+        return None
+
+    def _load(self, name: str, before: Stamp, seconds: float) -> bool:
+        """Load a bundle, or refuse it. Gives False where it takes longer than `seconds` and may be given more."""
+        folder = self._folders[name]
+        try:
+            model = self._open(folder, before, min(seconds, self.settings.load_seconds))
             refused = None
+        except TooSlow as error:
+            if seconds < self.settings.load_seconds:
+                return False
+            model, refused = None, str(error)
+        except CannotTry as error:
+            model, refused, before = None, str(error), ()  # so that the next look tries again
         except (BundleError, OSError) as error:
             model, refused = None, str(error)
         except Exception as error:  # a hostile file may lead a library to any error, and must harm no other model
-            logger.exception("Loading %s failed.", folder.name)
-            model, refused = None, f"{folder.name} cannot be loaded: {type(error).__name__}."
-        if stamp(folder) != before:
-            return  # it changed while it was read: the parts may not belong together; the next look decides
-        self._stamps[folder.name] = before
+            logger.exception("Loading %s failed.", name)
+            model, refused = None, f"{printable(name)} cannot be loaded: {type(error).__name__}."
+        if before and stamp(folder) != before:
+            return True  # it changed while it was read: the parts may not belong together; the next look decides
+        self._stamps[name] = before
         if model is None:
-            self.refused[folder.name] = refused or ""
-            logger.warning("The model %s is refused: %s", folder.name, refused)
-            return
-        self.refused.pop(folder.name, None)
-        self.models[folder.name] = model
+            self.refused[printable(name)] = refused or ""
+            logger.warning("The model %s is refused: %s", name, refused)
+            return True
+        self.refused.pop(name, None)
+        self.models[name] = model
         sessions = model.runner.sessions
         logger.info(
             "The model %s is in service: %s, %d x %s.",
@@ -121,23 +198,33 @@ class Registry:
             sessions.count,
             sessions.scheduling,
         )
+        return True
 
-    def _open(self, folder: Path) -> Model:
+    def _open(self, folder: Path, before: Stamp, seconds: float) -> Model:
         settings = self.settings
+        tried = (before, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch)
+        # Whoever can write where foodscene itself lies needs no bundle to run code.
+        if seconds and folder.resolve().parent != SHIPPED and tried not in _TRIED:
+            self._trials.run(folder, seconds)
+            _TRIED.add(tried)
         bundle = read_bundle(folder)
         sessions = open_sessions(
             bundle, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch
         )
-        return Model(bundle, Runner(sessions, bundle.spec))
+        return Model(bundle, Runner(sessions, bundle.spec), Confusion.read(bundle))
 
 
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in (MODEL, LABELS, CARD, ONNX):
+    for part in ("", MODEL, LABELS, CARD, ONNX, CONFUSION):
         try:
             status = (folder / part).stat()
         except OSError:
             continue
-        parts.append((part, status.st_ino, status.st_size, status.st_mtime_ns))
+        if part:
+            found = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        else:  # of the folder itself, only who may look into it: other files in it may come and go
+            found = status.st_ino, status.st_mode, status.st_uid, status.st_gid
+        parts.append((part, *found))
     return tuple(parts)

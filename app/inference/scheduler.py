@@ -2,7 +2,7 @@
 
 Two ways, chosen for each model by measuring (`sessions.py`): a small network runs fastest when every thread runs single
 photos through a single-threaded engine; a large one when one thread at a time gives the engine, which uses all cores,
-whatever has been decoded since the last run. Nothing ever waits for company: an idle engine runs one photo.
+whatever has been decoded since the last run. Nothing ever waits for other photos: an idle engine runs one.
 
 Decoding goes on a few photos ahead, on threads of its own: it asks for Python's global lock many times, an engine
 twice. So the cores stay busy with engines while the decoders wait for the lock; a thread that does one after the other
@@ -57,7 +57,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.free = deque([None] * self.sessions.count)
 
-    def take_lane(self) -> bool:
+    def take_session(self) -> bool:
         """Whether a session was free; it is the caller's now."""
         try:
             self.free.pop()
@@ -100,7 +100,7 @@ class Scheduler:
         self._small_decoders = self._threads("decode-small", max(1, threads // 4), self._decode, self._small)
         self._large_decoders = self._threads("decode-large", threads, self._decode, self._large)
         self._heavy_decoders = self._threads("decode-heavy", decoder.helpers, self._decode, self._heavy)
-        self._lanes = self._threads("session", threads, self._run)
+        self._sessions = self._threads("session", threads, self._run)
         self._pace = 0.0
         self._cores = Cores(threads)
         self._places = self._cores.all
@@ -111,7 +111,7 @@ class Scheduler:
         # Its threads would inherit the event loop's cores.
         self._loop.set_default_executor(ThreadPoolExecutor(initializer=keep, initargs=(0, self._cores.all)))
         self._loop_thread = threading.get_native_id()
-        for thread in self._small_decoders + self._large_decoders + self._heavy_decoders + self._lanes:
+        for thread in self._small_decoders + self._large_decoders + self._heavy_decoders + self._sessions:
             thread.start()
 
     def stop(self, seconds: float = 10) -> None:
@@ -121,7 +121,7 @@ class Scheduler:
             (self._small, self._small_decoders),
             (self._large, self._large_decoders),
             (self._heavy, self._heavy_decoders),
-            (self._turns, self._lanes),
+            (self._turns, self._sessions),
         ):
             for _ in threads:
                 queue.put(None)
@@ -214,7 +214,7 @@ class Scheduler:
         while (runner := self._turns.get()) is not None:
             if cores != (cores := self._cores.of(runner.sessions)):
                 keep(0, cores)
-            while runner.decoded and runner.take_lane():
+            while runner.decoded and runner.take_session():
                 try:
                     if batch := self._batch(runner):
                         self._predict(runner, batch)

@@ -75,7 +75,7 @@ def photos_per_second(sessions: Sessions, bundle: Bundle, seconds: float = _SECO
     warm = threading.Barrier(sessions.count)
 
     def work(session: int) -> None:
-        # A thread's first photos take longer: it has no memory of its own yet, and its core may be asleep.
+        # A thread's first photos take longer: it has no memory of its own yet, and its core may run slower.
         for _ in range(_WARM_UP):
             sessions.engine.predict(pixels)
         warm.wait()

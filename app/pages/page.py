@@ -13,7 +13,6 @@ from foodscene.app.pages.preview import preview
 from foodscene.app.problems import Problem
 from foodscene.app.routes.forms import the_photo
 from foodscene.app.service import Service
-from foodscene.models.confusion import Confusion
 from foodscene.models.text import estimate, percent, spell
 
 router = APIRouter(include_in_schema=False)
@@ -104,7 +103,7 @@ async def model(request: Request, name: str) -> HTMLResponse:
         figures=model_page.figures(found.bundle),
         columns=columns,
         rows=rows,
-        confusion=Confusion.read(found.bundle),
+        confusion=found.confusion,
         facts=model_page.facts(found),
         recipe=model_page.toml(settings) if isinstance(settings, dict) else "",
     )

@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 
+from foodscene.models.text import printable_lines
+
 # What no line says need not be found out for each (Python's logging HOWTO, "Optimization").
 logging._srcfile = None
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
@@ -22,7 +24,7 @@ _LONGEST_PATH, _LONGEST_TEXT = 1_000, 4_000
 _AT_ONCE = 500
 """Lines that are written together."""
 _PAUSE = 0.05  # lines that come within so many seconds are written together
-_LAST_WORDS = 2.0  # how long the end of the process waits for whoever reads the lines
+_FLUSH_SECONDS = 2.0  # how long the end of the process waits for whoever reads the lines
 
 
 _formatter = logging.Formatter()
@@ -37,11 +39,12 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": printable_lines(record.getMessage()),
         }
-        line.update({name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__})
+        said = {name: record.__dict__[name] for name in _EXTRAS if name in record.__dict__}
+        line.update({name: printable_lines(value) if isinstance(value, str) else value for name, value in said.items()})
         if error := record.exc_text or (record.exc_info and self.formatException(record.exc_info)):
-            line["error"] = error
+            line["error"] = printable_lines(error)
         return _encode(line)
 
 
@@ -68,10 +71,10 @@ class Background(logging.Handler):
         return True
 
     def finish(self) -> None:
-        """Wait until what was logged is written, but not for ever."""
+        """Wait until what was logged is written, at most `_FLUSH_SECONDS`."""
         written = threading.Event()
         self._waiting.put(written)
-        written.wait(_LAST_WORDS)
+        written.wait(_FLUSH_SECONDS)
 
     def _work(self) -> None:
         while True:

@@ -49,7 +49,7 @@ ELSEWHERE = {
     "docker build --target serve -t foodscene .": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 foodscene": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 -v /srv/bundles:/bundles -e FOODSCENE_MODELS=/bundles foodscene": "as the one above",
-    "docker build --target train --build-arg EXTRAS=train,gpu -t foodscene:train .": "the workflow's, without gpu",
+    "docker build --target train --build-arg LOCK=requirements-gpu.lock -t foodscene:train .": "without gpu: `image`",
     'docker run --rm --gpus all --user "$(id -u)" -e HOME=/home/foodscene -v "$PWD":/home/foodscene \\\n'
     "  foodscene:train food/vgg16-128 --data UECFOOD256.zip": "by hand, on a machine with a GPU",
 }

@@ -10,7 +10,9 @@ import pytest
 import foodscene
 from foodscene.models.bundle import BundleError
 from foodscene.models.pixels import PhotoError
+from foodscene.training.datasets import DatasetError
 from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.runs.run import RunError
 
 
 def test_a_bundle_answers_for_a_path_or_bytes(toy_bundle: Path, photo: Callable[..., bytes], tmp_path: Path) -> None:
@@ -42,6 +44,16 @@ def test_what_is_wrong_is_raised() -> None:
         foodscene.load("nothing")
     with pytest.raises(PhotoError):
         foodscene.predict(b"no photo")
+    with pytest.raises(ValueError, match="top_k: give a whole number from 1 on, not 0"):
+        foodscene.predict(b"", top_k=0)
+    with pytest.raises(EvaluationError, match="no photos to measure on"):
+        foodscene.evaluate("everyday", [])
+    with pytest.raises(DatasetError, match="no photos to train on"):
+        foodscene.train("food/basic", [])
+    with pytest.raises(RunError, match="it is fast or keras, not 'fats'"):
+        foodscene.train("food/basic", "photos", engine="fats")  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=r"settings: give a list"):
+        foodscene.train("food/basic", "photos", settings="training.epochs=1")
     with pytest.raises(AttributeError, match="no attribute 'guess'"):
         foodscene.guess  # noqa: B018
 

@@ -39,6 +39,27 @@ def test_a_mistake_of_ours_keeps_its_traceback(
     assert "Please report it" in said
 
 
+@pytest.mark.parametrize(
+    ("missing", "backend", "said"),
+    [
+        ("scipy.fft", "", 'scipy.fft is not installed here: this command needs pip install "foodscene[train]"'),
+        ("keras", "", 'keras is not installed here: this command needs pip install "foodscene[train]"'),
+        ("mlflow", "", 'mlflow is not installed here: this command needs pip install "foodscene[mlflow]"'),
+        ("torch.utils", "torch", "KERAS_BACKEND is torch, and torch.utils is not installed here."),
+    ],
+)
+def test_what_an_extra_brings_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str, backend: str, said: str
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    assert run(monkeypatch, ModuleNotFoundError(f"No module named {missing!r}", name=missing)) == 1
+    assert capsys.readouterr().err.startswith(f"foodscene: {said}")
+
+
+def test_a_module_of_ours_that_is_gone_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, ModuleNotFoundError("No module", name="foodscene.models.gone")) == 70
+
+
 def test_ctrl_c_is_neither(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""

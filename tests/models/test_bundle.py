@@ -1,9 +1,15 @@
 """The bundle: read, checked and written."""
 
 import json
+import os
 import shutil
+import socket
+from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -116,6 +122,121 @@ def test_find_tells_the_usable_from_the_broken(colours: Path) -> None:
     assert isinstance(found["colours"], Bundle)
     with pytest.raises(BundleError, match="not a folder"):
         find(colours / "labels.txt")
+
+
+@pytest.mark.parametrize("part", ["model.h5", "labels.txt", "card.json"])
+def test_what_is_no_regular_file_of_a_reasonable_size_is_refused_at_once(colours: Path, part: str) -> None:
+    good = (colours / part).rename(colours / "kept")
+    os.mkfifo(colours / part)
+    with pytest.raises(BundleError, match=rf"{part} is a pipe"):
+        read_bundle(colours)
+    (colours / part).unlink()
+    (colours / part).mkdir()
+    with pytest.raises(BundleError, match=rf"{part} is a folder"):
+        read_bundle(colours)
+    (colours / part).rmdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(colours / part))  # a whole path may be too long for one
+        with pytest.raises(BundleError, match=rf"{part} is a socket"):
+            read_bundle(colours)
+    (colours / part).unlink()
+    with (colours / part).open("wb") as sparse:
+        sparse.truncate(500_000_000_000)
+    with pytest.raises(BundleError, match=rf"{part} has 500,000.0 MB"):
+        read_bundle(colours)
+    (colours / part).unlink()
+    for elsewhere in ("/dev/zero", "/proc/self/environ", "/etc/passwd", good.parent.parent / "outside"):
+        (colours.parent / "outside").write_text("a\nb\nc\n")
+        (colours / part).symlink_to(elsewhere)
+        with pytest.raises(BundleError, match=rf"{part} is a link out of"):
+            read_bundle(colours)
+        (colours / part).unlink()
+    (colours / part).symlink_to(part)
+    with pytest.raises(BundleError):
+        read_bundle(colours)
+    (colours / part).unlink()
+    (colours / part).symlink_to("kept")  # as Kubernetes mounts files
+    assert read_bundle(colours).labels == ("red", "green", "blue")
+
+
+def test_a_linked_bundle_has_the_links_name(colours: Path) -> None:
+    link = colours.with_name("current")
+    link.symlink_to(colours)
+    assert read_bundle(link).name == "current"
+    assert set(find(colours.parent)) == {"colours", "current"}
+    assert find_bundle("current", colours.parent).name == find_bundle(str(link), colours.parent).name == "current"
+
+
+def test_a_folder_that_cannot_be_looked_into_is_refused_and_the_others_are_found(
+    colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = colours.with_name("lost+found")
+    lost.mkdir()
+
+    def locked(path: Path, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        if path.is_relative_to(lost) and path != lost:
+            raise PermissionError(13, "Permission denied", str(path))
+        return call(path, *arguments, **options)
+
+    for name in ("lstat", "stat", "resolve"):  # nobody is refused here who may do everything
+        monkeypatch.setattr(Path, name, partialmethod(locked, getattr(Path, name)))
+    found = find(colours.parent)
+    assert "Permission denied" in str(found["lost+found"])
+    assert isinstance(found["colours"], Bundle)
+    assert find_bundle("", colours.parent).name == "colours"
+
+
+@pytest.mark.parametrize(
+    "shape", [[None, 5000, 5000, 3], [None, -5, 0, 3], [None, 10**30, 5, 3], [None, True, True, True], [1, 2, 3, 4]]
+)
+def test_an_input_that_no_network_has_is_refused_with_its_reason(colours: Path, shape: list[object]) -> None:
+    (colours / "card.json").unlink()
+    configure(colours / "model.h5", lambda config: config["config"]["layers"][0]["config"].update(batch_shape=shape))
+    with pytest.raises(BundleError, match=r"model\.h5 (takes photos|leaves its input size open)"):
+        read_bundle(colours)
+
+
+def test_configurations_that_break_what_reads_them_are_refused(colours: Path) -> None:
+    (colours / "card.json").unlink()
+    for module in ([], {}, 5, True):
+        configure(
+            colours / "model.h5", lambda config, module=module: config["config"]["layers"][1].update(module=module)
+        )
+        with pytest.raises(BundleError, match="not one of Keras' own"):
+            read_bundle(colours)
+    for text in ("[" * 100_000, "[" * 300 + "]" * 300, '{"class_name": ' + "9" * 5000 + "}", "42", "\ud800"):
+        with h5py.File(colours / "model.h5", "r+") as file:
+            file.attrs["model_config"] = text.encode(errors="surrogatepass")
+        with pytest.raises(BundleError, match=r"model_config|nested|layers"):
+            read_bundle(colours)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "[" * 100_000,
+        '{"recipe": ' + '{"a": ' * 5000 + "1" + "}" * 5001,
+        '{"sure_above": NaN}',
+        '{"per_class": {"red": {"recall": Infinity}}}',
+        '{"recipe": {"rate": NaN}}',
+        '{"recipe": {"rate": ' + "9" * 5000 + "}}",
+        '{"title": "\\ud800"}',
+        '{"title": []}',
+        '{"input": {"height": 5000, "width": 5000}}',
+    ],
+)
+def test_cards_that_break_what_reads_them_are_refused(colours: Path, card: str) -> None:
+    (colours / "card.json").write_text(card)
+    with pytest.raises(BundleError, match=r"card\.json"):
+        read_bundle(colours)
+
+
+def configure(model: Path, change: Callable[[Any], object]) -> None:
+    """Change the configuration of an `.h5` model."""
+    with h5py.File(model, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        change(config)
+        file.attrs["model_config"] = json.dumps(config)
 
 
 def test_choose(colours: Path) -> None:

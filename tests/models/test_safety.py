@@ -120,6 +120,25 @@ def test_file_that_announces_more_than_it_holds_is_refused(tmp_path: Path) -> No
         inspect(path)
 
 
+@pytest.mark.parametrize(
+    "kind", [np.dtype((np.void, 2**20)), np.dtype((np.float32, (65536,))), h5py.special_dtype(vlen=np.float64)]
+)
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, kind: Any) -> None:
+    path = write(tmp_path / "model.h5", sequential())
+    with h5py.File(path, "a") as file:
+        file.create_dataset("kernel", (100,), kind)
+    with pytest.raises(UnsafeModel, match="weights are numbers"):
+        inspect(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "x" * 20_000_000])
+def test_configurations_without_end_are_refused(tmp_path: Path, text: str) -> None:
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = text
+    with pytest.raises(UnsafeModel, match="model_config"):
+        inspect(tmp_path / "model.h5")
+
+
 def test_groups_that_hold_themselves_are_read_once(tmp_path: Path) -> None:
     path = write(tmp_path / "model.h5", sequential({"class_name": "Flatten", "config": {}}))
     with h5py.File(path, "a") as file:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from foodscene.models.terminal import say
+
 data = typer.Typer(help="Look into data sets before training on them.", no_args_is_help=True)
 
 DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="A folder of photos, or an archive as downloaded.")]
@@ -41,9 +43,8 @@ def check(
     report: Annotated[Path | None, typer.Option(help="Write a page with contact sheets to this file.")] = None,
 ) -> None:
     """Find what is wrong: broken photos, copies, contradicting labels, leaks. Exit status 1 if anything is."""
-    from rich.console import Console
-
     from foodscene.models import files
+    from foodscene.models.terminal import open_console
     from foodscene.training.data import check, check_report
     from foodscene.training.datasets import open_dataset
 
@@ -53,9 +54,9 @@ def check(
     if report:
         files.write_output(report, check_report.html(found).encode())
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
+        say(json.dumps(found.as_json(), indent=2))
     else:
-        check_report.print_report(found, Console())
+        check_report.print_report(found, open_console(markup=True))
     raise typer.Exit(int(found.wrong))
 
 
@@ -76,7 +77,7 @@ def show(
     target = output or Path(f"{dataset.name}.png")
     contact_sheet.check(target)
     contact_sheet.save(contact_sheet.classes(dataset.crops() if crop_boxes else dataset, per_class), target)
-    typer.echo(target)
+    say(target)
 
 
 @data.command()
@@ -87,9 +88,9 @@ def cache(action: Annotated[CacheAction, typer.Argument()] = CacheAction.list) -
     root = storage.default_root()
     entries = storage.clear(root) if action is CacheAction.clear else storage.entries(root)
     for entry in entries:
-        typer.echo(f"{entry.size / 1e6:10.1f} MB  {entry.path.name}")
+        say(f"{entry.size / 1e6:10.1f} MB  {entry.path.name}")
     verb = "cleared from" if action is CacheAction.clear else "in"
-    typer.echo(f"{sum(entry.size for entry in entries) / 1e6:10.1f} MB  {verb} {root}")
+    say(f"{sum(entry.size for entry in entries) / 1e6:10.1f} MB  {verb} {root}")
 
 
 @data.command()
@@ -130,4 +131,4 @@ def augment(
         seed=seed,
     )
     contact_sheet.save(picture, output)
-    typer.echo(output)
+    say(output)

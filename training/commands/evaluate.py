@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foodscene.models.terminal import say
 from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
@@ -53,10 +54,9 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
 
     Several data sets are measured one by one and together; the data set's classes are matched to the labels by name.
     """
-    from rich.console import Console
-
     from foodscene.models.engine import open_engine
-    from foodscene.training.evaluation import confidence, evaluation, inference
+    from foodscene.models.terminal import open_console
+    from foodscene.training.evaluation import confidence, inference
     from foodscene.training.evaluation import out_of_distribution as ood
     from foodscene.training.reports import model_card
 
@@ -72,9 +72,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
-    loaded = inference.apart([inference.photos_for(found, path, layout, labels, split=split) for path in data])
-    each = {one.name: inference.evaluate(engine, found.labels, one, inference.rows(one, split)) for one in loaded}
-    whole = evaluation.join(list(each.values()))
+    loaded, each, whole = inference.measure(found, engine, data, split, layout, labels)
     sure_above = found.card.sure_above
     photos = [(ood.NOISE, ood.noise(found.spec))]
     photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
@@ -89,10 +87,10 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
         left_out = {"left_out": dict(whole.left_out)}
         figures = {**whole.as_json(), **left_out, **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
-        typer.echo(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
+        say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = open_console() if sys.stdout.isatty() else open_console(width=160)
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each),
         f"\n{speed:.1f} ms a photo on one core",
@@ -124,7 +122,7 @@ def calibrate(
 
     from foodscene.models import saving
     from foodscene.models.engine import KerasEngine, open_engine
-    from foodscene.training.evaluation import calibration, confidence, evaluation, inference
+    from foodscene.training.evaluation import calibration, confidence, inference
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
@@ -140,10 +138,7 @@ def calibrate(
         engine, keras_engine = open_engine(found), KerasEngine(found)
     for path in data:
         _there(path, "--data")
-    loaded = [inference.photos_for(found, path, layout, labels, split="validation") for path in data]
-    measured = evaluation.join(
-        [inference.evaluate(engine, found.labels, one, inference.rows(one, "validation")) for one in loaded]
-    )
+    loaded, _, measured = inference.measure(found, engine, data, "validation", layout, labels)
     factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
     sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
@@ -159,7 +154,7 @@ def calibrate(
             _others(found),
         )
     certain = confidence.measure_sure(probabilities, measured.right, sure_above)
-    typer.echo(
+    say(
         f"Temperature {temperature.temperature_of(model):.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"

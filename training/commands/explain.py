@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from foodscene.models.terminal import say
 from foodscene.training.terminal import quiet_stderr
 
 _NAMES = re.compile(r"(decided|filters|maps-\d+)\.png")
@@ -30,6 +31,7 @@ def explain(
     from foodscene.models.engine import KerasEngine
     from foodscene.models.pixels import read_photo
     from foodscene.models.prediction import rank
+    from foodscene.models.text import printable
 
     bundle = find_bundle(model, models_folder or SHIPPED)
     folders.check_publishable(out, _NAMES)
@@ -39,7 +41,9 @@ def explain(
         from foodscene.training.evaluation import explanation
     probabilities = engine.predict(pixels[None])[0]
     if label and label not in bundle.labels:
-        raise typer.BadParameter(f"{bundle.name} knows {', '.join(bundle.labels)}", param_hint="--label")
+        raise typer.BadParameter(
+            f"{bundle.name} knows {', '.join(map(printable, bundle.labels))}", param_hint="--label"
+        )
     meant = bundle.labels.index(label) if label else int(np.argmax(probabilities))
     heat = explanation.grad_cam(engine.model, pixels[None], [meant])[0]
     maps = explanation.feature_maps(engine.model, pixels)
@@ -49,11 +53,11 @@ def explain(
     shown = bundle.spec._replace(height=bundle.spec.height * larger, width=bundle.spec.width * larger)
 
     for name, probability in rank(probabilities, bundle.labels, 3):
-        typer.echo(f"{name:<20} {probability:6.1%}")
+        say(f"{printable(name):<20} {probability:6.1%}")
     with folders.publishing(out, _NAMES) as new:
         (new / "decided.png").write_bytes(explanation.overlaid(read_photo(photo, shown), heat))
         for name, grid in grids.items():
             (new / f"{name}.png").write_bytes(grid.png)
-    typer.echo(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
+    say(f"{out / 'decided.png'}: what speaks for {bundle.labels[meant]} is bright")
     for name, grid in grids.items():
-        typer.echo(f"{out / name}.png: {grid.title}")
+        say(f"{out / name}.png: {grid.title}")

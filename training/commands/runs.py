@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from foodscene.models.terminal import say
+
 if TYPE_CHECKING:
     from foodscene.training.runs.run import Run
 
@@ -36,16 +38,18 @@ def listing(
     context.obj = root
     if context.invoked_subcommand:
         return
-    from rich.console import Console
     from rich.table import Column, Table
 
+    from foodscene.models.terminal import open_console
     from foodscene.training.runs import log
 
-    found = log.find_runs(root)
+    found, refused = log.survey(root)
     numbers = {one.name: number for number, one in enumerate(found, start=1)}
     chosen = log.order(log.select(found, where or []), sort)
     if as_json:
-        typer.echo(json.dumps([{"name": one.name, **one.record} for one in chosen], indent=2))
+        records = [{**one.record, "name": one.name} for one in chosen]
+        errors = [{"name": name, "error": reason} for name, reason in refused.items()]
+        say(json.dumps(records + errors, indent=2))
         return
     columns = ("top1", "top5", "loss", "val_top1")
     extra = [sort] if sort not in columns else []
@@ -56,10 +60,12 @@ def listing(
         data, status = (str(log.fact(one, key) or "") for key in ("data", "status"))
         table.add_row(str(numbers[one.name]), one.name, data, *figures, status)
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = open_console() if sys.stdout.isatty() else open_console(width=200)
     console.print(table)
     if len(chosen) > most:
         console.print(f"… and {len(chosen) - most} more: --most {len(chosen)}", highlight=False)
+    for reason in refused.values():
+        console.print(f"Left out: {reason}", highlight=False)
 
 
 @runs.command()
@@ -73,14 +79,14 @@ def show(
     from foodscene.training.runs.run import RunError
 
     one = _choose(context, which)
-    record = {"name": one.name, **one.record}
+    record = {**one.record, "name": one.name}
     if part is None:
-        typer.echo(json.dumps({**record, "history": one.load_history()}, indent=2))
+        say(json.dumps({**record, "history": one.load_history()}, indent=2))
         return
     value = one.load_history() if part == "history" else log.fact(one, part)
     if value is None:
         raise RunError(f"{one.name} has no {part}. It has {', '.join([*one.record, 'history'])}.")
-    typer.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 @runs.command()
@@ -99,20 +105,20 @@ def plot(
     if empty := [name for name, rows in chosen.items() if not rows]:
         raise RunError(f"{', '.join(empty)} has no epochs yet.")
     files.write_output(out, charts.histories(chosen).encode())
-    typer.echo(f"Drawn: {out}")
+    say(f"Drawn: {out}")
 
 
 @runs.command()
 def compare(context: typer.Context, first: Which, second: Which) -> None:
     """Show what differs between two runs, and whether their figures differ by more than chance."""
-    from rich.console import Console
     from rich.table import Table
 
+    from foodscene.models.terminal import open_console
     from foodscene.training.runs import log
 
     one, other = _choose(context, first), _choose(context, second)
     difference = log.compare(one, other)
-    console = Console()
+    console = open_console()
     for title, rows in (("setting", difference.settings), ("figure", difference.figures)):
         table = Table(title, one.name, other.name, box=None, header_style="bold")
         for key, (left, right) in rows.items():
@@ -126,7 +132,7 @@ def report(context: typer.Context, which: Which) -> None:
     """Make a run's report.html anew from what lies in its folder."""
     from foodscene.training.reports import report as reports
 
-    typer.echo(f"Report: {reports.write(_choose(context, which).folder)}")
+    say(f"Report: {reports.write(_choose(context, which).folder)}")
 
 
 @runs.command("import")
@@ -138,7 +144,7 @@ def take_in(
     from foodscene.training.runs import legacy
 
     for path in files:
-        typer.echo(f"{path} -> {legacy.take_in(path, context.obj).folder}")
+        say(f"{path} -> {legacy.take_in(path, context.obj).folder}")
 
 
 @runs.command()
@@ -150,7 +156,7 @@ def mirror(
     from foodscene.training.runs import log
     from foodscene.training.runs import mlflow as mirrors
 
-    typer.echo(f"{mirrors.mirror(log.find_runs(context.obj), to)} runs copied to {to}")
+    say(f"{mirrors.mirror(log.find_runs(context.obj), to)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,11 +36,10 @@ def sweep(
 
     The same command again goes on after an interruption, and joins in from another machine that sees the folder.
     """
-    from rich.console import Console
-
+    from foodscene.models.terminal import open_console
     from foodscene.training.sweep import sweep as search
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False)
     for path in data:
         if not path.exists():
             raise typer.BadParameter(f"there is no {path}", param_hint="--data")
@@ -149,7 +147,7 @@ def _train_best(
     console.print(
         f"Best: {_name(best)}, top-1 {best.value:.4f} on validation photos. Training it: {' '.join(settings)}"
     )
-    watch, tell = Terminal(console), partial(console.print, markup=False)
+    watch, tell = Terminal(console), console.print
     if begun:
         outcome = story.resume(place, data=data, threads=_CORES, watch=watch, tell=tell)
     else:

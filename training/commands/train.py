@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +46,10 @@ def train(  # noqa: PLR0917 - typer passes by name
         ),
     ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="A bundle whose answers to the photos are learned, in place of their labels.")
+        str | None,
+        typer.Option(
+            metavar="BUNDLE", help="A bundle whose answers to the photos are learned, in place of their labels."
+        ),
     ] = None,
     bundle: Annotated[Path | None, typer.Option(show_default="RUN/models/NAME", help="Where the bundle goes.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
@@ -71,12 +73,12 @@ def train(  # noqa: PLR0917 - typer passes by name
 
     A run leaves a folder with everything needed to repeat it, and can be gone on with at any moment: --resume.
     """
-    from rich.console import Console
+    from foodscene.models.terminal import open_console
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = open_console(soft_wrap=True, highlight=False)
     if listing:
         # Where nobody's window is to be filled, lines may be as long as they are.
-        Console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
+        open_console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
         return
     if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
@@ -88,7 +90,7 @@ def train(  # noqa: PLR0917 - typer passes by name
         "bundle": bundle,
         "threads": threads,
         "watch": Terminal(console, quiet=quiet),
-        "tell": None if quiet else partial(console.print, markup=False),
+        "tell": None if quiet else console.print,
     }
     stop_cleanly()
     try:
@@ -111,7 +113,7 @@ def train(  # noqa: PLR0917 - typer passes by name
             }
             outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)
     except story.InterruptedRun as stopped:
-        console.print(str(stopped), markup=False)
+        console.print(str(stopped))
         raise
     summary(outcome, console)
 
@@ -187,16 +189,16 @@ def summary(outcome: "Outcome", console: "Console") -> None:
             said = reported.get(name)
             beside = f"   reported {said:.4f} (report's row {where})" if said is not None else ""
             words = estimate(record["test"][name], record["test"].get(f"{name}_interval"))
-            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}  {words} right{beside}", markup=False)
+            console.print(f"{name[:3]}-{name[3:]}  {record['test'][name]:.4f}  {words} right{beside}")
     measured = outcome.bundle.card.metrics
     console.print(
         f"measured on {measured.photos}" if measured else "the data set has no test photos to measure on",
         f"after {record['epochs']} epochs, the best {record['best']['epoch']}, in {duration(record['seconds'])}",
     )
     folder = outcome.bundle.folder
-    console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}", markup=False)
+    console.print(f"Bundle: {folder}\nServe it: foodscene serve --models {folder.parent}")
     if outcome.report:
-        console.print(f"Report: {outcome.report}", markup=False)
+        console.print(f"Report: {outcome.report}")
 
 
 def _listing() -> "Table":

@@ -49,6 +49,9 @@ GAPS = Kind(
 )
 IMBALANCE = Kind("imbalance", False, "classes of very different size", "Look at the figures per class; weigh classes.")
 NOT_SQUARE = Kind("not-square", False, "photos that are not square", "A recipe says whether to squash, crop or pad.")
+LEFT_OUT = Kind(
+    "left-out", False, "files that are not read", "A photo is a regular file of up to 256 MB that its reader may read."
+)
 UNUSED = Kind("unused", False, "photos outside of the layout's folders and lists", "They are left out of everything.")
 
 READ_SO = Kind("notes", False, "things to know of how the archive was read", "Look whether they are meant so.")
@@ -146,6 +149,7 @@ def examine(dataset: Dataset, *, root: Path | None = None, workers: int | None =
         *_classes_off(classes),
         _not_square(facts),
         _unused(dataset),
+        _left_out(dataset),
     )
     return Report(dataset, facts, classes, dropped, tuple(finding for finding in checks if finding.count))
 
@@ -221,6 +225,10 @@ def _unused(dataset: Dataset) -> Finding:
         UNUSED,
         notes=tuple(photo for path, files in sources.items() for photo in files.photos() if (path, photo) not in used),
     )
+
+
+def _left_out(dataset: Dataset) -> Finding:
+    return Finding(LEFT_OUT, notes=tuple(f"{name}: {reason}" for name, reason in dataset.left_out.items()))
 
 
 def _range(sizes: Sequence[int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from foodscene.models.pixels import InputSpec
-from foodscene.models.text import printable
+from foodscene.models.terminal import open_console
 from foodscene.training.data import cache, splits
 from foodscene.training.data.splits import Fractions
 from foodscene.training.data.survey import Survey, survey
@@ -63,7 +63,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
     Tells on the console which photos are broken, what was dropped for being a copy, and which classes a split that is
     `used` lacks. Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
     """
-    console = Console(stderr=True)
+    console = open_console(stderr=True, markup=True)
     sources = [source] if isinstance(source, Path | Dataset) else list(source)
     opened = [part if isinstance(part, Dataset) else open_dataset(part, layout, labels) for part in sources]
     dataset = opened[0] if len(opened) == 1 else union(opened)
@@ -89,6 +89,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
         groups=facts.groups[decoded.rows],
         dropped=dropped,
     )
+    _tell_left_out(dataset, console)
     for broken in decoded.broken[:10]:
         console.print(f"[yellow]Left out:[/] {escape(f'{broken.name}: {broken.reason}')}", highlight=False)
     if len(decoded.broken) > 10:
@@ -157,9 +158,17 @@ def divide(
 def tell_notes(dataset: Dataset, console: Console, most: int = 10) -> None:
     """Say how a data set was read where that may surprise."""
     for note in dataset.notes[:most]:
-        console.print(f"[yellow]Note:[/] {escape(printable(note))}", highlight=False)
+        console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False)
     if len(dataset.notes) > most:
         console.print(f"[yellow]Note:[/] {len(dataset.notes) - most} more; `foodscene data check` tells all.")
+
+
+def _tell_left_out(dataset: Dataset, console: Console) -> None:
+    left_out = list(dataset.left_out.items())
+    for name, reason in left_out[:10]:
+        console.print(f"[yellow]Left out:[/] {escape(f'{name}: {reason}')}", highlight=False)
+    if len(left_out) > 10:
+        console.print(f"[yellow]Left out:[/] {len(left_out) - 10} more files that are not read")
 
 
 def _look_for_gaps(data: Data, used: Sequence[Split], console: Console) -> None:

@@ -12,9 +12,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from foodscene.models.terminal import open_console
 from foodscene.training.datasets import DatasetError, Sample
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def each(
     """
     workers = workers or os.cpu_count() or 1
     columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
+    console = open_console(stderr=True, markup=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         results = (
             _serial(work, samples, todo)

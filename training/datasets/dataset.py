@@ -72,6 +72,12 @@ class Dataset:
         digest.update(f"{self.classes}".encode())
         return digest.hexdigest()[:32]
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why files are not read, by name."""
+        sources = {sample.files.path: sample.files for sample in self.samples}
+        return {name: reason for files in sources.values() for name, reason in files.left_out.items()}
+
     def crops(self) -> "Dataset":
         """The same with a sample for every box, cut to it; photos without a box stay whole."""
         samples: list[Sample] = []

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from foodscene.models.decoding.inspection import looks_like_photo
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.files import UnreadableFile, read
 from foodscene.models.folders import MANIFEST
 from foodscene.training import storage
 
@@ -57,8 +58,10 @@ class FileEntry(NamedTuple):
 class Files(ABC):
     """The files under a path, read-only. Can be sent to another process."""
 
-    def __init__(self, path: Path, entries: dict[str, FileEntry]) -> None:
+    def __init__(self, path: Path, entries: dict[str, FileEntry], left_out: dict[str, str]) -> None:
         self.path = path
+        self.left_out = left_out
+        """Why files are not read, by name: links, devices, what is larger than any photo or cannot be read."""
         self.entries = {name: entries[name] for name in sorted(entries)}
         """Size and checksum by relative name, slashes forward, sorted; without what systems leave behind."""
         self.notes: tuple[str, ...] = ()
@@ -115,7 +118,7 @@ class FolderFiles(Files):
         ours: list[str] = []
         try:
             names = [file.relative_to(path).as_posix() for file in _walk(path, ours)]
-            super().__init__(path, _checksums(path, [name for name in names if not hidden(name)]))
+            super().__init__(path, *_checksums(path, [name for name in names if not hidden(name)]))
         except storage.StorageError:
             raise
         except OSError as error:
@@ -134,33 +137,47 @@ class FolderFiles(Files):
     def read(self, name: str) -> bytes:
         """See `Files.read`."""
         try:
-            return (self.path / name).read_bytes()
+            return read(self.path / name, MAX_MEMBER)
+        except UnreadableFile as error:
+            raise DatasetError(str(error)) from error
         except OSError as error:
             raise DatasetError(f"{self.path / name} cannot be read: {error.strerror}.") from error
 
 
-def _checksums(folder: Path, names: list[str]) -> dict[str, FileEntry]:
-    """Size and checksum of the files of a folder. What was read once is not again while its size and time stay."""
+def _checksums(folder: Path, names: list[str]) -> tuple[dict[str, FileEntry], dict[str, str]]:
+    """Size and checksum of the files of a folder, and why some are left out.
+
+    What was read once is not again while its size and time stay.
+    """
     known_path = storage.default_root() / "folders" / f"{sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.json"
     try:
         known = json.loads(known_path.read_text())
     except (OSError, ValueError):
         known = {}
     found: dict[str, tuple[int, int, int]] = {}
+    left_out: dict[str, str] = {}
     now = time.time_ns()
     for name in names:
         status = (folder / name).stat()
+        if status.st_size > MAX_MEMBER:
+            left_out[name] = too_large(status.st_size)
+            continue
         before = known.get(name, (None, None, 0))
         same = before[:2] == [status.st_size, status.st_mtime_ns]
         # A file of this moment may change once more without its time telling.
         changed = status.st_mtime_ns if now - status.st_mtime_ns > _CLOCK else 0
         try:
             found[name] = status.st_size, changed, before[2] if same else _crc(folder / name)
-        except PermissionError:
-            found[name] = status.st_size, 0, 0  # whoever reads it is told
+        except OSError as error:
+            left_out[name] = f"it cannot be read: {error.strerror}"
     if found != known:
         storage.write_bytes(known_path, json.dumps(found).encode())
-    return {name: FileEntry(size, crc) for name, (size, _, crc) in found.items()}
+    return {name: FileEntry(size, crc) for name, (size, _, crc) in found.items()}, left_out
+
+
+def too_large(size: int) -> str:
+    """Why a file of so many bytes is left out."""
+    return f"it has {size / 1e9:.2f} GB; files of up to {MAX_MEMBER / 1e9:.2f} GB are read"
 
 
 def _crc(path: Path) -> int:

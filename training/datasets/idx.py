@@ -32,7 +32,7 @@ class Pictures(Files):
             for split, array in pictures.items()
             for number, picture in enumerate(array)
         }
-        super().__init__(path, entries)
+        super().__init__(path, entries, {})
 
     def of(self, split: Split) -> list[str]:
         """The names of a split's pictures, in their order."""

@@ -1,5 +1,6 @@
 """Names of classes, compared as people mean them: composed or decomposed, in capitals or not."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from unicodedata import normalize
@@ -11,8 +12,12 @@ def composed(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    """A name without what makes no difference between data sets: case, spaces, underscores, how accents are coded."""
-    return " ".join(normalize("NFC", name).casefold().replace("_", " ").split())
+    """A name without what makes no difference between data sets: case, spaces, underscores, how accents are coded.
+
+    Nor do signs that folders' names may not have: corrections of "T-shirt/top" lie in `T-shirt_top`.
+    """
+    words = re.sub(r"[^\w.()&'-]|_", " ", normalize("NFC", name).casefold())
+    return " ".join(words.split()).strip(". ")
 
 
 def matched(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:

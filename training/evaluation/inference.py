@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine, OnnxEngine, open_engine
 from foodscene.training.datasets.names import matched
-from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError
+from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
 
 if TYPE_CHECKING:
     from foodscene.training.data.load import Data
@@ -80,6 +80,34 @@ def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[
         raise EvaluationError(f"{data.name} has no photos to measure on.")
     names = [data.names[row] for row in rows]
     return Evaluation(tuple(labels), names, targets, predict(engine, data.pixels, rows), dict(unknown))
+
+
+class Measured(NamedTuple):
+    """A bundle's answers for one data set or several."""
+
+    photos: "list[Data]"
+    each: dict[str, Evaluation]
+    """By the data set's name."""
+    whole: Evaluation
+
+
+def measure(
+    bundle: Bundle,
+    engine: Engine,
+    paths: Sequence[Path],
+    split: str = "test",
+    layout: str | None = None,
+    labels: str | None = None,
+) -> Measured:
+    """Measure a bundle on the photos of a split of each data set, and on all of these together.
+
+    Raises `DatasetError`, and `EvaluationError` where there is nothing to measure on.
+    """
+    if not paths:
+        raise EvaluationError("There are no photos to measure on: name a folder, or an archive as downloaded.")
+    photos = apart([photos_for(bundle, path, layout, labels, split=split) for path in paths])
+    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split)) for one in photos}
+    return Measured(photos, each, join(list(each.values())))
 
 
 def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:

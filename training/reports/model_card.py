@@ -6,12 +6,11 @@ from typing import Any
 
 from jinja2 import PackageLoader
 
-from foodscene.models import confusion as confusions
-from foodscene.models.bundle import CARD, Bundle
+from foodscene.models.bundle import CONFUSION, Bundle
 from foodscene.models.card import Card, CardMetrics, CardStrangers
 from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
-from foodscene.models.saving import is_ours
+from foodscene.models.saving import is_ours, write_card
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
@@ -83,7 +82,7 @@ def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
     """What a bundle keeps of an evaluation beside its card: `confusion.json`, and the card for people to read."""
     confusion = evaluation.confusion()
     return {
-        confusions.FILE: f"{json.dumps(confusion)}\n".encode(),
+        CONFUSION: f"{json.dumps(confusion)}\n".encode(),
         "README.md": readme(card, evaluation.labels, confusion).encode(),
     }
 
@@ -96,15 +95,11 @@ def save(
     In a bundle that was made elsewhere, other files of these names and what else its card says stay as they are.
     """
     card = described(bundle.card, evaluation, parts, outside)
-    ours, path = is_ours(bundle.folder), bundle.folder / CARD
+    ours = is_ours(bundle.folder)
     for name, content in files(card, evaluation).items():
         if ours or not (bundle.folder / name).exists():
             write(bundle.folder / name, content)
-    if ours or not path.exists():
-        write(path, card.as_json().encode())
-    else:
-        said = {**json.loads(path.read_bytes()), **card.model_dump(mode="json", exclude_none=True)}
-        write(path, (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode())
+    write_card(bundle.folder, card)
 
 
 def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None = None) -> str:

@@ -42,15 +42,32 @@ class Comparison(NamedTuple):
 
 def find_runs(root: Path) -> list[Run]:
     """The runs below a folder, the oldest first; only their `run.json` is read. Damaged ones are left out."""
+    return survey(root)[0]
+
+
+def survey(root: Path) -> tuple[list[Run], dict[str, str]]:
+    """The runs below a folder as `find_runs` gives them; and by name why others cannot be read."""
     if not root.is_dir():
         raise RunError(f"There is no folder {root}. Runs lie where `foodscene train` was started; or give --runs.")
-    found = []
-    for path in sorted(root.glob("*/run.json")):
+    found, refused = [], {}
+    for folder in sorted(root.iterdir()):
         try:
-            found.append(run.read_run(path.parent))
-        except RunError:
-            continue
-    return sorted(found, key=lambda one: (str(one.record.get("started", "")), one.name))
+            if _has_record(folder):
+                found.append(run.read_run(folder))
+        except RunError as error:
+            refused[folder.name] = str(error)
+    return sorted(found, key=lambda one: (str(one.record.get("started", "")), one.name)), refused
+
+
+def _has_record(folder: Path) -> bool:
+    """Raises `RunError` for a folder that cannot be looked into."""
+    try:
+        (folder / "run.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise RunError(f"{folder.name} cannot be read: {error}") from None
+    return True
 
 
 def fact(one: Run, key: str) -> Any:
@@ -120,11 +137,12 @@ def compare(first: Run, second: Run) -> Comparison:
     except evaluation.EvaluationError:
         return Comparison(settings, figures, 0, 0, 0, None)
     places = {
-        (name, one.labels[truth]): index for index, (name, truth) in enumerate(zip(one.names, one.targets, strict=True))
+        (name, one.labels[target]): index
+        for index, (name, target) in enumerate(zip(one.names, one.targets, strict=True))
     }
     pairs = [
         (places[key], index)
-        for index, key in enumerate(zip(other.names, (other.labels[truth] for truth in other.targets), strict=True))
+        for index, key in enumerate(zip(other.names, (other.labels[target] for target in other.targets), strict=True))
         if key in places
     ]
     if not pairs:

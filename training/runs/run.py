@@ -24,13 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.files import check_writable, write, writing
+from foodscene.models.files import UnreadableFile, check_writable, write, writing
+from foodscene.models.files import read as read_file
 from foodscene.training import locks
 
 Row = dict[str, Any]
 """An epoch of a history: its number from 1, its phase, loss, top1, val_loss, val_top1, photos_per_second, seconds …"""
 
 _HISTORY, _LOCK = "history", ".lock"
+_MOST_RECORD = 64_000_000
+"""Bytes of a `run.json`: one of a thousand classes has up to 1 MB."""
 
 
 class RunError(FoodsceneError, ValueError):
@@ -89,7 +92,10 @@ class Run:
         if not path.exists():
             return [], []
         arrays = _load_arrays(path)
-        return _ordered(arrays), json.loads(arrays[_HISTORY].tobytes())
+        try:
+            return _ordered(arrays), json.loads(arrays[_HISTORY].tobytes())
+        except (KeyError, ValueError, RecursionError) as error:
+            raise RunError(f"{path} cannot be read: it has no history of epochs ({error}).") from error
 
     def save_best(self, weights: Sequence[NDArray[Any]]) -> None:
         """Keep the weights of the best epoch so far. To be called before `save_checkpoint`: a run that is killed in
@@ -162,10 +168,12 @@ def is_run(folder: Path) -> bool:
 def read_run(folder: Path) -> Run:
     """The run in a folder. Raises `RunError`."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        record = json.loads(read_file(folder / "run.json", _MOST_RECORD))
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is no run's folder: it has no run.json.") from None
-    except ValueError as error:
+    except (UnreadableFile, OSError) as error:
+        raise RunError(f"{folder.name} cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{folder / 'run.json'} is damaged: {error}") from None
     if not isinstance(record, dict):
         raise RunError(f"{folder / 'run.json'} is no record of a run.")

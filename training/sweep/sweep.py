@@ -17,6 +17,7 @@ import csv
 import io
 import json
 import socket
+import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,8 @@ def work(folder: Path, data: list[Path], weights: str | None, threads: int) -> N
             except optuna.TrialPruned:
                 study.tell(ticket, state=TrialState.PRUNED)
             except Exception as error:  # noqa: BLE001 - whatever a setting leads to, the search goes on without it
+                if not isinstance(error, FoodsceneError):
+                    traceback.print_exc()  # into the worker's log: it may be a mistake of ours
                 ticket.set_user_attr("error", f"{type(error).__name__}: {error}")
                 study.tell(ticket, state=TrialState.FAIL)
             with _alone(folder):
@@ -132,7 +135,10 @@ def best(study: optuna.Study) -> FrozenTrial:
     """The trial with the highest top-1 on validation photos. Raises `SweepError` where none came to its end."""
     complete = [one for one in trials(study) if one.state == TrialState.COMPLETE]
     if not complete:
-        raise SweepError("No trial came to its end, so there is no best one: trials.csv says why.")
+        raise SweepError(
+            "No trial came to its end, so there is no best one: trials.csv says why, and worker-*.log beside it where "
+            "that is a mistake of foodscene's own."
+        )
     return max(complete, key=lambda one: one.value or 0.0)
 
 

@@ -22,7 +22,7 @@ def four(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("four")
-def test_lanes_and_the_rest_have_cores_of_their_own() -> None:
+def test_sessions_and_the_rest_have_cores_of_their_own() -> None:
     cores = Cores(4)
     assert cores.of(sessions(3)) == [2, 4, 7]
     assert cores.beside(sessions(3)) == [9]

@@ -73,7 +73,7 @@ def test_a_helper_that_does_not_answer_is_killed(large: bytes, monkeypatch: pyte
     small = encoded(Image.new("RGB", (40, 30), "red"))
     helpers.decode(small, spec=SPEC, limits=pixels.LIMITS)
     os.kill(processes(helpers)[0], signal.SIGSTOP)
-    monkeypatch.setattr(pool, "_PATIENCE", 0.01)
+    monkeypatch.setattr(pool, "_BUSY", 0.01)
     started = time.monotonic()
     with pytest.raises(PhotoTooLarge):
         helpers.decode(large, spec=SPEC, limits=pixels.LIMITS)

@@ -185,7 +185,7 @@ class Place(Gate):
 @pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and a core beside the session's"
 )
-def test_lanes_that_leave_cores_free_and_everything_else_keep_off_each_other() -> None:
+def test_sessions_that_leave_cores_free_and_everything_else_keep_off_each_other() -> None:
     usable = os.sched_getaffinity(0)
 
     async def test(scheduler: Scheduler, _: Gate) -> None:

@@ -78,7 +78,7 @@ def test_a_signal_may_log_while_it_interrupts_a_line() -> None:
 
 def test_lines_that_nobody_reads_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_MOST_WAITING", 50)
-    monkeypatch.setattr(logs, "_LAST_WORDS", 0.1)
+    monkeypatch.setattr(logs, "_FLUSH_SECONDS", 0.1)
     out, into = full_pipe()
     background = handler(into)
     background.handle(record("first"))
@@ -95,7 +95,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(monkeypatch: pytest.Mon
 
 
 def test_a_log_that_nobody_reads_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_LAST_WORDS", 0.1)
+    monkeypatch.setattr(logs, "_FLUSH_SECONDS", 0.1)
     out, into = full_pipe()
     background = handler(into)
     tracemalloc.start()

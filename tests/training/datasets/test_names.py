@@ -7,6 +7,10 @@ def test_the_exact_name_comes_first_then_the_only_one_alike():
         "DOG": "dog",
         "fried_rice": "Fried rice",
     }, "Tea may be tea or TEA"
+    assert matched(["T-shirt_top", "cre\u0300me"], ["T-shirt/top", "cr\u00e8me"]) == {
+        "T-shirt_top": "T-shirt/top",
+        "cre\u0300me": "cr\u00e8me",
+    }
 
 
 def test_labels_that_would_be_one_have_their_ids():

@@ -122,7 +122,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from foodscene.training.runs import run
-work = run.read(Path(sys.argv[1]))
+work = run.read_run(Path(sys.argv[1]))
 state, history = work.load_checkpoint()
 while True:
     epoch = len(history) + 1

@@ -9,21 +9,29 @@ import typer
 
 def serve(
     host: Annotated[
-        str, typer.Option(envvar="FOODSCENE_HOST", help="The address to listen on; 0.0.0.0 for every one.")
+        str,
+        typer.Option(
+            envvar="FOODSCENE_HOST", help="The address to listen on; 0.0.0.0 for every one, :: for those of IPv6 too."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="FOODSCENE_PORT", min=0, max=65535, help="The port to listen on.")] = 8000,
-    models: Annotated[Path | None, typer.Option(show_default="those that ship", help="The folder of bundles.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(show_default="those that ship", help="The folder of bundles, or one bundle.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, show_default="1", help="Server processes.")] = None,
     threads: Annotated[
         int | None, typer.Option(min=0, show_default="its share of cores", help="Threads per process.")
     ] = None,
     engine: Annotated[str | None, typer.Option(show_default="auto", help="auto, onnx or keras.")] = None,
+    root_path: Annotated[
+        str | None, typer.Option(show_default="none", help="The prefix under which a proxy shows the service.")
+    ] = None,
 ) -> None:
     """Serve the bundles: a page for people, a REST API for programs.
 
     Every setting can also be given as an environment variable, FOODSCENE_<NAME>; docs/serving.md lists them.
     """
-    given = {"models": models, "workers": workers, "threads": threads, "engine": engine}
+    given = {"models": models, "workers": workers, "threads": threads, "engine": engine, "root_path": root_path}
     # As variables, since each worker process reads its settings from the environment.
     os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
 
@@ -33,5 +41,7 @@ def serve(
     settings = read_settings()
     if not settings.models.is_dir():
         raise SettingsError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
-    typer.echo(f"foodscene: http://{host}:{port}", err=True)
+    host = host.removeprefix("[").removesuffix("]")
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"foodscene: http://{shown}:{port}{settings.root_path}", err=True)
     run(settings, host, port)

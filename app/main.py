@@ -9,9 +9,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from foodscene.app import problems
+from foodscene.app import openapi, problems
 from foodscene.app.middleware.head import Head
 from foodscene.app.middleware.limits import Limits
+from foodscene.app.middleware.prefix import Prefix
 from foodscene.app.middleware.request_log import RequestLog
 from foodscene.app.pages import docs, page
 from foodscene.app.routes import explain, feedback, health, huggingface, kserve, models, predict
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
+    openapi.install(app, asks_key=bool(service.settings.api_keys))
     for routes in (predict, explain, models, feedback, huggingface, kserve, health, docs):
         app.include_router(routes.router)
     app.include_router(kserve.lean)
@@ -48,7 +50,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if STATIC.is_dir():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # Added first, so it is the innermost.
-    app.add_middleware(FastPath, path="/api/v1/predict", endpoint=predict.predict)
+    prefix = service.settings.root_path
+    app.add_middleware(FastPath, path="/api/v1/predict", endpoint=predict.predict, prefix=prefix)
     app.add_middleware(Limits, settings=service.settings)
     if service.settings.cors_origins:
         app.add_middleware(
@@ -59,7 +62,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expose_headers=["retry-after", "x-request-id"],
         )
     app.add_middleware(Head)
-    app.add_middleware(RequestLog, service=service)  # added last, so it is the outermost
+    app.add_middleware(RequestLog, service=service)
+    if prefix:
+        app.add_middleware(Prefix, prefix=prefix)  # added last, so it is the outermost
     return app
 
 

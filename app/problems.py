@@ -48,12 +48,16 @@ KINDS = {
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457 problem details. `type` is stable, `detail` is for people; `retry_after` is in seconds."""
+    """RFC 9457 problem details. `type` is stable, `detail` is for people; `retry_after` is in seconds.
+
+    `error` says the same as `detail`: the clients of KServe, Triton and Hugging Face look for it there.
+    """
 
     type: str = Field(examples=["urn:foodscene:problem:unsupported-photo"])
-    title: str
-    status: int
-    detail: str
+    title: str = Field(examples=["Not an image that is read here"])
+    status: int = Field(examples=[415])
+    detail: str = Field(examples=["This is not an image that is read here. Send a JPEG."])
+    error: str = Field(examples=["This is not an image that is read here. Send a JPEG."])
     retry_after: int | None = None
 
 
@@ -77,6 +81,7 @@ class Problem(Exception):
             "title": title,
             "status": status,
             "detail": self.detail,
+            "error": self.detail,
             **retry,
         }
 
@@ -110,17 +115,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the application with problem details, and describe them in its OpenAPI document."""
-    openapi = app.openapi
-
-    def openapi_with_problems() -> dict[str, Any]:
-        document = openapi()
-        document.setdefault("components", {}).setdefault("schemas", {})["ProblemDetails"] = (
-            ProblemDetails.model_json_schema()
-        )
-        return document
-
-    app.openapi = openapi_with_problems  # type: ignore[method-assign]
+    """Answer every error of the application with problem details."""
 
     async def problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101 - narrows what Starlette's signature leaves open

@@ -71,7 +71,10 @@ class Service:
         self.corrections = Turns("corrections", settings.side_queue)
         self.kept = Corrections(settings.feedback, int(settings.max_feedback_mb * 1e6)) if settings.feedback else None
         self.uploads = Uploads(
-            int(settings.max_upload_mb * 1e6), int(settings.max_memory_mb * 1e6), settings.deadline_seconds
+            int(settings.max_upload_mb * 1e6),
+            int(settings.max_memory_mb * 1e6),
+            settings.deadline_seconds,
+            most_parts=max(200, settings.max_files + 10),
         )
         self.draining = False
 

@@ -1,8 +1,11 @@
 """What an operator can set: each field as an environment variable `FOODSCENE_<NAME>`, a few as options of `serve`."""
 
+import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,12 +24,36 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _origin(text: str) -> str:
+    """An origin as browsers spell it: no path, no slash at its end, no port that the scheme has anyway."""
+    if text in ("*", "null"):  # anyone, and pages that are files
+        return text
+    parts = urlsplit(text.lower())
+    if not parts.scheme or not parts.netloc or "@" in parts.netloc or parts.path.strip("/") or parts.query:
+        raise ValueError(
+            f"{text} is no origin: give a scheme and a host, as https://page.example or http://a.example:81"
+        )
+    usual = {"http": ":80", "https": ":443"}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.netloc.removesuffix(usual) if usual else parts.netloc}"
+
+
+def _spellings(proxy: str) -> list[str]:
+    """An address or network as a socket names it; an IPv4 one also as a socket that takes IPv6 too does."""
+    try:
+        network = ipaddress.ip_network(proxy, strict=False)
+    except ValueError:  # `*`, or the name of a socket
+        return [proxy]
+    if network.version == 6:
+        return [proxy]
+    return [proxy, f"::ffff:{network.network_address}/{96 + network.prefixlen}"]
+
+
 class Settings(BaseSettings):
     """Read from the environment when the service starts. A wrong value stops it with a message that names the field."""
 
     model_config = SettingsConfigDict(env_prefix="FOODSCENE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    models: Path = Field(SHIPPED, description="The folder of the bundles, one sub-folder each.")
+    models: Path = Field(SHIPPED, description="The folder of the bundles, one sub-folder each; or a bundle's own.")
     engine: EngineKind = Field("auto", description="What runs the models: `onnx`, `keras`, or whichever fits (`auto`).")
     workers: PositiveInt = Field(1, description="Server processes. Each holds all models; the cores are shared out.")
     threads: int = Field(
@@ -61,7 +88,15 @@ class Settings(BaseSettings):
     )
     max_requests: PositiveInt = Field(512, description="Requests under way per process; when reached: 503.")
     deadline_seconds: PositiveFloat = Field(30.0, description="From a request's arrival to its answer; after it: 504.")
-    max_upload_mb: PositiveFloat = Field(32.0, description="Size of one request's body in megabytes; above: 413.")
+    keep_alive_seconds: PositiveInt = Field(
+        75,
+        description="How long a connection is kept open between requests. More than a load balancer keeps it, which is "
+        "60 for many: else it may send a request into a connection that is just being closed.",
+    )
+    max_upload_mb: PositiveFloat = Field(32.0, description="Size of a request's body in megabytes; above: 413.")
+    max_batch_upload_mb: PositiveFloat = Field(
+        100.0, description="Size of the body of a request with several photos, in megabytes; above: 413."
+    )
     max_memory_mb: PositiveFloat = Field(
         256.0, description="Uploads held in memory at once, per process, in megabytes; above: 503."
     )
@@ -109,12 +144,19 @@ class Settings(BaseSettings):
         20, description="Requests that a client may send at once before the rate limit counts."
     )
     cors_origins: Listed = Field(
-        (), description="Other origins whose pages may call the service from a browser, with commas between them."
+        (),
+        description="Other origins whose pages may call the service from a browser, as `https://page.example`, with "
+        "commas between them.",
     )
     trusted_proxies: str = Field(
         "",
         description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas "
-        "between them; `*` for any. Unset: nobody's.",
+        "between them; networks too, as 10.0.0.0/8; `*` for any. Unset: nobody's.",
+    )
+    root_path: str = Field(
+        "",
+        description="The prefix under which a proxy shows the service, as `/foodscene`, whether the proxy takes it off "
+        "or not.",
     )
 
     drain_seconds: float = Field(
@@ -144,6 +186,26 @@ class Settings(BaseSettings):
             if len(key) != 64 or set(key.lower()) - set("0123456789abcdef"):
                 raise ValueError("give the SHA-256 of each key in hexadecimal: printf %s THE-KEY | sha256sum")
         return tuple(key.lower() for key in keys)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(text) for text in origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: str) -> str:
+        """Each address without brackets; those of IPv4 as a socket for both names them, too."""
+        found = [text.strip().removeprefix("[").removesuffix("]") for text in proxies.split(",") if text.strip()]
+        return ",".join(dict.fromkeys(spelled for text in found for spelled in _spellings(text)))
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, path: str) -> str:
+        path = path.strip().strip("/")
+        if not re.fullmatch(r"[A-Za-z0-9._~/-]*", path) or "//" in path:
+            raise ValueError("give a path alone, as /foodscene")
+        return f"/{path}" if path else ""
 
     @property
     def limits(self) -> Limits:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -14,8 +15,9 @@ from starlette.requests import Request
 
 from foodscene.app.problems import Problem
 
-_MOST_PARTS = 200
 _MOST_FIELD_BYTES = 4096
+_INFLATED_AT_ONCE = 1 << 18
+"""Bytes of a compressed body that are inflated before others get their turn."""
 # It warns of every malformed form; whoever sent one is told so in the answer, and must not fill the log.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
@@ -33,27 +35,29 @@ class Form:
 
 
 class Uploads:
-    """Receives bodies: at most `most_bytes` each, and at most `most_held` of all that are held at the moment.
+    """Receives bodies: at most `most_bytes` each, unless told otherwise, and at most `most_held` of all that are held.
 
-    A body that does not arrive within `seconds` is given up.
+    One that comes as gzip or deflate is inflated, and counts as large as it is then. A body that does not arrive within
+    `seconds` is given up, and a form of more than `most_parts` refused.
     """
 
-    def __init__(self, most_bytes: int, most_held: int, seconds: float) -> None:
-        self.most_bytes, self.most_held, self.seconds = most_bytes, most_held, seconds
+    def __init__(self, most_bytes: int, most_held: int, seconds: float, most_parts: int = 200) -> None:
+        self.most_bytes, self.most_held, self.seconds, self.most_parts = most_bytes, most_held, seconds, most_parts
         self.held = 0
 
     @asynccontextmanager
-    async def body(self, request: Request, copies: int = 1) -> AsyncIterator[bytes]:
+    async def body(self, request: Request, copies: int = 1, most: int | None = None) -> AsyncIterator[bytes]:
         """The body of a request, counted as held until the block ends, so many times as it will be there.
 
-        Raises `ClientGone` or a `Problem`: `too-large`, at once if its header says so, `upload-too-slow`, `overloaded`.
+        It may have `most` bytes. Raises `ClientGone` or a `Problem`: `too-large`, at once if its header says so,
+        `upload-too-slow`, `overloaded`; `unsupported-media-type` or `bad-request` for a compression that is not read.
         """
         body = BytesIO()
-        async with self._received(request, body.write, copies):
+        async with self._received(request, body.write, copies, most):
             yield body.getvalue()  # the buffer itself, no copy
 
     @asynccontextmanager
-    async def form(self, request: Request) -> AsyncIterator[Form]:
+    async def form(self, request: Request, most: int | None = None) -> AsyncIterator[Form]:
         """The multipart form that a request carries, counted as held until the block ends.
 
         Raises as `body` does, or else, when all of it has arrived, as `FormReader` does: a client that sends to the end
@@ -62,23 +66,30 @@ class Uploads:
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get(b"boundary", b"")
         if kind == b"multipart/form-data" and boundary:
-            reader = FormReader(boundary)
-            async with self._received(request, reader.write):
+            reader = FormReader(boundary, self.most_parts)
+            async with self._received(request, reader.write, most=most):
                 yield reader.form()
             return
         async with self._received(request, lambda _: None) as size:
             if kind or size:
                 raise Problem(
-                    "unsupported-media-type", "Send a form: multipart/form-data with a boundary, as curl -F does."
+                    "unsupported-media-type",
+                    "Send a form: multipart/form-data with a boundary, as curl -F does. Under /api/v1 a photo is read "
+                    "as it is too, with a Content-Type like image/jpeg, and as base64 in JSON.",
                 )
             yield Form()
 
     @asynccontextmanager
-    async def _received(self, request: Request, take: Callable[[bytes], object], copies: int = 1) -> AsyncIterator[int]:
+    async def _received(
+        self, request: Request, take: Callable[[bytes], object], copies: int = 1, most: int | None = None
+    ) -> AsyncIterator[int]:
         """Hand a body to `take` as it arrives; gives its bytes, which count as held until the block ends."""
+        most = most or self.most_bytes
         announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.most_bytes:
-            raise self._too_large()
+        if announced.isdecimal() and int(announced) > most:
+            raise _too_large(most)
+        encoding = request.headers.get("content-encoding")
+        inflating = _inflating(encoding) if encoding else None
         size = 0
         try:
             try:
@@ -88,30 +99,74 @@ class Uploads:
                         message = await request.receive()
                         if message["type"] == "http.disconnect":
                             raise ClientGone
-                        chunk = message.get("body", b"")
-                        if size + len(chunk) > self.most_bytes:
-                            raise self._too_large()
-                        if self.held + len(chunk) * copies > self.most_held:
-                            raise Problem("overloaded", "Too many uploads are under way. Try again.", retry_after=1)
-                        size += len(chunk)
-                        self.held += len(chunk) * copies
-                        take(chunk)
-                        more = message.get("more_body", False)
+                        chunk, more = message.get("body", b""), message.get("more_body", False)
+                        for piece in inflating.pieces(chunk, last=not more) if inflating else (chunk,):
+                            if size + len(piece) > most:
+                                raise _too_large(most)
+                            if self.held + len(piece) * copies > self.most_held:
+                                raise Problem("overloaded", "Too many uploads are under way. Try again.", retry_after=1)
+                            size += len(piece)
+                            self.held += len(piece) * copies
+                            take(piece)
+                            if inflating:
+                                await asyncio.sleep(0)
             except TimeoutError:
                 raise Problem("upload-too-slow", f"The body did not arrive within {self.seconds:g} seconds.") from None
             yield size
         finally:
             self.held -= size * copies
 
-    def _too_large(self) -> Problem:
-        return Problem("too-large", f"The upload is larger than {self.most_bytes / 1e6:g} MB.")
+
+def _too_large(most: int) -> Problem:
+    return Problem("too-large", f"The upload is larger than {most / 1e6:g} MB.")
+
+
+def _inflating(encoding: str) -> "_Inflating | None":
+    """What reads a body with this Content-Encoding; None for one that comes as it is. Raises a `Problem`."""
+    named = [name for name in encoding.lower().replace(" ", "").split(",") if name not in ("", "identity")]
+    if not named:
+        return None
+    if named in (["gzip"], ["x-gzip"]):
+        return _Inflating(gzip=True)
+    if named == ["deflate"]:
+        return _Inflating(gzip=False)
+    raise Problem(
+        "unsupported-media-type",
+        f"Content-Encoding: {encoding[:80]} is not read here. Send the body as it is, or as gzip or deflate.",
+    )
+
+
+class _Inflating:
+    """Reads a compressed body in as many chunks as it comes in, and gives pieces of a bounded size."""
+
+    def __init__(self, *, gzip: bool) -> None:
+        self._inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if gzip else None
+
+    def pieces(self, chunk: bytes, *, last: bool) -> Iterator[bytes]:
+        """What a chunk holds. Raises a `Problem` where it is damaged, or the `last` one and not the end."""
+        if self._inflater is None and chunk:
+            # HTTP's deflate has zlib's header around it, which many clients leave out.
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS if chunk[0] & 0x8F == 8 else -zlib.MAX_WBITS)
+        more = self._inflater is not None
+        while more and self._inflater:
+            try:
+                piece = self._inflater.decompress(chunk, _INFLATED_AT_ONCE)
+            except zlib.error:
+                raise Problem("bad-request", "The compressed body is damaged.") from None
+            if self._inflater.unused_data:
+                raise Problem("bad-request", "There is something behind the end of the compressed body.")
+            yield piece
+            chunk = self._inflater.unconsumed_tail
+            more = bool(chunk) or len(piece) == _INFLATED_AT_ONCE
+        if last and not (self._inflater and self._inflater.eof):
+            raise Problem("bad-request", "The compressed body is cut short.")
 
 
 class FormReader:
     """Takes a multipart form apart, in as many chunks as it comes in. Nothing of it goes to disk."""
 
-    def __init__(self, boundary: bytes) -> None:
-        self._parts = _Parts(boundary)
+    def __init__(self, boundary: bytes, most_parts: int) -> None:
+        self._parts = _Parts(boundary, most_parts)
         self._problem: Problem | None = None
         self._parser: MultipartParser | None = None
         try:
@@ -142,7 +197,7 @@ class FormReader:
         except Problem as problem:
             self._problem = problem.with_traceback(None)  # which holds the chunk
         if self._problem:
-            self._parser, self._parts = None, _Parts(b"")
+            self._parser, self._parts = None, _Parts(b"", 0)
 
     def form(self) -> Form:
         """The form, all of which was written. Raises a `Problem`: `bad-request` for no form, `bad-parameter`."""
@@ -156,18 +211,18 @@ class FormReader:
 class _Parts:
     """What the parser of a form finds, call by call."""
 
-    def __init__(self, boundary: bytes) -> None:
-        self.form, self.complete = Form(), False
+    def __init__(self, boundary: bytes, most: int) -> None:
+        self.form, self.complete, self._most = Form(), False, most
         self._delimiter = b"\r\n--" + boundary
         self._begun = 0
         self._header, self._value, self._disposition = b"", b"", b""
-        self._name, self._is_file = "", False
+        self._name, self._is_file, self._is_named = "", False, False
         self._content = BytesIO()
 
     def begin(self) -> None:
         self._begun += 1
-        if self._begun > _MOST_PARTS:
-            raise _unreadable(f"it has more than {_MOST_PARTS} parts")
+        if self._begun > self._most:
+            raise _unreadable(f"it has more than {self._most} parts")
         self._header = self._value = self._disposition = b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
@@ -188,6 +243,7 @@ class _Parts:
         # Latin-1 reads any byte: nobody needs the names of files, and some clients do not send them as UTF-8.
         self._name = options.get(b"name", b"").decode("latin-1")
         self._is_file = b"filename" in options or self._name in ("file", "files")
+        self._is_named = bool(options.get(b"filename"))
         self._content = BytesIO()
 
     def data(self, data: bytes, start: int, end: int) -> None:
@@ -201,7 +257,8 @@ class _Parts:
     def end(self) -> None:
         content = self._content.getvalue()  # the buffer itself, no copy
         if self._is_file:
-            self.form.files.append(content)
+            if content or self._is_named:  # else an input that nobody filled
+                self.form.files.append(content)
         else:
             self.form.fields[self._name] = content.decode("utf-8", "replace")
 

@@ -168,10 +168,17 @@ def find(root: Path) -> dict[str, Bundle | BundleError]:
 
 
 def folders(root: Path) -> list[Path]:
-    """The folders below `root` that hold a model or cannot be looked into, sorted; none where `root` is no folder."""
+    """The folders below `root` that hold a model or cannot be looked into, sorted; none where `root` is no folder.
+
+    `root` itself too, as an absolute path, which ends in its name, where it is a bundle.
+    """
     if not root.is_dir():
         return []
-    return sorted(folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and _may_hold(folder))
+    found = [folder for folder in root.iterdir() if not folder.name.startswith((".", "_")) and _may_hold(folder)]
+    if _may_hold(root) and (not found or (root / LABELS).exists()):
+        own = root.resolve() if root.name in ("", "..") else root.absolute()
+        found += [own] if own.name not in {folder.name for folder in found} else []
+    return sorted(found)
 
 
 def _may_hold(folder: Path) -> bool:
@@ -283,12 +290,19 @@ def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
     )
     if given.height is None or given.width is None:
         raise BundleError(
-            f"{name}: {file} leaves its input size open ({shape}). Give it in card.json: "
+            f"{name}: {file} leaves its input size open ({_sizes(shape)}). Give it in card.json: "
             '{"input": {"height": 128, "width": 128, "channels": 3}}.'
         )
     if any(told not in (None, taken) for told, taken in zip(shape, given.spec.shape, strict=True)):
-        raise BundleError(f"{name}: card.json gives the input as {given.spec.shape}, {file} as {shape}.")
+        raise BundleError(
+            f"{name}: card.json gives the input as {_sizes(given.spec.shape)}, {file} as {_sizes(shape)}."
+        )
     try:
         return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
     except ValidationError as error:
-        raise BundleError(f"{name}: {file} takes photos of shape {shape}: {_first(error)}") from error
+        raise BundleError(f"{name}: {file} takes photos of {_sizes(shape)}: {_first(error)}") from error
+
+
+def _sizes(shape: tuple[int | None, ...]) -> str:
+    """A shape in words; what is open is called so."""
+    return " x ".join("any" if size is None else str(size) for size in shape)

@@ -70,6 +70,7 @@ class Registry:
         self._late: set[str] = set()
         self._root: tuple[int, int] | None = None
         self._missing = False
+        self._folders: dict[str, Path] = {}
         self._stamps: dict[str, Stamp] = {}
         self._seen: dict[str, Stamp] = {}
         self._loading = threading.Lock()
@@ -145,13 +146,14 @@ class Registry:
         try:
             status = root.stat()
             empty = not any(root.iterdir())
-            found = {folder.name: stamp(folder) for folder in folders(root)}
+            there = {folder.name: folder for folder in folders(root)}
+            found = {name: stamp(folder) for name, folder in there.items()}
         except OSError as error:
             return self._gone(error.strerror or str(error))
         place = status.st_dev, status.st_ino
         if empty and self._root not in (None, place):  # as where a disk was mounted, or while a folder is made anew
             return self._gone("another folder is in its place, and empty")
-        self._root, self._missing = place, False
+        self._root, self._missing, self._folders = place, False, there
         return found
 
     def _gone(self, why: str) -> dict[str, Stamp] | None:
@@ -164,7 +166,7 @@ class Registry:
 
     def _load(self, name: str, before: Stamp, seconds: float) -> bool:
         """Load a bundle, or refuse it. Gives False where it takes longer than `seconds` and may be given more."""
-        folder = self.settings.models / name
+        folder = self._folders[name]
         try:
             model = self._open(folder, before, min(seconds, self.settings.load_seconds))
             refused = None

@@ -44,13 +44,15 @@ class Limits:
         self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_OPEN):
+        path: str = scope.get("path", "").removeprefix(self.settings.root_path)
+        if scope["type"] != "http" or path.startswith(_OPEN):
             await self.app(scope, receive, send)
             return
         try:
-            await self._admit(scope)
+            await self._admit(scope, path)
         except Problem as problem:
-            headers = {"www-authenticate": 'Basic realm="The API key as the password"'} if _is_card(scope) else None
+            shown = _is_card(scope["method"], path)
+            headers = {"www-authenticate": 'Basic realm="The API key as the password"'} if shown else None
             await problem.response(headers if problem.status == 401 else None)(scope, receive, send)
             return
         self.under_way += 1
@@ -59,23 +61,24 @@ class Limits:
         finally:
             self.under_way -= 1
 
-    async def _admit(self, scope: Scope) -> None:
+    async def _admit(self, scope: Scope, path: str) -> None:
         """Raise a `Problem` for a request that is not to be worked on."""
-        if self.under_way >= self.settings.max_requests and _guarded(scope):  # the others take no time
+        guarded = is_guarded(scope["method"], path)
+        if self.under_way >= self.settings.max_requests and guarded:  # the others take no time
             raise Problem("overloaded", f"{self.under_way} requests are under way already.", retry_after=1)
         address, _ = scope.get("client") or ("", 0)
         client = network(address)
-        if self.settings.api_keys and _guarded(scope):
-            client = await self._known_key(scope, client)
+        if self.settings.api_keys and guarded:
+            key = given_key(Request(scope), as_password=_is_card(scope["method"], path))
+            client = await self._known_key(key, client)
         if self.settings.rate_limit:
             self.rates.count(client, time.monotonic())
 
-    async def _known_key(self, scope: Scope, address: str) -> str:
+    async def _known_key(self, key: str, address: str) -> str:
         """As `known_key`, but that wrong keys are slowed. Valid ones never wait."""
         slowed = Problem("too-many-requests", "Too many wrong API keys came from this address.", retry_after=2)
         if self.paused[address] >= _MOST_PAUSED:
             raise slowed
-        key = given_key(Request(scope), as_password=_is_card(scope))
         try:
             return known_key(key, self.settings.api_keys)
         except Problem:
@@ -96,20 +99,25 @@ class Limits:
         raise slowed
 
 
-def _guarded(scope: Scope) -> bool:
-    return scope["method"] not in ("GET", "HEAD", "OPTIONS") or scope["path"].startswith(_GUARDED)
+def is_guarded(method: str, path: str) -> bool:
+    """Whether a request needs a key where keys are set, and a place where there is a limit."""
+    return method not in ("GET", "HEAD", "OPTIONS") or path.startswith(_GUARDED)
 
 
-def _is_card(scope: Scope) -> bool:
-    return scope["method"] in ("GET", "HEAD") and bool(scope["path"].startswith(_CARDS))
+def _is_card(method: str, path: str) -> bool:
+    return method in ("GET", "HEAD") and path.startswith(_CARDS)
 
 
 def network(address: str) -> str:
-    """What counts as one client: an IPv4 address; of IPv6 the first 64 bits, as one client has all that begin so."""
+    """What counts as one client: an IPv4 address; of IPv6 the first 64 bits, as one client has all that begin so.
+
+    A socket that takes both gives IPv4 addresses as IPv6.
+    """
     if ":" not in address:
         return address
     try:
-        return str(ipaddress.ip_network((address.partition("%")[0], 64), strict=False))
+        long = ipaddress.IPv6Address(address.partition("%")[0])
+        return str(long.ipv4_mapped or ipaddress.ip_network((long, 64), strict=False))
     except ValueError:
         return address
 

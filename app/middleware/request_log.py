@@ -43,10 +43,10 @@ _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestLog:
-    """ASGI middleware. It is the outermost, so that no answer leaves without it."""
+    """ASGI middleware around all that answers, so that no answer leaves without it."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
-        self.app, self.service = app, service
+        self.app, self.service, self.prefix = app, service, service.settings.root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,7 +55,7 @@ class RequestLog:
         started = time.perf_counter()
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = given if _GIVEN_ID.fullmatch(given) else b"%016x" % random.getrandbits(64)
-        status = 0
+        status, path = 0, scope["path"].removeprefix(self.prefix)
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -84,7 +84,7 @@ class RequestLog:
                 await problem.response()(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - started
-            requests, request_seconds = _measured(_route(scope), status)
+            requests, request_seconds = _measured(_route(scope, path), status)
             requests.inc()
             request_seconds.observe(seconds)
             logger.info(
@@ -92,7 +92,7 @@ class RequestLog:
                 extra={
                     "request": request_id.decode(),
                     "method": scope["method"],
-                    "path": scope["path"],
+                    "path": path,
                     "status": status,
                     "milliseconds": round(seconds * 1000, 2),
                 },
@@ -105,8 +105,7 @@ def _measured(route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(route, status), REQUEST_SECONDS.labels(route)
 
 
-def _route(scope: Scope) -> str:
+def _route(scope: Scope, path: str) -> str:
     """The route's pattern, not the path, of which clients could make up any number."""
-    route = scope.get("route")
-    path = getattr(route, "path", None)
-    return str(path) if path else "static" if scope["path"].startswith("/static/") else "none"
+    pattern = getattr(scope.get("route"), "path", None)
+    return str(pattern) if pattern else "static" if path.startswith("/static/") else "none"

@@ -14,13 +14,13 @@ _template = Environment(loader=PackageLoader("foodscene.app"), autoescape=True).
 @router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
     """Every route with its parameters, its answers, and a curl line to try it."""
-    description = request.app.openapi()
+    description, root = request.app.openapi(), request.app.state.service.settings.root_path
     routes = [
         _route(method, path, route, description, str(request.base_url).rstrip("/"))
         for path, methods in description["paths"].items()
         for method, route in methods.items()
     ]
-    return HTMLResponse(_template.render(info=description["info"], routes=routes))
+    return HTMLResponse(_template.render(info=description["info"], routes=routes, root=root))
 
 
 def _route(method: str, path: str, route: dict[str, Any], description: dict[str, Any], base: str) -> dict[str, Any]:
@@ -29,18 +29,21 @@ def _route(method: str, path: str, route: dict[str, Any], description: dict[str,
         {**parameter.get("schema", {}), **parameter, "required": parameter.get("required", False)}
         for parameter in route.get("parameters", [])
     ]
-    for body in bodies.values():
+    in_query = {parameter["name"]: parameter for parameter in parameters if parameter["in"] == "query"}
+    for body in list(bodies.values())[:1]:  # the others hold the same
         schema = _resolve(body.get("schema", {}), description)
-        parameters += [
-            {"name": name, "in": "body", "required": name in schema.get("required", []), **field}
-            for name, field in schema.get("properties", {}).items()
-        ]
+        for name, field in schema.get("properties", {}).items():
+            if name in in_query:
+                in_query[name]["in"] = "query or body"
+            else:
+                required = name in schema.get("required", [])
+                parameters.append({"name": name, "in": "body", "required": required, **field})
     return {
         "method": method.upper(),
         "path": path,
         "summary": route.get("description") or route.get("summary", ""),
         "parameters": parameters,
-        "curl": _curl(method, base + path, bodies),
+        "curl": _curl(method, base + path, bodies, asks_key={} not in route.get("security", [{}])),
         "answers": [
             {"status": status, "description": answer["description"], "example": _example(answer, description)}
             for status, answer in route["responses"].items()
@@ -48,8 +51,10 @@ def _route(method: str, path: str, route: dict[str, Any], description: dict[str,
     }
 
 
-def _curl(method: str, url: str, bodies: dict[str, Any]) -> str:
+def _curl(method: str, url: str, bodies: dict[str, Any], *, asks_key: bool) -> str:
     url = url.replace("{name}", "everyday")
+    if asks_key:
+        url = f"-H 'Authorization: Bearer KEY' {url}"
     if "multipart/form-data" in bodies:
         many = "files" in bodies["multipart/form-data"]["schema"]["properties"]
         return f"curl {'-F files=@one.jpg -F files=@two.jpg' if many else '-F file=@photo.jpg'} {url}"

@@ -79,24 +79,25 @@ async def previewed(request: Request) -> Response:
 @router.get("/models")
 async def models(request: Request) -> HTMLResponse:
     """All models side by side, and the bundles that were refused."""
-    registry: Registry = request.app.state.service.registry
-    return _render("models.html", models=_in_short(registry), refused=registry.refused)
+    service: Service = request.app.state.service
+    return _render("models.html", service, models=_in_short(service.registry), refused=service.registry.refused)
 
 
 @router.get("/models/{name}")
 async def model(request: Request, name: str) -> HTMLResponse:
     """One model: its figures, its labels, its mistakes, and how it was trained."""
-    registry: Registry = request.app.state.service.registry
+    service: Service = request.app.state.service
     try:
-        found = registry.get(name)
+        found = service.registry.get(name)
     except Problem as problem:
-        page = _render("problem.html", problem=problem.detail)
+        page = _render("problem.html", service, problem=problem.detail)
         page.status_code = problem.status
         return page
     columns, rows = model_page.per_class(found.bundle)
     settings = found.bundle.card.recipe.get("settings", found.bundle.card.recipe)
     return _render(
         "model.html",
+        service,
         model=found,
         bundle=found.bundle,
         figures=model_page.figures(found.bundle),
@@ -112,6 +113,7 @@ def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:
     registry, settings = service.registry, service.settings
     return _render(
         "page.html",
+        service,
         models=_in_short(registry),
         chosen=chosen if chosen in registry.models else registry.default,
         feedback=settings.feedback is not None,
@@ -139,5 +141,5 @@ def _short(model: Model) -> dict[str, Any]:
     }
 
 
-def _render(template: str, **context: Any) -> HTMLResponse:
-    return HTMLResponse(_templates.get_template(template).render(context))
+def _render(template: str, service: Service, **context: Any) -> HTMLResponse:
+    return HTMLResponse(_templates.get_template(template).render(context, root=service.settings.root_path))

@@ -14,27 +14,32 @@ from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
-from foodscene.app.routes.forms import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.routes.forms import MODEL, add_query, asked, described, the_photo
 from foodscene.app.routes.schemas import ExplanationBody
 from foodscene.app.service import Service
 
 router = APIRouter(prefix="/api/v1", tags=["explain"], route_class=DirectRoute)
 _PORTION = 5  # photos that an engine is given at once: more take it more memory, and are no faster
-LABEL = {"type": "string", "description": "The label to explain; the most probable one if left out."}
+LABEL = {
+    "type": "string",
+    "description": "The label to explain; the most probable one if left out.",
+    "examples": ["forest"],
+}
 
 
 @router.post(
     "/explain",
     response_model=ExplanationBody,
     responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
-    openapi_extra=form_schema({"file": PHOTO, "model": MODEL, "label": LABEL}, ["file"]),
+    openapi_extra=described({"model": MODEL, "label": LABEL}),
 )
 async def explain(request: Request) -> Response:
     """Say which part of a photo decided, as a heat map. It runs the network a hundred times."""
     service: Service = request.app.state.service
     service.explanations.refuse_if_full()
     started = time.perf_counter()
-    async with service.uploads.form(request) as form:
+    async with asked(request, service) as form:
+        add_query(form, request, "model", "label")
         photo, model = the_photo(form), service.registry.get(form.fields.get("model"))
         label = form.fields.get("label")
         if label is not None and label not in model.bundle.labels:

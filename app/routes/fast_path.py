@@ -11,13 +11,15 @@ from foodscene.app.problems import Problem
 
 
 class FastPath:
-    """ASGI middleware that hands `POST path` to an endpoint itself; the same route stays documented in the router."""
+    """ASGI middleware that hands `POST prefix + path` to an endpoint; the same route stays documented in the router."""
 
-    def __init__(self, app: ASGIApp, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
-        self.app, self.path, self.endpoint = app, path, endpoint
+    def __init__(
+        self, app: ASGIApp, path: str, endpoint: Callable[[Request], Awaitable[Response]], prefix: str = ""
+    ) -> None:
+        self.app, self.path, self.endpoint, self.whole = app, path, endpoint, prefix + path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "POST":
+        if scope["type"] != "http" or scope["path"] != self.whole or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
         scope["route"] = self  # whose path the metrics name

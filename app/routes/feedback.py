@@ -9,20 +9,20 @@ from fastapi.responses import Response
 from foodscene.app.feedback import MOST_PIXELS_A_SIDE
 from foodscene.app.problems import Problem, of_photo, responses
 from foodscene.app.routes.fast_path import DirectRoute
-from foodscene.app.routes.forms import MODEL, PHOTO, form_schema, the_photo
+from foodscene.app.routes.forms import MODEL, add_query, asked, described, the_photo
 from foodscene.app.routes.schemas import FeedbackBody
 from foodscene.app.service import Service
 from foodscene.models.pixels import PhotoError
 
 router = APIRouter(prefix="/api/v1", tags=["feedback"], route_class=DirectRoute)
-LABEL = {"type": "string", "description": "The right label, one of the model's."}
+LABEL = {"type": "string", "description": "The right label, one of the model's.", "examples": ["forest"]}
 
 
 @router.post(
     "/feedback",
     response_model=FeedbackBody,
     responses=responses(400, 401, 403, 404, 408, 413, 415, 422, 429, 503, 504),
-    openapi_extra=form_schema({"file": PHOTO, "model": MODEL, "label": LABEL}, ["file", "label"]),
+    openapi_extra=described({"model": MODEL, "label": LABEL}, ["label"]),
 )
 async def feedback(request: Request) -> Response:
     """Give the right label for a photo. It is kept only if the operator set FOODSCENE_FEEDBACK."""
@@ -33,10 +33,11 @@ async def feedback(request: Request) -> Response:
     refuse_foreign_pages(request, service.settings.cors_origins)
     service.corrections.refuse_if_full()
     async with (
-        service.uploads.form(request) as form,
+        asked(request, service) as form,
         service.deadline(request),
         service.corrections.turn(),
     ):
+        add_query(form, request, "model", "label")
         photo, model = the_photo(form), service.registry.get(form.fields.get("model"))
         label = form.fields.get("label", "")
         if label not in model.bundle.labels:

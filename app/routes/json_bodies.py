@@ -7,6 +7,7 @@ and what it makes of `[[],[],…]` takes thirty times the memory of the text.
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -25,6 +26,21 @@ _AT_ONCE = 1 << 18
 """Bytes of base64 that are decoded, or of numbers that are read, before other threads get their turn."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_DATA_URL = re.compile(rb"\s*data:[^,]{0,200};\s*base64,", re.IGNORECASE)
+_USUAL = bytes.maketrans(b"-_", b"+/")
+_ESCAPES = {
+    b"\\n": b"\n",
+    b"\\r": b"\r",
+    b"\\t": b"\t",
+    b"\\/": b"/",  # as PHP writes it
+    b"\\u002b": b"+",  # and .NET
+    b"\\u002B": b"+",
+    b"\\u002f": b"/",
+    b"\\u002F": b"/",
+    b"\\u003d": b"=",  # and Gson
+    b"\\u003D": b"=",
+}
+_LONGEST_ESCAPE = 5  # that lacks its end
 _MARK = "\0"  # a JSON text has it as an escape only, and no client has reason to begin a string with it
 
 
@@ -49,7 +65,10 @@ class JsonBody:
         self.content: dict[str, Any] = content
 
     def value(self, of: object) -> object:
-        """What stands for a value in `content`: the value, or the memory of a long string's or list's text."""
+        """What stands for a value in `content`: the value, or the memory of a long string's or list's text, as in JSON.
+
+        A long string is in memory where nothing is escaped in it but what base64 may hold, as `from_base64` reads it.
+        """
         if isinstance(of, str) and of.startswith(_MARK) and len(of) < 9 and of[1:].isdecimal():
             place = int(of[1:])
             return self._taken[place] if place < len(self._taken) else of
@@ -59,8 +78,6 @@ class JsonBody:
         """The body with marks in place of long strings and lists. Raises a `Problem` as soon as too much is left."""
         if body.count(b'"') > _MOST_QUOTES or body.count(b"[") + body.count(b"{") > _MOST_BRACKETS:
             raise _too_large()
-        if b"\\/" in body and b"\\\\" not in body:
-            body = body.replace(b"\\/", b"/")  # as PHP writes base64
         left, size, kept, at, opening = [], 0, 0, 0, -1  # `kept`: from where nothing has been copied yet
         while at < len(body):
             if opening < at:
@@ -70,7 +87,7 @@ class JsonBody:
                 break
             start, end = long or _string(body, opening)
             at = end + 1
-            if long or (end - start > _LONG and body.find(b"\\", start, end) < 0):
+            if long or (end - start > _LONG and _is_plain(body, start, end)):
                 left.append(body[kept : start - (not long)] + f'"\\u0000{len(self._taken)}"'.encode())
                 self._taken.append(memoryview(body)[start:end])
                 size, kept = size + len(left[-1]), end + 1
@@ -82,10 +99,16 @@ class JsonBody:
 def _string(body: bytes, opening: int) -> tuple[int, int]:
     """Where the text of a string begins and ends. Of what has no end, or none in reach: the body's end."""
     end = body.find(b'"', opening + 1)
-    if body.find(b"\\", opening, end) >= 0:
+    if end >= 0 and not _is_plain(body, opening, end):
         found = _STRING.match(body, opening, opening + _MOST_LEFT)
         end = found.end() - 1 if found else -1
     return opening + 1, end if end >= 0 else len(body)
+
+
+def _is_plain(body: bytes, start: int, end: int) -> bool:
+    """Whether nothing is escaped in a part of the body but what base64 may hold."""
+    escaped = body.count(b"\\", start, end)
+    return not escaped or escaped == sum(body.count(escape, start, end) for escape in _ESCAPES)
 
 
 def _long_list(body: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -103,20 +126,43 @@ def _long_list(body: bytes, start: int, end: int) -> tuple[int, int] | None:
 
 
 def from_base64(text: object, where: str) -> bytes:
-    """Decode base64, a string or the memory of one. Raises a `Problem` for what is none."""
-    decoded = BytesIO()
+    """Decode base64, a string or the memory of one in JSON: of either alphabet, padded or not, in lines, a data URL.
+
+    Raises a `Problem` for what is none.
+    """
+    decoded, rest = BytesIO(), b""
     try:
         coded = memoryview(text.encode("ascii")) if isinstance(text, str) else text
         if not isinstance(coded, memoryview):
             raise ValueError("this is not text")
-        for start in range(0, len(coded), _AT_ONCE):
-            piece = coded[start : start + _AT_ONCE]
-            if piece[-1] == ord("=") and start + _AT_ONCE < len(coded):
+        head = _DATA_URL.match(coded)
+        for piece in _pieces(coded[head.end() if head else 0 :], in_json=not isinstance(text, str)):
+            letters = rest + piece
+            padding = letters.find(b"=")
+            whole = (len(letters) if padding < 0 else padding) // 4 * 4
+            decoded.write(binascii.a2b_base64(letters[:whole], strict_mode=True))
+            rest = letters[whole:]
+            if len(rest) > 4:
                 raise ValueError("padding in the middle")
-            decoded.write(binascii.a2b_base64(piece, strict_mode=True))
+        if rest:
+            decoded.write(binascii.a2b_base64(rest + b"=" * (-len(rest) % 4), strict_mode=True))
     except ValueError as error:
         raise Problem("bad-parameter", f"{where}: this is not base64.") from error
     return decoded.getvalue()
+
+
+def _pieces(coded: memoryview, *, in_json: bool) -> Iterator[bytes]:
+    """Base64 in pieces, of the usual alphabet and without blanks; `in_json` as JSON escapes it."""
+    start = 0
+    while start < len(coded):
+        piece = bytes(coded[start : start + _AT_ONCE])
+        if in_json and (cut := piece.find(b"\\", -_LONGEST_ESCAPE)) >= 0 and start + len(piece) < len(coded):
+            piece = piece[:cut]  # an escape that may go on in the next piece
+        start += len(piece)
+        if in_json and b"\\" in piece:
+            for escape, meant in _ESCAPES.items():
+                piece = piece.replace(escape, meant)
+        yield piece.translate(_USUAL, b" \t\r\n")
 
 
 def whole_numbers(text: memoryview) -> NDArray[np.uint8]:

@@ -18,13 +18,18 @@ from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
+from foodscene.app.routes.forms import query
 from foodscene.app.routes.health import ready as all_ready
 from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
 from foodscene.app.service import Service
+from foodscene.app.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
-_MOST_DIGITS, _MOST_SIZES = 12, 8
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
+
+_VERSION = "1"
+"""The one version of every model: a bundle that takes another's place takes its name."""
+_MOST_DIGITS, _MOST_SIZES = 12, 8
 
 
 @router.get("")
@@ -47,12 +52,13 @@ async def ready(request: Request) -> dict[str, bool]:
 
 
 @router.get("/models/{name}", responses=responses(401, 404, 422, 429, 503))
-async def metadata(name: str, request: Request) -> dict[str, Any]:
+@router.get("/models/{name}/versions/{version}", include_in_schema=False)
+async def metadata(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """What a model takes and gives."""
-    model = request.app.state.service.registry.get(name)
+    model = _model(request, name, version)
     return {
         "name": model.name,
-        "versions": ["1"],
+        "versions": [_VERSION],
         "platform": "onnxruntime_onnx" if model.engine == "onnx" else "keras",
         "inputs": [
             {"name": "photo", "datatype": "BYTES", "shape": [-1]},
@@ -64,15 +70,35 @@ async def metadata(name: str, request: Request) -> dict[str, Any]:
 
 
 @router.get("/models/{name}/ready", responses=responses(401, 404, 422, 429, 503))
-async def model_ready(name: str, request: Request) -> dict[str, Any]:
+@router.get("/models/{name}/versions/{version}/ready", include_in_schema=False)
+async def model_ready(request: Request, name: str, version: str = _VERSION) -> dict[str, Any]:
     """The model is in service."""
-    return {"name": request.app.state.service.registry.get(name).name, "ready": True}
+    return {"name": _model(request, name, version).name, "ready": True}
 
 
+def _model(request: Request, name: str, version: str) -> Model:
+    """The model of that name. Raises a `Problem` where there is none, or none of that version."""
+    model: Model = request.app.state.service.registry.get(name)
+    if version != _VERSION:
+        raise Problem("unknown-model", f"{model.name} has no version {version[:100]!r}; there is {_VERSION!r} alone.")
+    return model
+
+
+_ANSWER = {
+    "model_name": "everyday",
+    "model_version": _VERSION,
+    "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [1, 3], "data": [0.97, 0.02, 0.01]}],
+}
+
+
+@lean.post("/models/{name}/versions/{version}/infer", include_in_schema=False)
 @lean.post(
     "/models/{name}/infer",
     response_model=dict[str, Any],
-    responses=responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    responses={
+        200: {"content": {"application/json": {"example": _ANSWER}}},
+        **responses(400, 401, 404, 408, 413, 415, 422, 429, 503, 504),
+    },
     openapi_extra={
         "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
         "requestBody": {
@@ -94,11 +120,13 @@ async def infer(request: Request) -> Response:
     """Probabilities for photos, or for pixels that are fitted already."""
     service: Service = request.app.state.service
     service.scheduler.refuse_if_full()
-    model: Model = service.registry.get(request.path_params["name"])
-    async with service.uploads.body(request, copies=2) as body:
-        header_length = request.headers.get("inference-header-content-length")
+    model = _model(request, request.path_params["name"], request.path_params.get("version", _VERSION))
+    query(request)  # has none
+    header_length = request.headers.get("inference-header-content-length")
+    most = int(service.settings.max_batch_upload_mb * 1e6) if header_length else None  # JSON costs more to take apart
+    async with service.uploads.body(request, copies=2, most=most) as body:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
-            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings.max_files)
+            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
@@ -106,7 +134,7 @@ async def infer(request: Request) -> Response:
     probabilities = np.concatenate([outcome for outcome in outcomes if not isinstance(outcome, Problem)])
     answer = {
         "model_name": model.name,
-        "model_version": "1",
+        "model_version": _VERSION,
         "outputs": [
             {
                 "name": "probabilities",
@@ -121,20 +149,24 @@ async def infer(request: Request) -> Response:
     return Response(json.dumps(answer), media_type="application/json")
 
 
-def _read(body: bytes, header_length: str | None, model: Model, most: int) -> tuple[str | None, list[bytes | Pixels]]:
+def _read(
+    body: bytes, header_length: str | None, model: Model, settings: Settings
+) -> tuple[str | None, list[bytes | Pixels]]:
     """The request's id, if it has one, and its photos."""
-    read, binary = _split(body, header_length)
+    read, binary = _split(body, header_length, int(settings.max_upload_mb * 1e6))
     name = read.value(read.content.get("id"))
-    return name if isinstance(name, str) else None, _photos(read, binary, model, most)
+    return name if isinstance(name, str) else None, _photos(read, binary, model, settings.max_files)
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[JsonBody, memoryview]:
+def _split(body: bytes, header_length: str | None, most_json: int) -> tuple[JsonBody, memoryview]:
     """The JSON part of a body, and the binary tensors behind it."""
     if header_length is None:
         return JsonBody(body), memoryview(b"")
     digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
     if not digits or int(header_length) > len(body):
         raise Problem("bad-request", "Inference-Header-Content-Length is not the length of the body's JSON part.")
+    if int(header_length) > most_json:
+        raise Problem("too-large", f"The JSON part is larger than {most_json / 1e6:g} MB. Send the photos behind it.")
     return JsonBody(body[: int(header_length)]), memoryview(body)[int(header_length) :]
 
 
@@ -156,8 +188,10 @@ def _photos(read: JsonBody, binary: memoryview, model: Model, most: int) -> list
         return list(_encoded(read, tensor, photos, binary))
     if tensor.get("datatype") == "UINT8" and tuple(shape[1:]) == model.bundle.spec.shape:
         return list(_pixels(read, tensor, shape, binary)[:, None])
+    height, width, channels = model.bundle.spec.shape
     raise Problem(
-        "bad-parameter", f"inputs.0: give BYTES of shape (n), or UINT8 of shape (n, {model.bundle.spec.shape})."
+        "bad-parameter",
+        f"inputs.0: give BYTES of shape [n], or UINT8 of shape [n, {height}, {width}, {channels}].",
     )
 
 

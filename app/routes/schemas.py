@@ -2,10 +2,18 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from foodscene.app.problems import ProblemDetails
 from foodscene.models.outputs import OutputKind
+
+_ANSWER: JsonDict = {
+    "model": "everyday",
+    "predictions": [{"label": "forest", "probability": 0.97}, {"label": "sea", "probability": 0.02}],
+    "sure": True,
+    "milliseconds": 6.1,
+}
 
 
 class PredictionBody(BaseModel):
@@ -22,6 +30,8 @@ class PredictionBody(BaseModel):
 
 class AnswerBody(BaseModel):
     """What is on a photo, most probable first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER]})
 
     model: str = Field(examples=["everyday"])
     predictions: list[PredictionBody]
@@ -42,6 +52,8 @@ class ResultBody(BaseModel):
 class BatchBody(BaseModel):
     """A result for each photo, in the order they were sent."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"results": [{"answer": _ANSWER}]}]})
+
     results: list[ResultBody]
 
 
@@ -53,26 +65,26 @@ class ExplanationBody(BaseModel):
     its width and height; for a network that looks at the whole photo: 0, 0, 1, 1.
     """
 
-    model: str
-    label: str
-    probability: float
-    grid: list[list[float]]
-    strongest: float
-    area: list[float] = Field(min_length=4, max_length=4)
-    milliseconds: float
+    model: str = Field(examples=["everyday"])
+    label: str = Field(examples=["forest"])
+    probability: float = Field(examples=[0.97])
+    grid: list[list[float]] = Field(examples=[[[0.0, 0.2], [0.1, 1.0]]])
+    strongest: float = Field(examples=[0.4])
+    area: list[float] = Field(min_length=4, max_length=4, examples=[[0.0, 0.0, 1.0, 1.0]])
+    milliseconds: float = Field(examples=[310.0])
 
 
 class ScoreBody(BaseModel):
     """A label and its probability, as Hugging Face spells it."""
 
-    label: str
-    score: float
+    label: str = Field(examples=["forest"])
+    score: float = Field(examples=[0.97])
 
 
 class FeedbackBody(BaseModel):
     """Whether the photo was kept."""
 
-    kept: bool
+    kept: bool = Field(examples=[True])
 
 
 class ModelBody(BaseModel):

@@ -11,7 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_SECONDS = 15.0
-"""For a request line and headers, from the connection's beginning or the answer before."""
+"""For a request line and headers, from the connection's beginning or, after an answer, from their first byte."""
 HEAD_BYTES = 64 * 1024
 """Of everything beside bodies: heads, trailers, what surrounds chunks, blank lines."""
 HEAD_FIELDS = 200
@@ -44,14 +44,15 @@ class Cycle(RequestResponseCycle):
 class Protocol(HttpToolsProtocol):
     """Cuts off connections that take longer, or send more, than any honest client does.
 
-    The application's state says in `deadline_seconds` how long a body, and then an answer, may take.
+    Between requests, uvicorn closes one that is idle for its `timeout_keep_alive`. The application's state says in
+    `deadline_seconds` how long a body, and then an answer, may take.
     """
 
     _timer: asyncio.TimerHandle | None = None
     _due = 0.0
     _beside = 0  # bytes since the last one of a body, or since the last message
     _pieces = _body_bytes = 0
-    _lingers = False
+    _lingers = _idle = False
     _answering: RequestResponseCycle | None = None  # `cycle` is the newest request, which may wait for this one
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -70,6 +71,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        if self._idle:
+            self._idle = False
+            self._expect_within(HEAD_SECONDS)
         self._beside += len(data)
         try:
             self._feed(data)
@@ -143,8 +147,11 @@ class Protocol(HttpToolsProtocol):
             self._expect_within(HEAD_SECONDS + self._deadline)
         elif getattr(self.cycle, "early", False):
             self._close_early()
-        else:
+        elif self._beside:
             self._expect_within(HEAD_SECONDS)
+        else:
+            self._idle = True
+            self._expect_within(self.timeout_keep_alive + LINGER_SECONDS)
 
     def _close_early(self) -> None:
         """Close behind an early answer: at once if the whole request is there, else a little later."""

@@ -27,10 +27,12 @@ def run(settings: Settings, host: str, port: int) -> None:
         server_header=False,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=min(int(settings.deadline_seconds) + 1, ANSWERS_SECONDS),
     )
     if settings.workers == 1:
-        uvicorn.Server(config).run()
+        # uvicorn would have this socket take IPv6 alone.
+        uvicorn.Server(config).run([config.bind_socket()] if host == "::" else None)
         return
     with tempfile.TemporaryDirectory(prefix="foodscene-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder

@@ -31,6 +31,11 @@ HOST = "http://127.0.0.1:8000"
 EXAMPLES = {
     "predict": f"curl -F file=@photo.jpg {HOST}/api/v1/predict",
     "predict with parameters": f"curl -F file=@photo.jpg -F model={BUNDLE} -F top_k=2 {HOST}/api/v1/predict",
+    "predict as it is": f"curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' '{HOST}/api/v1/predict?top_k=1'",
+    "predict json": (
+        f'printf \'{{"file": "%s", "top_k": 1}}\' "$(base64 < photo.jpg)" | tr -d "\\n" \\\n'
+        f"  | curl --json @- {HOST}/api/v1/predict"
+    ),
     "batch": f"curl -F files=@photo.jpg -F files=@notes.txt -F top_k=1 {HOST}/api/v1/predict/batch",
     "explain": f"curl -F file=@photo.jpg -F label=forest {HOST}/api/v1/explain",
     "models": f"curl {HOST}/api/v1/models",

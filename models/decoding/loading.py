@@ -99,7 +99,7 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Turn whatever Pillow and its decoders raise into a `PhotoError`."""
+    """Turn whatever Pillow and its decoders raise into a `PhotoError` with a text for people."""
     try:
         yield
     except PhotoError:
@@ -109,7 +109,9 @@ def named_errors() -> Iterator[None]:
     except MemoryError:
         raise PhotoTooLarge("The photo takes more memory to decode than there is. Send a smaller copy.") from None
     except Exception as error:  # decoders raise whatever damaged bytes lead them to, from struct.error to KeyError
-        raise BrokenPhoto(f"The image is damaged or cut short: {error}.") from error
+        if str(error).startswith("Unsupported"):  # as libheif begins
+            raise UnsupportedPhoto("The image is of a kind that is not read here. Send a JPEG.") from error
+        raise BrokenPhoto("The image is damaged or cut short. Send another copy of it.") from error
 
 
 def _scale(header: Header, reduce_to: tuple[float, float]) -> int:

@@ -1,5 +1,6 @@
 // A photo on its way to the server: scaled down if it is big, upright, with something to show.
 
+import { decode, isReadByServer } from "./formats.js";
 import { Problem } from "./service.js";
 
 const LONGEST_SIDE = 1280;
@@ -16,33 +17,41 @@ export class Photo {
     this.height = 0;
   }
 
-  // What the browser cannot decode (HEIC, TIFF, or no image at all) goes out as it is: the server reads more.
+  // What the browser cannot decode (HEIC, TIFF, or no image at all) goes out as it is: the server reads more. What the
+  // server does not read (SVG, ICO, JPEG XL) goes out as a JPEG, where the browser can decode it.
   async prepare(side) {
     const longest = Math.max(LONGEST_SIDE, 2 * side);
-    let bitmap;
-    try {
-      bitmap = await createImageBitmap(this.original, { imageOrientation: "from-image" });
-    } catch {
-      await this.#check();
-      return;
+    const read = await this.#beginning().then(isReadByServer);
+    const decoded = await decode(this.original);
+    if (!decoded) return;
+    const { image, drawn } = decoded;
+    const fitting = longest / Math.max(decoded.width, decoded.height);
+    const scale = drawn ? fitting : Math.min(1, fitting); // a drawing is sharp at every size
+    this.width = Math.max(1, Math.round(decoded.width * scale));
+    this.height = Math.max(1, Math.round(decoded.height * scale));
+    if (!read || scale < 1 || this.original.size > SMALL_ENOUGH) {
+      const jpeg = await this.#asJpeg(image);
+      if (jpeg && (!read || jpeg.size < this.original.size)) this.blob = jpeg;
     }
-    const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
-    this.width = Math.round(bitmap.width * scale);
-    this.height = Math.round(bitmap.height * scale);
-    if (scale < 1 || this.original.size > SMALL_ENOUGH) {
-      const smaller = await draw(bitmap, this.width, this.height).convertToBlob({ type: "image/jpeg", quality: 0.92 });
-      if (smaller.size < this.original.size) this.blob = smaller;
-    }
-    bitmap.close();
+    image.close?.();
     this.show(this.blob);
   }
 
   // A folder that was dropped looks like a file until it is read.
-  async #check() {
+  async #beginning() {
     try {
-      await this.original.slice(0, 1).arrayBuffer();
+      return await this.original.slice(0, 16).arrayBuffer();
     } catch {
       throw new Problem("This cannot be read as a file. If it is a folder, choose the photos inside it.");
+    }
+  }
+
+  // Nothing where the browser keeps the pixels to itself, as those of a drawing that holds pages.
+  async #asJpeg(image) {
+    try {
+      return await draw(image, this.width, this.height).convertToBlob({ type: "image/jpeg", quality: 0.92 });
+    } catch {
+      return null;
     }
   }
 
@@ -72,12 +81,12 @@ export class Photo {
   }
 }
 
-function draw(bitmap, width, height) {
+function draw(image, width, height) {
   const canvas = new OffscreenCanvas(width, height);
   const brush = canvas.getContext("2d");
   white(brush);
   brush.imageSmoothingQuality = "high";
-  brush.drawImage(bitmap, 0, 0, width, height);
+  brush.drawImage(image, 0, 0, width, height);
   return canvas;
 }
 

@@ -2,6 +2,11 @@
 
 import { authorization } from "./key.js";
 
+// Where the service is, whatever prefix a proxy shows it under: two folders above this script's.
+const ROOT = new URL("../../", import.meta.url);
+
+export const address = (path) => new URL(path, ROOT).href;
+
 const MOST_TRIES = 12;
 const LONGEST_WAIT = 30;
 
@@ -23,25 +28,25 @@ export class Problem extends Error {
 }
 
 export function predict(photo, model, onWait) {
-  return post("/api/v1/predict", form({ file: photo, model, top_k: 5 }), onWait);
+  return post("api/v1/predict", form({ file: photo, model, top_k: 5 }), onWait);
 }
 
 export function explain(photo, model, onWait) {
-  return post("/api/v1/explain", form({ file: photo, model }), onWait);
+  return post("api/v1/explain", form({ file: photo, model }), onWait);
 }
 
 export function tellRightLabel(photo, model, label, onWait) {
-  return post("/api/v1/feedback", form({ file: photo, model, label }), onWait);
+  return post("api/v1/feedback", form({ file: photo, model, label }), onWait);
 }
 
 // A JPEG of a photo that the browser cannot decode itself.
 export async function preview(photo) {
-  const response = await reach("/preview", { method: "POST", body: form({ file: photo }) });
+  const response = await reach("preview", { method: "POST", body: form({ file: photo }) });
   return response.ok ? response.blob() : null;
 }
 
 export async function describe(model) {
-  return read(await reach(`/api/v1/models/${encodeURIComponent(model)}`));
+  return read(await reach(`api/v1/models/${encodeURIComponent(model)}`));
 }
 
 function form({ file, ...fields }) {
@@ -67,7 +72,7 @@ async function post(path, body, onWait = () => {}) {
 
 async function reach(path, options = {}) {
   try {
-    return await fetch(path, { ...options, headers: authorization() });
+    return await fetch(address(path), { ...options, headers: authorization() });
   } catch {
     throw new Problem("The server cannot be reached. Check the connection, then try again.", { passing: true });
   }

@@ -1,22 +1,23 @@
 // The request just made, as programs would make it.
 
 import { asked } from "./key.js";
+import { address } from "./service.js";
 import { announce } from "./words.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const python = (text) => JSON.stringify(text);
 
 export function curl(name, model) {
-  const url = new URL("/api/v1/predict", location.href);
+  const url = address("api/v1/predict");
   // Inside -F a name goes in quotes of its own: commas and semicolons mean something there.
   const file = `file=@"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   const key = asked ? ['  -H "Authorization: Bearer $FOODSCENE_KEY" \\'] : [];
-  const lines = [`curl ${shell(url.href)} \\`, ...key, `  -F ${shell(file)} \\`, `  -F ${shell(`model=${model}`)} -F top_k=5`];
+  const lines = [`curl ${shell(url)} \\`, ...key, `  -F ${shell(file)} \\`, `  -F ${shell(`model=${model}`)} -F top_k=5`];
   return lines.join("\n");
 }
 
 export function requests(name, model) {
-  const url = new URL("/api/v1/predict", location.href);
+  const url = address("api/v1/predict");
   const key = asked ? ['        headers={"Authorization": f"Bearer {os.environ[\'FOODSCENE_KEY\']}"},'] : [];
   return [
     ...(asked ? ["import os", ""] : []),
@@ -24,7 +25,7 @@ export function requests(name, model) {
     "",
     `with open(${python(name)}, "rb") as photo:`,
     "    answer = requests.post(",
-    `        ${python(url.href)},`,
+    `        ${python(url)},`,
     ...key,
     '        files={"file": photo},',
     `        data={"model": ${python(model)}, "top_k": 5},`,

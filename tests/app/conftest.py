@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
@@ -87,6 +87,10 @@ class Server:
         return self.process.wait(seconds)
 
 
+def _reached(url: str, options: Sequence[str]) -> str:
+    return url.replace("127.0.0.1", "[::1]") if "::1" in "".join(options) else url
+
+
 @pytest.fixture
 def serve(toy_bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts `foodscene serve` as a person would: `serve("--workers", "2", FOODSCENE_QUEUE="3")`."""
@@ -107,7 +111,7 @@ def serve(toy_bundle: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
         until = time.monotonic() + 30
         while True:
             try:
-                if httpx.get(f"{servers[-1].url}/readyz").status_code == 200:
+                if httpx.get(f"{_reached(servers[-1].url, options)}/readyz").status_code == 200:
                     return servers[-1]
             except httpx.TransportError:
                 pass

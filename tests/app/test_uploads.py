@@ -1,7 +1,9 @@
 import asyncio
 import gc
+import gzip
 import logging
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from foodscene.app.uploads import ClientGone, Form, FormReader, Uploads
 
 def parse(body: bytes, boundary: bytes, step: int = 1 << 20) -> Form:
     """What a form that arrives in chunks of `step` bytes is read as."""
-    reader = FormReader(boundary)
+    reader = FormReader(boundary, most_parts=200)
     for start in range(0, len(body), step):
         reader.write(body[start : start + step])
     return reader.form()
@@ -41,6 +43,11 @@ def test_fields_and_files_are_told_apart(step: int) -> None:
 
 def test_a_photo_without_a_file_name_is_a_photo() -> None:
     assert parse(form(('name="file"', b"bytes")), b"xx").files == [b"bytes"]
+
+
+def test_an_input_that_nobody_filled_is_no_photo() -> None:
+    body = form(('name="file"; filename="a.jpg"', b""), ('name="file"; filename=""', b""), ('name="file"', b""))
+    assert parse(body, b"xx").files == [b""]  # of the one that has a name
 
 
 @pytest.mark.parametrize(
@@ -106,14 +113,15 @@ def test_a_client_that_goes_away_while_it_uploads_holds_nothing() -> None:
     assert uploads.held == 0
 
 
-def request(chunks: Iterator[bytes], content_type: str) -> Request:
+def request(chunks: Iterator[bytes], content_type: str, encoding: str = "") -> Request:
     """A request whose body arrives in these chunks."""
 
     async def receive() -> Message:
         chunk = next(chunks, b"")
         return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
 
-    return Request({"type": "http", "headers": [(b"content-type", content_type.encode())]}, receive)
+    headers = [(b"content-type", content_type.encode()), (b"content-encoding", encoding.encode())]
+    return Request({"type": "http", "headers": headers}, receive)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +200,55 @@ def test_a_body_is_held_once(as_form: bool) -> None:
         gc.enable()
     assert peak < 1.25 * chunk * count
     assert held < 0.1 * chunk * count
+
+
+def receive(body: bytes, encoding: str, step: int, most: int) -> bytes:
+    """What a compressed body that arrives in chunks of `step` bytes is read as."""
+    chunks = (body[start : start + step] for start in range(0, len(body), step))
+    uploads = Uploads(most, most, 5)
+
+    async def upload() -> bytes:
+        async with uploads.body(request(chunks, "image/jpeg", encoding)) as found:
+            assert uploads.held == len(found)
+            return found
+
+    try:
+        return asyncio.run(upload())
+    finally:
+        assert uploads.held == 0
+
+
+@pytest.mark.parametrize("step", [1, 100, 1 << 20])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_body_is_inflated_in_whatever_chunks_it_comes(encoding: str, step: int) -> None:
+    body = bytes(range(256)) * 100 + bytes(1_000_000)
+    packed = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+    assert receive(packed, encoding, step, len(body)) == body
+    with pytest.raises(Problem) as caught:
+        receive(packed, encoding, step, len(body) - 1)
+    assert caught.value.kind == "too-large"
+
+
+@pytest.mark.parametrize("step", [7, 1 << 20])
+def test_a_compressed_body_that_is_damaged_is_a_problem(step: int) -> None:
+    packed = gzip.compress(bytes(range(256)) * 100)
+    for wrong in (packed[:-1], packed[:-4] + b"0000", b"no gzip", b"", packed + b"more", packed + packed):
+        with pytest.raises(Problem) as caught:
+            receive(wrong, "gzip", step, 1 << 20)
+        assert caught.value.kind == "bad-request"
+
+
+def test_a_compressed_bomb_is_given_up_where_the_limit_is() -> None:
+    bomb = gzip.compress(bytes(200_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Problem) as caught:
+            receive(bomb, "gzip", 1 << 16, 1_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.kind == "too-large"
+    assert peak < 4_000_000
 
 
 def test_an_app_beside_ours_may_have_forms() -> None:

@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
+from foodscene.app.settings import Settings
 from tests.browser.conftest import SCREENS, Server
 
 PAGES = ("/", "/docs", "/models", "/models/colours", "/models/nothing")
@@ -180,3 +181,24 @@ def serious(page: Page) -> list[str]:
         for violation in violations
         if violation["impact"] in ("serious", "critical")
     ]
+
+
+def test_everything_works_under_a_proxy_s_prefix(
+    context: BrowserContext, toy_bundle: Path, photos: dict[str, Path]
+) -> None:
+    with Server(Settings(models=toy_bundle, root_path="/food")) as server:
+        page = context.new_page()
+        failed: list[str] = []
+        page.on("response", lambda answer: failed.append(answer.url) if answer.status >= 400 else None)
+        page.goto(f"{server.url}/food/")
+        page.get_by_label("Choose photos").set_input_files(photos["blue"])
+        expect(page.locator(".card .top")).to_have_text("blue")
+        page.get_by_role("button", name="Why?").click()
+        expect(page.locator(".card canvas.heat")).to_be_visible()
+        page.get_by_role("button", name="Code").click()
+        expect(page.locator(".curl code")).to_contain_text(f"{server.url}/food/api/v1/predict")
+        page.get_by_role("link", name="Models").click()
+        page.get_by_role("link", name="Colours").click()
+        page.get_by_role("link", name="Try it").click()
+        expect(page).to_have_url(f"{server.url}/food/?model=colours")
+        assert failed == []

@@ -1,6 +1,7 @@
 """Getting photos in: chosen, several, dropped, pasted, taken, HEIC, large."""
 
 import base64
+import re
 from io import BytesIO
 from pathlib import Path
 
@@ -97,6 +98,49 @@ def test_heic_is_sent_as_it_is_and_shown(page: Page, tmp_path: Path) -> None:
     assert _sent(page) == heic.read_bytes()
 
 
+_DRAWING = '<svg xmlns="http://www.w3.org/2000/svg"{}><rect width="100%" height="100%" fill="red"/></svg>'
+_DRAWINGS = {
+    "drawing.svg": _DRAWING.format(' width="40" height="30"'),
+    "no size.svg": '\ufeff<?xml version="1.0"?>\n<!-- a -->' + _DRAWING.format(' viewBox="0 0 4 3"'),
+    "no ending": "\n" + _DRAWING.format(""),
+}
+
+
+@pytest.mark.parametrize("name", [*_DRAWINGS, "icon.ico", "icon.png"])
+def test_what_the_server_does_not_read_is_sent_as_a_jpeg(page: Page, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    if name in _DRAWINGS:
+        file.write_text(_DRAWINGS[name])
+    else:
+        Image.new("RGBA", (48, 48), (255, 0, 0, 255)).save(file, "ICO", sizes=[(48, 48)])
+    page.evaluate(_NOTE_WHAT_IS_SENT)
+    page.get_by_label("Choose photos").set_input_files(file)
+    expect(page.locator(".card .top")).to_have_text("red")
+    expect(page.locator(".card img")).to_be_visible()
+    with Image.open(BytesIO(_sent(page))) as sent:
+        assert sent.format == "JPEG"
+        assert max(sent.size) == (1280 if name in _DRAWINGS else 48)
+
+
+def test_what_neither_reads_is_said_to(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><rect></svg")
+    page.get_by_label("Choose photos").set_input_files(tmp_path / "notes.svg")
+    expect(page.locator(".card .reason")).to_contain_text("not an image that is read here")
+
+
+def test_jpeg_xl_is_answered_where_the_browser_shows_it(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "photo.jxl").write_bytes(base64.b64decode(_JPEG_XL))
+    shown = page.evaluate(
+        "(text) => { const image = new Image(); image.src = `data:image/jxl;base64,${text}`;"
+        " return image.decode().then(() => true, () => false); }",
+        _JPEG_XL,
+    )
+    page.get_by_label("Choose photos").set_input_files(tmp_path / "photo.jxl")
+    expect(page.locator(".card .top" if shown else ".card .reason")).to_have_text(
+        re.compile("red|green|blue" if shown else "not an image that is read here")
+    )
+
+
 def test_large_photo_is_scaled_down_and_upright_before_it_is_sent(page: Page, tmp_path: Path) -> None:
     large = pictures.save_lying(tmp_path / "large.jpg", "blue", (4000, 3000))
     page.evaluate(_NOTE_WHAT_IS_SENT)
@@ -113,6 +157,8 @@ def test_small_photo_is_sent_untouched(page: Page, photos: dict[str, Path]) -> N
     expect(page.locator(".card .top")).to_have_text("red")
     assert _sent(page) == photos["red"].read_bytes()
 
+
+_JPEG_XL = "/woIELASCAgQAFwASxLFgkWAHL0xqnCBCV0qDp901Te/5QM="
 
 _NOTE_WHAT_IS_SENT = """() => {
   window.sent = [];

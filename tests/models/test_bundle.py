@@ -74,7 +74,7 @@ def test_labels_written_elsewhere(colours: Path) -> None:
         ("labels.txt", b"\xff\xfe\x00", "UTF-8"),
         ("card.json", b"{", "card.json"),
         ("card.json", b'{"sure_above": "often"}', "sure_above"),
-        ("card.json", b'{"input": {"height": 17, "width": 16}}', r"\(17, 16, 3\)"),
+        ("card.json", b'{"input": {"height": 17, "width": 16}}', "17 x 16 x 3"),
         ("card.json", b'{"sha256": "0"}', "sha256"),
         ("model.h5", b"", "model.h5"),
         ("model.h5", b"junk", "model.h5"),
@@ -249,8 +249,10 @@ def test_choose(colours: Path) -> None:
     )
     with pytest.raises(BundleError, match=r"'tastes'.*colours"):
         find_bundle("tastes", root)
+    assert find_bundle("", colours).name == "colours"
+    (root / "empty").mkdir()
     with pytest.raises(BundleError, match="no bundle"):
-        find_bundle("", root / "colours")
+        find_bundle("", root / "empty")
     (colours / "labels.txt").unlink()
     with pytest.raises(BundleError, match=r"labels\.txt"):
         find_bundle("colours", root)

@@ -37,6 +37,31 @@ def test_bundles_are_picked_up_and_removed(registry: Registry, tmp_path: Path, t
     assert registry.default == "two"
 
 
+def test_one_bundle_s_own_folder_is_served_and_followed(
+    tmp_path: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(toy_bundle / "colours", tmp_path / "mine")
+    (tmp_path / "current").symlink_to("mine")
+    monkeypatch.chdir(tmp_path / "mine")
+    for folder, name in (
+        (tmp_path / "mine", "mine"),
+        (Path(), "mine"),
+        (Path("../mine"), "mine"),
+        (tmp_path / "current", "current"),
+    ):
+        registry = Registry(Settings(models=folder, threads=1, scheduling="parallel"))
+        registry.refresh()
+        assert set(registry.models) == {name}
+        assert registry.default == name
+    (tmp_path / "mine" / "labels.txt").write_text("rouge\nvert\nbleu\n")
+    again(registry)
+    assert registry.get("current").bundle.labels == ("rouge", "vert", "bleu")
+    shutil.copytree(toy_bundle / "colours", tmp_path / "mine" / "former")
+    (tmp_path / "mine" / "lost+found").mkdir()
+    again(registry)
+    assert set(registry.models) == {"current", "former"}
+
+
 def test_a_bundle_that_is_being_copied_is_left_alone(registry: Registry, tmp_path: Path, toy_bundle: Path) -> None:
     (tmp_path / "two").mkdir()
     shutil.copy(toy_bundle / "colours" / "model.h5", tmp_path / "two")

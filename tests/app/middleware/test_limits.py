@@ -155,6 +155,7 @@ def test_pages_count_for_a_client_s_rate_and_health_does_not(start: Callable[...
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
         ("a:b", "a:b"),
         ("", ""),
     ],
@@ -181,7 +182,7 @@ def test_a_bucket_fills_again() -> None:
 
 
 def test_other_origins_may_call_where_they_are_named(start: Callable[..., TestClient], red: bytes) -> None:
-    client = start(cors_origins="https://one.example, https://two.example", api_keys="")
+    client = start(cors_origins="https://one.example, https://two.example/", api_keys="")
     allowed = client.post("/models/colours", content=red, headers={"origin": "https://two.example"})
     assert allowed.headers["access-control-allow-origin"] == "https://two.example"
     other = client.post("/models/colours", content=red, headers={"origin": "https://evil.example"})

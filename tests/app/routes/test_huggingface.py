@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
 from starlette.testclient import TestClient
 
 
@@ -15,6 +16,8 @@ def test_the_client_of_hugging_face_works_as_it_is(serve: Callable[..., Any], re
     assert first.label == "red"
     assert first.score > 0.9
     assert len(client.image_classification(red, top_k=2)) == 2
+    with pytest.raises(HfHubHTTPError, match="not an image that is read here"):
+        client.image_classification(b"no photo")
 
 
 @pytest.mark.parametrize(

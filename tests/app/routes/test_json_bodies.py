@@ -1,8 +1,10 @@
 import base64
 import json
 import os
+import random
 import time
 import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -82,8 +84,54 @@ def test_a_hostile_body_is_refused_or_read_at_little_cost(kind: str) -> None:
     assert peak < 60_000_000
 
 
+def lines(text: str, end: str) -> str:
+    return end.join(text[start : start + 76] for start in range(0, len(text), 76)) + end
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "a data URL": lambda text: f"data:image/jpeg;base64,{text}",
+    "a data URL of a plain kind": lambda text: f"DATA:;charset=utf-8;base64,{text}",
+    "URL-safe": lambda text: text.replace("+", "-").replace("/", "_"),
+    "unpadded": lambda text: text.rstrip("="),
+    "URL-safe and unpadded": lambda text: text.replace("+", "-").replace("/", "_").rstrip("="),
+    "lines": lambda text: lines(text, "\n"),
+    "lines of MIME": lambda text: lines(text, "\r\n"),
+    "lines of a data URL": lambda text: "data:image/jpeg;base64,\n" + lines(text, "\n"),
+}
+WRITERS: dict[str, Callable[[str], str]] = {
+    "Python": str,
+    "PHP": lambda text: text.replace("/", "\\/"),
+    ".NET": lambda text: text.replace("+", "\\u002B"),
+    "Gson": lambda text: text.replace("=", "\\u003d"),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("size", [40, 8_000, 1_100_001])
+def test_base64_is_read_as_clients_spell_it(spelling: str, writer: str, size: int) -> None:
+    photo = random.Random(1).randbytes(size)
+    text = SPELLINGS[spelling](base64.b64encode(photo).decode())
+    read = JsonBody(WRITERS[writer](json.dumps({"inputs": text, "name": "a\\nb"})).encode())
+    assert from_base64(read.value(read.content["inputs"]), "") == photo
+    assert read.content["name"] == "a\\nb"
+
+
 @pytest.mark.parametrize(
-    "text", ["*", "AAA", "AA==AAAA", "A" * 262_143 + "=" + "AAAA", "=" * 4, "AAAA\n", "é", "AAAAA", 5, None]
+    "text",
+    [
+        *(
+            "*",
+            "AA==AAAA",
+            "A" * 262_143 + "=" + "AAAA",
+            "A" * 262_142 + "==\n" + "AAAA",
+            "=" * 4,
+            "=",
+            "AAAA=",
+            "AA===",
+        ),
+        *("é", "AAAAA", "AAAA\\n", "data:image/jpeg,AAAA", "AAAAdata:;base64,AAAA", 5, None),
+    ],
 )
 def test_what_is_no_base64_is_a_problem(text: object) -> None:
     with pytest.raises(Problem):

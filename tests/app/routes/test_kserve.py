@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import InferenceServerException
 
 
 def infer(client: TestClient, tensor: object) -> object:
@@ -52,6 +53,25 @@ def test_the_binary_extension(client: TestClient, red: bytes, kind: str) -> None
         "/v2/models/colours/infer", content=head + data, headers={"inference-header-content-length": str(len(head))}
     )
     assert np.argmax(answer.json()["outputs"][0]["data"]) == 0
+
+
+def test_the_version_that_the_metadata_names_is_there_and_no_other(client: TestClient, red: bytes) -> None:
+    (version,) = client.get("/v2/models/colours").json()["versions"]
+    path = f"/v2/models/colours/versions/{version}"
+    assert client.get(path).json() == client.get("/v2/models/colours").json()
+    assert client.get(f"{path}/ready").json() == {"name": "colours", "ready": True}
+    body = {"inputs": [{"name": "photo", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(red).decode()]}]}
+    answer = client.post(f"{path}/infer", json=body)
+    assert answer.json() == client.post("/v2/models/colours/infer", json=body).json()
+    for wrong in ("/v2/models/colours/versions/2", "/v2/models/colours/versions/2/ready", "/v2/models/none/versions/1"):
+        assert client.get(wrong).status_code == 404
+    assert client.post("/v2/models/colours/versions/2/infer", json=body).status_code == 404
+
+
+def test_a_wrong_shape_is_told_in_words(client: TestClient) -> None:
+    answer = infer(client, {"datatype": "FP32", "shape": [1, 16, 16, 3], "data": []}).json()
+    assert "UINT8 of shape [n, 16, 16, 3]" in answer["detail"]
+    assert answer["error"] == answer["detail"]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +126,14 @@ def test_the_client_of_triton_works_as_it_is(serve: Callable[..., Any], red: byt
         for outputs in (None, [InferRequestedOutput("probabilities", binary_data=False)]):
             probabilities = client.infer("colours", [tensor], outputs=outputs).as_numpy("probabilities")
             assert (probabilities.argmax(axis=1) == label).all()
+    assert client.is_model_ready("colours", "1")
+    for version, compression in (("1", None), ("", "gzip"), ("", "deflate")):
+        answer = client.infer("colours", [photos], model_version=version, request_compression_algorithm=compression)
+        assert (answer.as_numpy("probabilities").argmax(axis=1) == 0).all()
+    no_photo = InferInput("photo", [1], "BYTES")
+    no_photo.set_data_from_numpy(np.array([b"no photo"], dtype=object))
+    with pytest.raises(InferenceServerException, match="not an image that is read here"):
+        client.infer("colours", [no_photo])
     client.close()
 
 

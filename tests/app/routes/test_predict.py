@@ -1,8 +1,13 @@
+import base64
+import gzip
+import json
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import keras
 import numpy as np
 import pytest
@@ -16,7 +21,7 @@ def problem(answer: object) -> str:
     body = answer.json()
     assert body["status"] == answer.status_code
     assert body["title"]
-    assert body["detail"]
+    assert body["detail"] == body["error"]
     prefix, _, kind = body["type"].rpartition(":")
     assert prefix == "urn:foodscene:problem"
     return kind
@@ -113,8 +118,9 @@ def test_an_unknown_model_is_named(client: TestClient, red: bytes) -> None:
 
 
 def test_a_body_that_is_no_form_is_named(client: TestClient, red: bytes) -> None:
-    answer = client.post("/api/v1/predict", content=red, headers={"content-type": "image/png"})
-    assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
+    for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "application/pdf"):
+        answer = client.post("/api/v1/predict", content=red, headers={"content-type": kind})
+        assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
 
 
 def test_a_batch_gives_each_photo_its_own_result(client: TestClient, red: bytes) -> None:
@@ -130,6 +136,12 @@ def test_a_batch_has_a_limit(start: Callable[..., TestClient], red: bytes) -> No
     answer = client.post("/api/v1/predict/batch", files=[("files", red)] * 3)
     assert (answer.status_code, problem(answer)) == (422, "bad-parameter")
     assert client.post("/api/v1/predict/batch", files=[("files", red)] * 2).status_code == 200
+
+
+def test_a_batch_may_have_as_many_photos_as_is_set(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_files=250, queue=300)
+    answer = client.post("/api/v1/predict/batch", files=[("files", red)] * 250, data={"top_k": "1"})
+    assert len(answer.json()["results"]) == 250
 
 
 def test_a_batch_larger_than_the_queue_is_refused_whole(start: Callable[..., TestClient], red: bytes) -> None:
@@ -157,3 +169,150 @@ def test_labels_that_are_answered_each_by_itself(start: Callable[..., Any], tmp_
     page = client.post("/", files={"file": red}).text
     assert "warm, red</h2>" in page.lower() or "red, warm</h2>" in page.lower()
     assert "do not add up" in client.get("/models/several").text
+
+
+def test_the_query_is_honoured(client: TestClient, red: bytes) -> None:
+    for route in ("/api/v1/predict?model=colours&top_k=1", "/api/v1/predict?top_k=1"):
+        answer = client.post(route, files={"file": red})
+        assert len(answer.json()["predictions"]) == 1
+    batch = client.post("/api/v1/predict/batch?top_k=2", files=[("files", red)]).json()["results"]
+    assert len(batch[0]["answer"]["predictions"]) == 2
+    same = client.post("/api/v1/predict?top_k=2", files={"file": red}, data={"top_k": "2"})
+    assert len(same.json()["predictions"]) == 2
+    assert client.post("/api/v1/explain?label=green", files={"file": red}).json()["label"] == "green"
+    assert len(client.post("/models/colours?top_k=2", content=red).json()) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "named"),
+    [
+        ("model=none", 404, "none"),
+        ("top_k=0", 422, "top_k"),
+        ("top_k=", 422, "top_k"),
+        ("topk=3", 422, "topk"),
+        ("MODEL=colours", 422, "MODEL"),
+        ("file=x", 422, "file"),
+        ("top_k=1&top_k=2", 422, "top_k"),
+        ("top_k", 422, "top_k"),
+        ("%ff=1", 422, "query parameter"),
+    ],
+)
+def test_a_query_that_is_not_read_is_named(client: TestClient, red: bytes, query: str, status: int, named: str) -> None:
+    for path in ("/api/v1/predict", "/api/v1/predict/batch"):
+        answer = client.post(f"{path}?{query}", files={"file": red})
+        assert answer.status_code == status
+        assert named in answer.json()["detail"]
+
+
+def test_a_query_that_contradicts_the_body_or_is_not_of_the_route_is_named(client: TestClient, red: bytes) -> None:
+    assert client.post("/api/v1/predict?top_k=1", files={"file": red}, data={"top_k": "2"}).status_code == 422
+    coded = base64.b64encode(red).decode()
+    body = {"inputs": coded, "parameters": {"top_k": 1}}
+    assert client.post("/models/colours?top_k=2", json=body).status_code == 422
+    assert client.post("/api/v1/explain?top_k=1", files={"file": red}).status_code == 422
+    assert client.post("/models/colours?model=colours", content=red).status_code == 422
+    tensor = {"datatype": "BYTES", "shape": [1], "data": [coded]}
+    assert client.post("/v2/models/colours/infer?top_k=1", json={"inputs": [tensor]}).status_code == 422
+    assert client.get("/?anything=1&model=colours").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "binary/octet-stream", "image/png", "image/jpeg", "IMAGE/*", "application/octet-stream", "image/x; a=b"],
+)
+def test_a_photo_may_come_as_it_is(client: TestClient, red: bytes, kind: str) -> None:
+    answer = client.post("/api/v1/predict?top_k=1", content=red, headers={"content-type": kind})
+    assert [one["label"] for one in answer.json()["predictions"]] == ["red"]
+    assert len(client.post("/api/v1/explain", content=red, headers={"content-type": kind}).json()["grid"]) == 10
+
+
+def test_a_photo_may_come_as_base64_in_json(client: TestClient, red: bytes) -> None:
+    coded = base64.b64encode(red).decode()
+    for body in (
+        {"file": coded, "top_k": 1, "model": "colours"},
+        {"file": f"data:image/png;base64,{coded}", "top_k": "1"},
+    ):
+        answer = client.post("/api/v1/predict", json=body)
+        assert [one["label"] for one in answer.json()["predictions"]] == ["red"]
+    batch = client.post("/api/v1/predict/batch", json={"files": [coded, "AAAA"], "model": None}).json()["results"]
+    assert "answer" in batch[0]
+    assert "problem" in batch[1]
+    assert client.app.state.service.uploads.held == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"file": "***"}, 422),
+        ({"file": 5}, 422),
+        ({"file": None}, 422),
+        ({"files": ["AAAA", "AAAA"]}, 422),
+        ({}, 422),
+        ([], 422),
+        ({"photo": "AAAA"}, 422),
+        ({"file": "AAAA", "top_k": 0}, 422),
+        ({"file": "AAAA", "top_k": True}, 422),
+        ({"file": "AAAA", "top_k": 1.5}, 422),
+        ({"file": "AAAA", "model": ["colours"]}, 422),
+        ({"file": "AAAA", "model": "x" * 5000}, 422),
+        ({"file": "AAAA", "model": "none"}, 404),
+        ({"file": "AAAA"}, 415),
+        ({"file": ""}, 400),
+    ],
+)
+def test_wrong_json_is_named(client: TestClient, body: object, status: int) -> None:
+    answer = client.post("/api/v1/predict", json=body)
+    assert answer.status_code == status, answer.text
+    problem(answer)
+
+
+def test_inputs_that_nobody_filled_are_no_photos(client: TestClient, red: bytes) -> None:
+    unfilled = ("", b"", "application/octet-stream")
+    for name in ("file", "file2", "files"):
+        answer = client.post("/api/v1/predict", files=[("file", ("a.png", red)), (name, unfilled)])
+        assert answer.json()["predictions"][0]["label"] == "red"
+    batch = client.post("/api/v1/predict/batch", files=[("files", unfilled), ("files", ("a.png", red))])
+    assert len(batch.json()["results"]) == 1
+    nothing = client.post("/api/v1/predict", files={"file": unfilled})
+    assert (nothing.status_code, problem(nothing)) == (422, "bad-parameter")
+
+
+def test_batches_have_a_limit_in_bytes_of_their_own(start: Callable[..., TestClient], red: bytes) -> None:
+    client = start(max_upload_mb=0.01, max_batch_upload_mb=0.05)
+    padded = red + bytes(8_000)
+    assert client.post("/api/v1/predict", files={"file": red + bytes(12_000)}).status_code == 413
+    assert client.post("/api/v1/predict/batch", files=[("files", padded)] * 4).status_code == 200
+    answer = client.post("/api/v1/predict/batch", files=[("files", padded)] * 8)
+    assert (answer.status_code, problem(answer)) == (413, "too-large")
+    assert "0.05 MB" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP", "deflate", "raw deflate", "identity", ""])
+def test_compressed_bodies_are_read(client: TestClient, red: bytes, encoding: str) -> None:
+    def packed(body: bytes) -> bytes:
+        if "deflate" in encoding:
+            return zlib.compress(body) if encoding == "deflate" else zlib.compress(body)[2:-4]
+        return gzip.compress(body) if "gzip" in encoding.lower() else body
+
+    head = {"content-encoding": encoding.rpartition(" ")[2]}
+    coded = base64.b64encode(red).decode()
+    form = httpx.Request("POST", "http://x", files={"file": red}, data={"top_k": "1"})
+    for kind, body in (
+        ("image/png", red),
+        ("application/json", json.dumps({"file": coded}).encode()),
+        (form.headers["content-type"], form.read()),
+    ):
+        answer = client.post("/api/v1/predict", content=packed(body), headers={**head, "content-type": kind})
+        assert answer.json()["predictions"][0]["label"] == "red"
+    assert client.post("/models/colours", content=packed(red), headers=head).json()[0]["label"] == "red"
+    tensor = {"datatype": "BYTES", "shape": [1], "data": [coded]}
+    body = packed(json.dumps({"inputs": [tensor]}).encode())
+    assert client.post("/v2/models/colours/infer", content=body, headers=head).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "utf-8", "compress"])
+def test_other_compressions_are_named(client: TestClient, red: bytes, encoding: str) -> None:
+    head = {"content-encoding": encoding, "content-type": "image/png"}
+    answer = client.post("/api/v1/predict", content=red, headers=head)
+    assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
+    assert encoding in answer.json()["detail"]

@@ -45,7 +45,9 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     for name, seconds in {"HEAD_SECONDS": 0.15, "LINGER_SECONDS": 0.15, "_LOOK_SECONDS": 0.02}.items():
         monkeypatch.setattr(protocol, name, seconds)
     loop = uvloop.new_event_loop()
-    config = uvicorn.Config(echo, http=protocol.Protocol, ws="none", access_log=False, log_config=None)
+    config = uvicorn.Config(
+        echo, http=protocol.Protocol, ws="none", access_log=False, log_config=None, timeout_keep_alive=1
+    )
     config.load()
     state = ServerState()
     serving = loop.create_server(lambda: protocol.Protocol(config, state, {"deadline_seconds": 0.15}), "127.0.0.1", 0)
@@ -189,6 +191,24 @@ def test_an_answer_before_the_end_of_its_request_is_the_last_and_arrives(connect
         connection.sendall(b"a" * 400_000)  # a client that sends to the end before it reads is not reset
     assert answer.startswith(b"HTTP/1.1 200 OK")
     assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_an_idle_connection_is_kept_for_its_own_time_and_a_begun_head_for_less(connect: Connect) -> None:
+    with connect() as connection:
+        for _ in range(2):
+            connection.sendall(GET)
+            assert next_of(connection).endswith(b"GET")
+            time.sleep(0.4)  # more than a head may take
+        connection.sendall(b"GET / HT")
+        started = time.monotonic()
+        assert all_of(connection) == b""
+        assert time.monotonic() - started < 0.4
+    with connect() as connection:
+        connection.sendall(GET)
+        next_of(connection)
+        started = time.monotonic()
+        assert all_of(connection) == b""
+        assert 0.6 < time.monotonic() - started < 3
 
 
 def test_a_connection_whose_requests_have_ended_goes_on(connect: Connect) -> None:

@@ -1,8 +1,10 @@
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -148,6 +150,32 @@ def test_an_endless_head_is_cut_off(serve: Serve) -> None:
         with pytest.raises(ConnectionError):
             connection.sendall(b"y" * 50_000_000)
     assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_addresses_of_ipv6_are_served_and_shown_in_brackets(serve: Serve, host: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("needs IPv6")
+    server = serve("--host", host)
+    url = f"http://[{host.strip('[]')}]:{urlsplit(server.url).port}"
+    assert httpx.get(f"{url.replace('[::]', '[::1]')}/readyz").status_code == 200
+    assert url in next(tmp_path.glob("*.log")).read_text()
+
+
+@pytest.mark.slow
+def test_the_health_check_of_the_image_follows_the_port(serve: Serve) -> None:
+    text = (Path(__file__).parents[3] / "Dockerfile").read_text()
+    check = json.loads(text.partition("HEALTHCHECK")[2].partition("CMD")[2].splitlines()[0])
+    command = [sys.executable, *check[1:]]
+    port = str(urlsplit(serve().url).port)
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9"}
+    assert subprocess.run(command, check=False, env={**environment, "FOODSCENE_PORT": port}).returncode == 0
+    failed = subprocess.run(command, check=False, env={**environment, "FOODSCENE_PORT": "9"}, capture_output=True)
+    assert failed.returncode == 1
 
 
 def test_forwarded_addresses_of_strangers_are_not_believed(serve: Serve) -> None:

@@ -1,15 +1,19 @@
 """Photos that lack their end, that hold more than their pixels, or hold them in unusual ways."""
 
 import random
+import re
 import struct
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks.drawn import PNG, chunk, encoded, gray_tiff, png, scene, segments, tiff, with_chunk
-from foodscene.models.decoding.errors import BrokenPhoto
+from foodscene.models.decoding.errors import BrokenPhoto, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.pixels import InputSpec, decode, read_noting, read_photo, upright_size
 
 SPEC = InputSpec(32, 32)
@@ -60,6 +64,27 @@ def test_other_formats_without_their_end_are_broken() -> None:
         photo = encoded(rough(640, 400), form)
         with pytest.raises(BrokenPhoto):
             read_photo(photo[: len(photo) * 97 // 100], SPEC)
+
+
+def test_no_decoder_s_own_words_are_shown(photo: Callable[..., bytes]) -> None:
+    chance = random.Random(1)
+    image = Image.open(BytesIO(photo(1)))
+    told = set()
+    for form in ("HEIF", "PNG", "WEBP", "TIFF"):
+        target = BytesIO()
+        image.save(target, form)
+        for _ in range(60):
+            damaged = bytearray(target.getvalue())
+            for _ in range(chance.randrange(1, 30)):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            with suppress(PhotoTooLarge):
+                try:
+                    decode(bytes(damaged[: chance.randrange(len(damaged) // 2, len(damaged) + 1)]))
+                except (BrokenPhoto, UnsupportedPhoto) as error:
+                    told.add(str(error))
+    assert "The image is damaged or cut short. Send another copy of it." in told
+    for text in told:
+        assert not re.search(r"Invalid input|[Pp]lugin|iloc|SPS|buffer|NoneType|not processed|stream", text), text
 
 
 def test_a_jpeg_with_hundreds_of_segments_of_metadata_is_read() -> None:

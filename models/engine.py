@@ -100,6 +100,7 @@ def _open_session(bundle: Bundle, threads: int, *, fresh: bool = False) -> "onnx
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not by what the bytes look like
     content = compiled(bundle, fresh=fresh)
     try:
         return onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))

@@ -61,6 +61,8 @@ def check(content: bytes, shape: tuple[int, int, int]) -> None:
     """
     import onnx  # 40 MB that only a caller with a model pays
 
+    if content[4:8] == b"ORTM":
+        raise ModelRefused("model.onnx is in ONNX Runtime's own format, which is not read. Send the ONNX file.")
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own exceptions, which its versions change

@@ -201,3 +201,9 @@ def test_endless_operators_are_refused() -> None:
 def test_what_is_no_onnx_is_refused(content: bytes) -> None:
     with pytest.raises(ModelRefused, match="no ONNX file"):
         onnx_safety.check(content, SHAPE)
+
+
+def test_a_file_that_onnx_runtime_would_take_for_its_own_format_is_refused() -> None:
+    """Bytes that are ONNX to a reader of it, and another network to ONNX Runtime."""
+    with pytest.raises(ModelRefused, match="ONNX Runtime's own format"):
+        onnx_safety.check(b"\x12\x04\x00\x00ORTM" + bytes(100), SHAPE)

@@ -159,11 +159,13 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
     except BundleError:
         raise
     except Exception as error:  # either engine's own exceptions
-        size = " x ".join(map(str, bundle.spec.shape))
-        raise BundleError(f"{bundle.name}: the model does not take photos of {size}: {error}") from error
+        raise BundleError(
+            f"{bundle.name}: the model does not take photos of shape {bundle.spec.shape}: {error}"
+        ) from error
     if output.shape != (1, len(bundle.labels)):
-        given = " x ".join(map(str, output.shape[1:])) or "no"
-        raise BundleError(f"{bundle.name}: labels.txt has {len(bundle.labels)} labels, the model gives {given} values.")
+        raise BundleError(
+            f"{bundle.name}: labels.txt has {len(bundle.labels)} labels, the model's output the shape {output.shape}."
+        )
     if not np.all(np.isfinite(output)) or output.min() < 0 or abs(float(output.sum()) - 1) > 1e-3:
         raise BundleError(
             f"{bundle.name}: the model does not answer with probabilities; its last layer must be a softmax."

@@ -119,7 +119,7 @@ class Registry:
                 del self._stamps[name]
                 self.refused.pop(printable(name), None)
                 if self.models.pop(name, None):
-                    logger.info("The model %s was removed.", name)
+                    logger.info("The model %s was removed.", printable(name))
             new = {
                 name: found
                 for name, found in now.items()
@@ -186,7 +186,7 @@ class Registry:
         self._stamps[name] = before
         if model is None:
             self.refused[printable(name)] = refused or ""
-            logger.warning("The model %s is refused: %s", name, refused)
+            logger.warning("The model %s is refused: %s", printable(name), refused)
             return True
         self.refused.pop(name, None)
         self.models[name] = model

@@ -1,4 +1,4 @@
-# Two commands: `make serve` starts foodscene on the bundles that ship, `make test` runs the tests, but for those that take minutes (.ci/nightly).
+# Two commands: `make serve` starts foodscene on the bundles that ship, `make test` runs the tests.
 # Both first set up what they need in .venv, from the locked versions, whose content is checked; a second call starts at
 # once.
 

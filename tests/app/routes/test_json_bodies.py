@@ -1,6 +1,7 @@
 import base64
 import json
 import os
+import threading
 import time
 import tracemalloc
 from contextlib import suppress
@@ -48,6 +49,14 @@ def test_what_is_not_taken_out_is_as_json_has_it(odd: str) -> None:
         assert (bytes(value).decode() if isinstance(value, memoryview) else value) == meant
 
 
+@pytest.mark.parametrize("before", range(4))
+def test_escapes_between_two_pieces(before: int) -> None:
+    read = JsonBody(b'{"a":"' + b" " * before + b"\\/" * 400_000 + b'"}')
+    assert bytes(read.value(read.content["a"])) == b" " * before + b"/" * 400_000
+    read = JsonBody(b'{"a":"' + b" " * before + b"\\/" * 131_069 + b'\\\\\\/"}')
+    assert read.value(read.content["a"]) == " " * before + "/" * 131_069 + "\\/"
+
+
 HOSTILE = {
     "objects": lambda: b'{"a":[' + b",".join([b'{"":0}'] * 2_700_000) + b"]}",
     "lists": lambda: b'{"a":[' + b",".join([b"[]"] * 6_300_000) + b"]}",
@@ -80,6 +89,29 @@ def test_a_hostile_body_is_refused_or_read_at_little_cost(kind: str) -> None:
     tracemalloc.stop()
     assert time.process_time() - started < 1
     assert peak < 60_000_000
+
+
+@pytest.mark.parametrize("escape", [b"\\/", b"\\\\", b"\\n"])
+def test_other_threads_go_on_while_a_body_is_read(escape: bytes) -> None:
+    body = b'{"inputs":"' + escape * 9_500_000 + b'"}'
+    assert min(longest_pause(body) for _ in range(3)) < 0.1
+
+
+def longest_pause(body: bytes) -> float:
+    """The longest time, in seconds, in which this thread did not get its turn while another one reads a body."""
+
+    def read() -> None:
+        with suppress(Problem):
+            JsonBody(body)
+
+    reading = threading.Thread(target=read)
+    longest, last = 0.0, time.perf_counter()
+    reading.start()
+    while reading.is_alive():
+        time.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from foodscene.app.inference.turns import Turns
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
 from foodscene.app.server.drain import THREADS_SECONDS, drained_on_sigterm
+from foodscene.app.server.memory import give_back_freed
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
 from foodscene.models.pixels import PhotoError
@@ -90,6 +91,7 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Load the models and work, until the block ends."""
+        give_back_freed()
         self.scheduler.start()
         following = asyncio.create_task(self.registry.follow())
         try:

@@ -242,7 +242,10 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
         raise BundleError(f"{path}: {error}.") from error
     labels = labels if ours else without_numbers(labels)
     if not 2 <= len(labels) <= MOST_LABELS:
-        raise BundleError(f"{path} has {len(labels)} labels; a classifier has at least two, a line each.")
+        raise BundleError(
+            f"{path} has {len(labels):,} labels; a classifier has at least two, a line each, "
+            f"and at most {MOST_LABELS:,}."
+        )
     if len(labels) != outputs:
         raise BundleError(
             f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."

@@ -91,13 +91,16 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # The parser stops behind the head, where another protocol would begin: it reads the head again, as if
-            # there had been no offer. No connection becomes a tunnel.
+            # The parser stops behind the head, where another protocol would begin: another one reads the head again,
+            # as if there had been no offer. No connection becomes a tunnel. The first may be at its end, where the
+            # connection is to be closed behind the request.
             if self.parser.get_method() == b"CONNECT":
                 raise httptools.HttpParserError from None
             version = self.parser.get_http_version().encode()
             lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
             lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
             self._feed(b"\r\n".join([*lines, b"", b""]) + data[upgrade.args[0] :])
 
     def on_header(self, name: bytes, value: bytes) -> None:

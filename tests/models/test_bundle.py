@@ -71,6 +71,7 @@ def test_labels_written_elsewhere(colours: Path) -> None:
     [
         ("labels.txt", b"red\nred\nblue\n", "'red' twice"),
         ("labels.txt", b"red\n", "at least two"),
+        ("labels.txt", b"\n".join(b"%d" % label for label in range(100_001)), "100,001 labels.*at most 100,000"),
         ("labels.txt", b"\xff\xfe\x00", "UTF-8"),
         ("card.json", b"{", "card.json"),
         ("card.json", b'{"sure_above": "often"}', "sure_above"),

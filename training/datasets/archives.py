@@ -31,8 +31,10 @@ from foodscene.training.datasets.files import (
 )
 
 _CHUNK = 1 << 20
-_MOST_HEADER = 1 << 20
+_MOST_HEADER = 64 << 10
 """Bytes that a tar may say of one member: its name, and whatever a system keeps of it."""
+_MOST_HEADERS = 5 << 20
+"""Bytes that it may say of all of them, beyond twenty times what the archive has: reading them takes long."""
 _MOST_SKIPPED = 1_000_000_000
 """Bytes that are unpacked to get past what is left out, beyond a hundred times what the archive has."""
 _MOST_MEMBERS = 5_000_000
@@ -175,8 +177,8 @@ class _Stream:
     """A tar's bytes, out of whichever compression, from the beginning to the end.
 
     As much of a file as `tarfile` asks for: it seeks forward to skip. What it reads besides of a member, its headers,
-    may have a size that is bounded, as it keeps them in memory. Raises `DatasetError` for headers beyond it, and for
-    an archive that unpacks to absurd amounts, skipped or not.
+    may have a size that is bounded, as it keeps them in memory and takes long over them. Raises `DatasetError` for
+    headers beyond it, and for an archive that unpacks to absurd amounts, skipped or not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -185,8 +187,9 @@ class _Stream:
             start = file.read(6)
         openers: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
         self._file = cast("IO[bytes]", openers.get(start[:2], open)(path, "rb"))
-        self._at = self._header = 0
+        self._at = self._header = self._headers = 0
         self._most = _most(path) + _MOST_SKIPPED
+        self._most_headers = 20 * path.stat().st_size + _MOST_HEADERS
 
     def __enter__(self) -> "_Stream":
         return self
@@ -212,9 +215,15 @@ class _Stream:
     def read(self, size: int = -1) -> bytes:
         """Read a part of a header."""
         self._header += size
+        self._headers += size
         if size < 0 or self._header > _MOST_HEADER:
             raise DatasetError(
-                f"{self._path} is refused: it says more than {_MOST_HEADER / 1e6:.0f} MB of a single member."
+                f"{self._path} is refused: it says more than {_MOST_HEADER >> 10} KB of a single member."
+            )
+        if self._headers > self._most_headers:
+            raise DatasetError(
+                f"{self._path} is refused: what it says of its members, without their content, has more than "
+                f"{self._most_headers / 1e6:.0f} MB. Unpack it and give the folder."
             )
         return self.take(size)
 

@@ -2,6 +2,7 @@ import base64
 import json
 import os
 import random
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -48,6 +49,14 @@ def test_what_is_not_taken_out_is_as_json_has_it(odd: str) -> None:
     for found, meant in ((read.content["last"], odd), (read.content.get(odd, [odd])[0], odd)):
         value = read.value(found)
         assert (bytes(value).decode() if isinstance(value, memoryview) else value) == meant
+
+
+@pytest.mark.parametrize("before", range(4))
+def test_escapes_between_two_pieces(before: int) -> None:
+    read = JsonBody(b'{"a":"' + b" " * before + b"\\/" * 400_000 + b'"}')
+    assert bytes(read.value(read.content["a"])) == b" " * before + b"/" * 400_000
+    read = JsonBody(b'{"a":"' + b" " * before + b"\\/" * 131_069 + b'\\\\\\/"}')
+    assert read.value(read.content["a"]) == " " * before + "/" * 131_069 + "\\/"
 
 
 HOSTILE = {
@@ -115,6 +124,29 @@ def test_base64_is_read_as_clients_spell_it(spelling: str, writer: str, size: in
     read = JsonBody(WRITERS[writer](json.dumps({"inputs": text, "name": "a\\nb"})).encode())
     assert from_base64(read.value(read.content["inputs"]), "") == photo
     assert read.content["name"] == "a\\nb"
+
+
+@pytest.mark.parametrize("escape", [b"\\/", b"\\\\", b"\\n"])
+def test_other_threads_go_on_while_a_body_is_read(escape: bytes) -> None:
+    body = b'{"inputs":"' + escape * 9_500_000 + b'"}'
+    assert min(longest_pause(body) for _ in range(3)) < 0.1
+
+
+def longest_pause(body: bytes) -> float:
+    """The longest time, in seconds, in which this thread did not get its turn while another one reads a body."""
+
+    def read() -> None:
+        with suppress(Problem):
+            JsonBody(body)
+
+    reading = threading.Thread(target=read)
+    longest, last = 0.0, time.perf_counter()
+    reading.start()
+    while reading.is_alive():
+        time.sleep(0.001)
+        now = time.perf_counter()
+        longest, last = max(longest, now - last), now
+    return longest
 
 
 @pytest.mark.parametrize(

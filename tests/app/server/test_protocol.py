@@ -238,6 +238,26 @@ def test_an_offer_of_another_protocol_is_ignored(connect: Connect, offer: bytes,
             assert answer.endswith(b"\r\n\r\nhello")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 0\r\n\r\n", b"Content-Length: 5\r\n\r\nhello", CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize(
+    ("version", "wish"), [(b"1.1", b"close, upgrade"), (b"1.0", b"upgrade"), (b"1.0", b"keep-alive, upgrade")]
+)
+def test_an_offer_on_a_connection_that_is_to_be_closed_is_ignored(
+    connect: Connect, version: bytes, wish: bytes, body: bytes, at_once: bool
+) -> None:
+    request = b"POST / HTTP/" + version + b"\r\nHost: x\r\nConnection: " + wish + b"\r\nUpgrade: h2c\r\n" + body
+    with connect() as connection:
+        for part in [request] if at_once else [request[:40], request[40:-3], request[-3:]]:
+            connection.sendall(part)
+            time.sleep(0.02)
+        answer = all_of(connection)
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"hello" if b"hello" in body else b"POST")
+
+
 def test_nobody_gets_a_tunnel(connect: Connect) -> None:
     with connect() as connection:
         connection.sendall(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n")

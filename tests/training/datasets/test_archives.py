@@ -124,6 +124,23 @@ def chained_headers_tar(path):
     return gzipped(path, (header(b"x", b"x", 16) + record) * 20_000, PHOTO)
 
 
+def many_records_tar(path, records):
+    """Members of each of which a lot is said in little."""
+    said = b"6 a=b\n" * records
+    member = header(b"x", b"x", len(said)) + said + bytes(-len(said) % 512)
+    return gzipped(path, (member + PHOTO) * 200)
+
+
+def chained_names_tar(path):
+    """A name for a name for a name."""
+    return gzipped(path, (header(b"x", b"L", 10) + b"a" * 10 + bytes(502)) * 5000, PHOTO)
+
+
+def chained_empty_names_tar(path):
+    """The longest such chain in the fewest bytes."""
+    return gzipped(path, header(b"x", b"L", 0) * 5000, PHOTO)
+
+
 def sparse_map_tar(path):
     """A sparse file's map, in the file itself, which never ends."""
     said = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
@@ -165,12 +182,16 @@ NOISE = {f"a/{number}.jpg": os.urandom(5000) for number in range(20)}
         (lambda tmp, *_: hostile_tar(tmp / "x.tar.gz", "/evil.jpg"), "leads out of the archive"),
         (lambda tmp, *_: hidden_tar(tmp / "x.tar.gz", b".DS_Store"), "unpacks to more than"),
         (lambda tmp, *_: hidden_tar(tmp / "x.tar.gz", b"a/1.jpg"), "unpacks to more than"),
-        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"x"), "1 MB of a single member"),
-        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"g"), "1 MB of a single member"),
-        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"L"), "1 MB of a single member"),
-        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"K"), "1 MB of a single member"),
-        (lambda tmp, *_: chained_headers_tar(tmp / "x.tar.gz"), "damaged|1 MB of a single member"),
-        (lambda tmp, *_: sparse_map_tar(tmp / "x.tar.gz"), "damaged|1 MB of a single member"),
+        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"x"), "64 KB of a single member"),
+        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"g"), "64 KB of a single member"),
+        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"L"), "64 KB of a single member"),
+        (lambda tmp, *_: long_header_tar(tmp / "x.tar.gz", b"K"), "64 KB of a single member"),
+        (lambda tmp, *_: chained_headers_tar(tmp / "x.tar.gz"), "64 KB of a single member"),
+        (lambda tmp, *_: chained_names_tar(tmp / "x.tar.gz"), "64 KB of a single member"),
+        (lambda tmp, *_: chained_empty_names_tar(tmp / "x.tar.gz"), "64 KB of a single member"),
+        (lambda tmp, *_: many_records_tar(tmp / "x.tar.gz", 160_000), "64 KB of a single member"),
+        (lambda tmp, *_: many_records_tar(tmp / "x.tar.gz", 10_000), "what it says of its members.*give the folder"),
+        (lambda tmp, *_: sparse_map_tar(tmp / "x.tar.gz"), "64 KB of a single member"),
         (lambda tmp, *_: overlapping_zip(tmp / "x.zip"), "unpacks to more than"),
         (lambda tmp, *_: zeros_tar(tmp / "x.tar.gz"), "1.07 GB"),
         (lambda tmp, _, tarred: cut_short(tarred(NOISE)), "damaged or cut short.*again"),

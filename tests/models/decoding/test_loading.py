@@ -2,6 +2,7 @@
 
 import random
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -41,6 +42,14 @@ def test_a_jpeg_without_its_end_is_read_and_said_to_be(mode: str, size: tuple[in
     for cut in (photo[: len(photo) * 9 // 10], photo[: len(photo) * 9 // 10] + bytes(len(photo) // 10)):
         with pytest.raises(BrokenPhoto, match=r"cut short: only (8|9)\d % of its rows"):
             read_photo(cut, SPEC)
+
+
+def test_rows_without_end_are_counted_at_once() -> None:
+    photo = encoded(Image.new("RGB", (1, 65_500), (128, 128, 128)), "JPEG")
+    started = time.process_time()
+    with pytest.raises(BrokenPhoto, match="only 0 % of its rows"):
+        read_photo(photo[:-2], SPEC)
+    assert time.process_time() - started < 0.5
 
 
 def test_what_follows_the_end_of_a_jpeg_does_not_matter() -> None:

@@ -94,7 +94,8 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
         )
     else:
         with named_errors():
-            image = _open(png.tidy(source).photo if header.format == "PNG" else source, header)
+            tidying = {"JPEG": jpeg.tidy, "PNG": png.tidy}.get(header.format)
+            image = _open(tidying(source).photo if tidying else source, header)
             (width, height), turned = image.size, _turned(image)
     return (height, width) if turned in SIDEWAYS else (width, height)
 

@@ -94,8 +94,11 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
         )
     else:
         with named_errors():
-            tidying = {"JPEG": jpeg.tidy, "PNG": png.tidy}.get(header.format)
-            image = _open(tidying(source).photo if tidying else source, header)
+            if header.format == "JPEG":
+                source = jpeg.tidy(source).photo
+            elif header.format == "PNG":
+                source = png.tidy(source).photo
+            image = _open(source, header)
             (width, height), turned = image.size, _turned(image)
     return (height, width) if turned in SIDEWAYS else (width, height)
 

@@ -43,6 +43,8 @@ FLOODS: dict[str, Callable[[], bytes]] = {
     "tiles": lambda: tiff(
         {**gray_tiff(64, 64), 322: (4, 1, 46_336), 323: (4, 1, 46_336), 324: (4, 1, 1000)}, zlib.compress(bytes(1000))
     ),
+    "fractions": lambda: tiff({**gray_tiff(64, 64), 282: (5, 400_000, 5096)}, bytes(4_000_000)),
+    "rows": lambda: tiff(gray_tiff(1, 30_000_000), bytes(30_000_000)),
 }
 """By what they flood; each is refused as too large."""
 

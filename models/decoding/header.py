@@ -6,6 +6,8 @@ Format = Literal["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"]
 """The formats that are read, as Pillow spells them."""
 
 _LARGE_BYTES, _LARGE_SECONDS = 64_000_000, 0.25
+_LINE_BYTES, _LINE_SECONDS = 40, 0.15e-6
+"""For each row and each column: Pillow's pointers to the rows of all pictures, and the weights that scale them down."""
 SUSPICIOUS = 0.3
 """Seconds to count for what has its size once more inside, where only its decoder finds it: more than `heavy` takes."""
 
@@ -36,10 +38,11 @@ class Header(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Bytes that decoding holds at most, besides a picture at reduced scale."""
-        return int(self.pixels * self.held)
+        """Bytes that decoding and fitting hold at most, besides a picture at reduced scale."""
+        return int(self.pixels * self.held) + (self.width + self.height) * _LINE_BYTES
 
     @property
     def heavy(self) -> bool:
         """Whether decoding takes so long or holds so much that others should not wait beside it."""
-        return self.bytes > _LARGE_BYTES or self.seconds > _LARGE_SECONDS
+        seconds = self.seconds + (self.width + self.height) * _LINE_SECONDS
+        return self.bytes > _LARGE_BYTES or seconds > _LARGE_SECONDS

@@ -86,19 +86,32 @@ def tidy(photo: bytes) -> Tidied:
     truncated = photo.rfind(END, segments[-1][1]) < 0
     if truncated:
         photo = photo.rstrip(b"\0") + END
-    if len(segments) > _FEW_SEGMENTS:
+    if len(segments) > _FEW_SEGMENTS or sum(_is_exif(photo, segment) for segment in segments) > 1:
         photo = _without_metadata(photo, segments)
     return Tidied(photo, truncated, arithmetic)
 
 
 def _without_metadata(photo: bytes, segments: list[tuple[int, int]]) -> bytes:
-    """The photo without the segments that say nothing of its pixels."""
+    """The photo without the segments that say nothing of its pixels.
+
+    Of Exif the first segment stays, that has the orientation: Pillow joins them, and reads tags of any size.
+    """
     kept = [b"\xff\xd8"]
+    described = False
     for (marker, start), (_, following) in pairwise(segments):
-        if not 0xE0 <= marker <= 0xFE or (marker in _NEEDED and photo[start + 4 : start + 8] not in _UNNEEDED):
+        if _is_exif(photo, (marker, start)):
+            if not described:
+                kept.append(photo[start:following])
+            described = True
+        elif not 0xE0 <= marker <= 0xFE or (marker in _NEEDED and photo[start + 4 : start + 8] not in _UNNEEDED):
             kept.append(photo[start:following])
     kept.append(photo[segments[-1][1] :])
     return b"".join(kept)
+
+
+def _is_exif(photo: bytes, segment: tuple[int, int]) -> bool:
+    marker, start = segment
+    return marker == 0xE1 and photo[start + 4 : start + 10] == b"Exif\0\0"
 
 
 def _segments(photo: bytes) -> list[tuple[int, int]]:

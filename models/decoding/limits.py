@@ -15,7 +15,7 @@ _WORK_PROGRESSIVE = 15
 
 
 class Limits(NamedTuple):
-    """Pixels of the largest photo of each kind, width times height, and scans of a progressive JPEG."""
+    """Pixels of the largest photo of each kind, width times height, scans of a progressive JPEG, and memory."""
 
     jpeg: int = 200_000_000
     """Baseline JPEG, which is decoded at a reduced scale."""
@@ -27,6 +27,8 @@ class Limits(NamedTuple):
     plain: int = 50_000_000
     """PNG, TIFF, BMP and GIF with 3 bytes for a pixel; fewer where a pixel has more."""
     scans: int = 100
+    held: int = 500_000_000
+    """Bytes that decoding any of them may hold: large strips and tiles count, and each row and column."""
 
     def check(self, header: Header) -> None:
         """Raise `PhotoTooLarge` for what costs more, with the numbers and what to do."""
@@ -35,6 +37,11 @@ class Limits(NamedTuple):
             raise PhotoTooLarge(
                 f"The photo has {header.width} x {header.height} pixels; of a {kind}, "
                 f"at most {most / 1e6:.3g} million are read. {self._advice(header)}"
+            )
+        if header.bytes > self.held:
+            raise PhotoTooLarge(
+                f"Decoding {header.width} x {header.height} pixels of such a {kind} takes {header.bytes / 1e6:,.0f} MB "
+                f"of memory; at most {self.held / 1e6:,.0f} are used. {self._advice(header)}"
             )
         if header.scans > self.scans:
             raise PhotoTooLarge(

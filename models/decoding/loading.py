@@ -37,6 +37,8 @@ DECODING = Budget(500_000_000)
 _SMALL = 8_000_000
 _MOST_SCALED = 50_000_000
 """Pixels of a JPEG at reduced scale: a panorama that is narrow in one direction is reduced more."""
+_BAND = 1 << 18
+"""Pixels that are looked at in one piece."""
 _MOST_MISSING = 0.05
 """Share of a JPEG's rows that may be missing at its end."""
 
@@ -92,7 +94,11 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
         )
     else:
         with named_errors():
-            image = _open(png.tidy(source).photo if header.format == "PNG" else source, header)
+            if header.format == "JPEG":
+                source = jpeg.tidy(source).photo
+            elif header.format == "PNG":
+                source = png.tidy(source).photo
+            image = _open(source, header)
             (width, height), turned = image.size, _turned(image)
     return (height, width) if turned in SIDEWAYS else (width, height)
 
@@ -173,12 +179,16 @@ def _load_jpeg(source: bytes, header: Header, scale: int) -> Photo:
 
 def _missing_rows(image: Image.Image) -> int:
     """Rows at the end that nothing was decoded for: libjpeg leaves them in the gray of coefficients of zero."""
+    rows = max(1, _BAND // image.width)
     missing = 0
-    for top in range(image.height - 1, -1, -1):
-        row = np.asarray(image.crop((0, top, image.width, top + 1)))
-        if row.min() < 127 or row.max() > 128 or row.min() != row.max():
-            break
-        missing += 1
+    for bottom in range(image.height, 0, -rows):
+        band = np.asarray(image.crop((0, max(0, bottom - rows), image.width, bottom)))
+        values = band.reshape(band.shape[0], -1)[::-1]
+        darkest, brightest = values.min(axis=1), values.max(axis=1)
+        there = (darkest != brightest) | (darkest < 127) | (darkest > 128)
+        if there.any():
+            return missing + int(there.argmax())
+        missing += len(there)
     return missing
 
 

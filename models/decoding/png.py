@@ -16,6 +16,8 @@ _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _MOST_CHUNKS = 30_000
 _MOST_PROFILE = 4_000_000
 _KEPT = {b"tRNS", b"eXIf"}
+_MOST_KEPT = 65_536
+"""Bytes of one of them: of an eXIf its beginning, where the orientation is."""
 _ASKED = {*_KEPT, b"acTL", b"fcTL", b"iCCP", b"gAMA", b"sRGB"}
 STANDARD_GAMMA = 0.45455
 
@@ -65,7 +67,11 @@ def tidy(photo: bytes) -> Tidied:
         width, height, picture = frame
         head = pack(">II", width, height) + head[8:]
     palette = [photo[chunk.start - 8 : chunk.end + 4] for chunk in chunks[:data] if chunk.type == b"PLTE"]
-    rest = [_chunk(chunk.type, photo[chunk.start : chunk.end]) for chunk in chunks if _keeps(photo, chunk, before)]
+    rest = [
+        _chunk(chunk.type, photo[chunk.start : min(chunk.end, chunk.start + _MOST_KEPT)])
+        for chunk in chunks
+        if _keeps(photo, chunk, before)
+    ]
     tidied = b"".join([photo[:8], _chunk(b"IHDR", head), *palette, *rest, *picture, _chunk(b"IEND", b"")])
     profile = _profile(photo[before[b"iCCP"].start : before[b"iCCP"].end]) if b"iCCP" in before else None
     gamma = STANDARD_GAMMA

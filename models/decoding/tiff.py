@@ -54,6 +54,10 @@ _UNITS = {
     18: 8,
 }
 _BYTES = {1, 2, 6, 7}  # types whose values Pillow leaves in one piece
+_RATIONALS = {5, 10}  # types of whose values Pillow makes an object each, in Python
+_DIRECTORIES = (34665, 34853, 40965)  # tags that say where Exif, GPS and interoperability have directories of their own
+_NOWHERE = 0xFFFF_FFFF  # behind the end of any file
+_MOST_RATIONALS = 1000
 _MOST_TAGS, _MOST_VALUES, _MOST_PARTS = 1000, 500_000, 65_536
 _SMALL_TILE = 1 << 20
 """Pixels of a tile that may be larger than its photo: writers take 256 or 512 a side for everything."""
@@ -156,14 +160,19 @@ def layout(photo: bytes) -> Layout:
         raise PhotoTooLarge(f"The TIFF has {count:,} tags; at most {_MOST_TAGS:,} are read. Save it again.")
     start += calcsize(order + count_at)
     tags: dict[int, Tag] = {}
-    values = 0
+    values = rationals = 0
     for at in range(start, start + count * entry, entry):
         number, kind, many = unpack_from(order + "HH" + ("Q" if big else "I"), photo, at)
         values += 0 if kind in _BYTES else many
+        rationals += many if kind in _RATIONALS else 0
         tags[number] = Tag(at, kind, many, _value(photo, order, at, kind, many, big=big))
     if values > _MOST_VALUES:
         raise PhotoTooLarge(
             f"The TIFF's tags have {values:,} values; at most {_MOST_VALUES:,} are read. Save it again."
+        )
+    if rationals > _MOST_RATIONALS:
+        raise PhotoTooLarge(
+            f"The TIFF's tags have {rationals:,} fractions; at most {_MOST_RATIONALS:,} are read. Save it again."
         )
     if _WIDTH not in tags or _HEIGHT not in tags:
         raise BrokenPhoto("The image is damaged: its size is missing.")
@@ -187,9 +196,10 @@ def tidy(photo: bytes, found: Layout) -> bytes:
 
     Without its orientation, which Pillow would follow in a second picture of the same size. 16-bit and floating-point
     gray with black as zero, where Pillow would take white for it in one order of bytes and refuse it in the other.
-    Colours of floating-point numbers as gray of three times the width.
+    Colours of floating-point numbers as gray of three times the width. Without the directories of Exif, that Pillow
+    would read to their last value.
     """
-    changes: dict[int, int] = {}
+    changes = {number: _NOWHERE for number in _DIRECTORIES if number in found.tags}
     if found.orientation != 1:
         changes[_ORIENTATION] = 1
     if found.white_is_zero and found.samples == 1 and found.bits >= 16:

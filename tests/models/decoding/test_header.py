@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from benchmarks.drawn import chunk, encoded, png, scene
+from benchmarks.drawn import chunk, encoded, gray_tiff, png, scene, tiff
 from benchmarks.hostile import FLOODS
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoError, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.decoding.inspection import inspect
@@ -84,6 +84,37 @@ def test_limits_count_what_a_pixel_costs(photo: bytes, accepted: bool) -> None:
         with pytest.raises(PhotoTooLarge, match=r"[Ss]ave it as a baseline JPEG|smaller copy") as refused:
             LIMITS.check(header)
         assert any(number in str(refused.value) for number in (str(header.width), str(header.scans)))
+
+
+def test_thin_photos_are_limited_by_what_their_rows_and_columns_take() -> None:
+    thin = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 62, 40, 1, 20_000_000, 1, 1, 0, 0, 0, 0, 2, 0)
+    for photo in (tiff(gray_tiff(1, 20_000_000), b""), tiff(gray_tiff(20_000_000, 1), b""), thin):
+        assert inspect(photo).heavy
+        with pytest.raises(PhotoTooLarge, match=r"x .* takes 8\d\d MB of memory; at most 500"):
+            read_photo(photo, SPEC)
+    assert read_photo(png(1, 100_000, depth=1, colour=0), SPEC).shape == SPEC.shape
+
+
+def test_large_tiles_and_strips_count_as_memory() -> None:
+    tiles = {**gray_tiff(6080, 6080), 258: (3, 1, 8), 259: (3, 1, 8), 262: (3, 1, 2), 277: (3, 1, 3)}
+    for side, refused in ((256, False), (6080, False), (12_160, True)):
+        header = inspect(tiff({**tiles, 322: (4, 1, side), 323: (4, 1, side), 324: (4, 1, 1000)}, b""))
+        if refused:
+            with pytest.raises(PhotoTooLarge, match="takes 592 MB of memory; at most 500"):
+                LIMITS.check(header)
+            Limits(held=600_000_000).check(header)
+        else:
+            LIMITS.check(header)
+
+
+@pytest.mark.parametrize("form", ["AVIF", "HEIF", "WEBP"])
+@pytest.mark.parametrize("width", [5000, 16_000])
+def test_what_has_as_many_pixels_as_are_read_is_within_the_memory(form: str, width: int) -> None:
+    """The two limits agree: pixels are what people are told."""
+    header = inspect(encoded(scene(), form))
+    most = LIMITS.webp * 99 // 100 if form == "WEBP" else LIMITS.heif
+    held = 16.6 if form == "WEBP" else header.held
+    LIMITS.check(header._replace(width=width, height=most // width, held=held))
 
 
 def test_limits_are_settable() -> None:

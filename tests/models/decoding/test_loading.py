@@ -3,6 +3,7 @@
 import random
 import re
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,14 @@ def test_a_jpeg_without_its_end_is_read_and_said_to_be(mode: str, size: tuple[in
     for cut in (photo[: len(photo) * 9 // 10], photo[: len(photo) * 9 // 10] + bytes(len(photo) // 10)):
         with pytest.raises(BrokenPhoto, match=r"cut short: only (8|9)\d % of its rows"):
             read_photo(cut, SPEC)
+
+
+def test_rows_without_end_are_counted_at_once() -> None:
+    photo = encoded(Image.new("RGB", (1, 65_500), (128, 128, 128)), "JPEG")
+    started = time.process_time()
+    with pytest.raises(BrokenPhoto, match="only 0 % of its rows"):
+        read_photo(photo[:-2], SPEC)
+    assert time.process_time() - started < 0.5
 
 
 def test_what_follows_the_end_of_a_jpeg_does_not_matter() -> None:
@@ -158,6 +167,68 @@ def test_upright_size_and_box_of_a_tiff_are_of_the_stored_picture(orientation: i
         assert upright_size(photo) == ((100, 300) if orientation > 4 else (300, 100)) == decode(photo).size
         left = read_photo(photo, SPEC, box=(0.0, 0.0, 90.0, 100.0))
         assert difference(left, np.full_like(left, (200, 30, 30))) < 3
+
+
+def exif_of(kind: int, many: int, tag: int = 0x0112) -> bytes:
+    """An EXIF directory of one tag with so many values of a type, all of them outside of the directory."""
+    return b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHIII", tag, kind, many, 26, 0) + b"\6\0\0\0" * 2 * many
+
+
+def in_segments(photo: bytes, exif: bytes) -> bytes:
+    """A JPEG with EXIF in as many segments as it takes."""
+    pieces = [b"Exif\0\0" + exif[place : place + 65_000] for place in range(0, len(exif), 65_000)]
+    return photo[:2] + b"".join(b"\xff\xe1" + struct.pack(">H", len(piece) + 2) + piece for piece in pieces) + photo[2:]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(("kind", "tag"), [(5, 0x0112), (3, 0x0112), (5, 0x011A)])
+def test_no_more_of_exif_is_read_than_its_orientation(form: str, kind: int, tag: int) -> None:
+    exif = exif_of(kind, 1_000_000, tag)
+    plain = encoded(scene(), form)
+    photo = {
+        "JPEG": lambda: in_segments(plain, exif),
+        "PNG": lambda: with_chunk(plain, chunk(b"eXIf", exif)),
+        "WEBP": lambda: encoded(scene(), form, exif=exif),
+    }[form]()
+    started = time.process_time()
+    assert difference(read_photo(photo, SPEC), read_photo(plain, SPEC)) == 0
+    assert upright_size(photo) == scene().size
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", [3, 4])
+def test_the_orientation_of_a_long_exif_is_followed(order: str, kind: int) -> None:
+    value = struct.pack(f"{order}HH" if kind == 3 else f"{order}I", *((6, 0) if kind == 3 else (6,)))
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IHHHI", 8, 1, 0x0112, kind, 1) + value
+    exif += bytes(200_000)
+    photos = [
+        in_segments(encoded(scene(), "JPEG"), exif),
+        with_chunk(encoded(scene()), chunk(b"eXIf", exif)),
+        encoded(scene(), "WEBP", exif=exif),
+    ]
+    for photo in photos:
+        assert upright_size(photo) == decode(photo).size == scene().size[::-1]
+
+
+def test_orientation_in_xmp_counts_where_exif_has_none() -> None:
+    xmp = b'<x:xmpmeta tiff:Orientation="6"/>'
+    without, upright = exif_of(3, 1, 0x0128), exif_of(3, 1).replace(struct.pack("<I", 26), struct.pack("<I", 1), 1)
+    for exif, turned in ((b"", True), (without, True), (upright, False)):
+        photo = encoded(scene(), "JPEG", exif=exif and b"Exif\0\0" + exif, xmp=xmp)
+        assert (decode(photo).size == scene().size[::-1]) is turned
+
+
+def test_the_exif_directories_of_a_tiff_are_not_read() -> None:
+    many = 1_000_000
+    inner = struct.pack("<HHHIII", 1, 0x9202, 5, many, 5000, 0)
+    for tag in (34665, 34853, 40965):
+        photo = tiff({**gray_tiff(64, 48), tag: (4, 1, 100)}, bytes(8000 + 8 * many))
+        place = photo.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        photo = photo[:place] + struct.pack("<I", len(photo)) + photo[place + 4 :] + inner
+        started = time.process_time()
+        assert decode(photo).size == (64, 48)
+        assert time.process_time() - started < 0.5
 
 
 RAMP = np.linspace(0, 1, 64 * 48).reshape(48, 64)

@@ -163,7 +163,7 @@ def data_cache(place: Place, turn: int) -> list[object]:
 CALLS: dict[str, Callable[[Place, int], list[object]]] = {
     "train": train,
     "evaluate": lambda place, _: [
-        "evaluate", place.bundle, "--data", place.photos, "--split", "all", "--out", place.root / "report", "--save"
+        "evaluate", place.bundle, "--data", place.photos, "--out", place.root / "report", "--save"
     ],
     "compile": lambda place, _: ["compile", place.bundle],
     "calibrate": lambda place, _: ["calibrate", place.bundle, "--data", place.photos],

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "python -m benchmarks.training --only vgg16 --photos 20000 --batch-size 128 --precision mixed_bfloat16": (
         "by hand, on a machine with a GPU"
     ),
+    "python -m benchmarks.compiled": "takes minutes; make bench runs it",
     "sh examples/train.sh": "tests/docs/test_examples.py",
     "foodscene compile my-bundles/my-model": "tests/models/test_compiler.py",
     "foodscene calibrate my-bundle --data my-photos/ --out my-bundle-calibrated": (

@@ -17,6 +17,8 @@ from foodscene.app.settings import Settings
 from foodscene.models.bundle import BundleError
 from tests.models.graph.files import entry, functional, write_h5
 
+pytestmark = pytest.mark.slow
+
 
 def slow(folder: Path) -> Path:
     """Small in everything but the time that it takes: one layer, called again and again on a large image."""

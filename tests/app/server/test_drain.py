@@ -13,6 +13,8 @@ import pytest
 
 from tests.app.conftest import ROOT, picture
 
+pytestmark = pytest.mark.slow
+
 _STUCK = """
 import time, typer
 from foodscene.app.inference import decoder, registry

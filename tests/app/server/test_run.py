@@ -20,6 +20,8 @@ import pytest
 
 from foodscene.models.folders import replacing
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[..., Any]
 
 

@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 
 from benchmarks.fuzz import forms, mutations, originals
 
+pytestmark = pytest.mark.slow
+
 UPLOADS = 400
 
 

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from foodscene.cli import program
 
+pytestmark = pytest.mark.slow
+
 OUTSIDE = np.eye(3, dtype=np.float32) * 7
 
 

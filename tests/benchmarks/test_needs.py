@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.needs import need
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -16,6 +16,8 @@ from foodscene.models.compiler import compiled
 from foodscene.models.engine import open_engine
 from foodscene.models.graph.graph import ModelRefused
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (16, 16, 3)
 MEAN = helper.make_node("ReduceMean", ["x"], ["m"], axes=[1, 2], keepdims=0)
 SOFTMAX = helper.make_node("Softmax", ["m"], ["y"], axis=1)

@@ -14,6 +14,8 @@ import pytest
 
 from foodscene.app.server import logs
 
+pytestmark = pytest.mark.slow
+
 
 def record(message: str) -> logging.LogRecord:
     return logging.makeLogRecord({"msg": message, "levelno": logging.INFO, "levelname": "INFO"})

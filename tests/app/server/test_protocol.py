@@ -15,6 +15,8 @@ from uvicorn.server import ServerState
 
 from foodscene.app.server import protocol
 
+pytestmark = pytest.mark.slow
+
 Connect = Callable[[], socket.socket]
 
 

@@ -15,6 +15,8 @@ from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import assert_close, drawn, photos, saved
 
+pytestmark = pytest.mark.slow
+
 layers = keras.layers
 
 

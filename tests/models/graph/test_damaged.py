@@ -18,6 +18,8 @@ from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import drawn, saved
 
+pytestmark = pytest.mark.slow
+
 layers = keras.layers
 SECONDS, MEGABYTES = 2, 500
 

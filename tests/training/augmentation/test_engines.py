@@ -14,6 +14,8 @@ from foodscene.training.augmentation import fast, reference
 from foodscene.training.augmentation.draws import Draws, draw
 from foodscene.training.recipes.augmentation import Augmentation
 
+pytestmark = pytest.mark.slow
+
 GEOMETRY: dict[str, Any] = {
     "rotation_range": 90,
     "width_shift_range": 0.2,

@@ -14,6 +14,8 @@ from foodscene.training.augmentation import standardization
 from foodscene.training.augmentation.reference import generator
 from foodscene.training.recipes.augmentation import Augmentation
 
+pytestmark = pytest.mark.slow
+
 ALL: list[dict[str, Any]] = [
     {"rescale": 1 / 255},
     {"featurewise_center": True},

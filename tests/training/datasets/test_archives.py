@@ -15,6 +15,8 @@ from foodscene.training.data import check
 from foodscene.training.datasets import DatasetError, open_dataset
 from foodscene.training.datasets.archives import open_files
 
+pytestmark = pytest.mark.slow
+
 TREE = {
     "a/1.jpg": b"one",
     "a/2.jpg": b"two" * 1000,

@@ -13,6 +13,8 @@ from PIL import Image
 
 from foodscene.training.evaluation import explanation
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def spotter() -> keras.Model:

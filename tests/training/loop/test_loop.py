@@ -17,6 +17,8 @@ from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs import run
 from foodscene.training.runs.run import Row, Run
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "input.size=12",
     "model.filters=[8]",

@@ -4,6 +4,8 @@ import pytest
 
 from foodscene.training.networks.compact import compact
 
+pytestmark = pytest.mark.slow
+
 
 def trained(model: keras.Model) -> keras.Model:
     """The model with weights and batch norm statistics as a training would leave them: none at its first value."""

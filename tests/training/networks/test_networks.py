@@ -6,6 +6,8 @@ from foodscene.training import networks
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 NAMES = list(recipes.shipped())
 # What this network has by the report's own arithmetic: kernels of 2 x 2, biases, and a softmax over 256 dishes.
 COUNTED = {

@@ -21,6 +21,8 @@ from foodscene.training.networks.transfer import WeightsError
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 
 def tiny(backbone: str, *settings: str) -> Recipe:
     sized = ["input.size=32", f"model.backbone={backbone}", "model.dense=[8]", *settings]

@@ -9,6 +9,8 @@ from foodscene.training.evaluation import robustness
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.reports import charts
 
+pytestmark = pytest.mark.slow
+
 
 def texts(svg: str) -> list[str]:
     return [(element.text or "").strip() for element in ET.fromstring(svg).iter() if element.tag.endswith("text")]

@@ -14,6 +14,8 @@ from foodscene.cli import program
 from foodscene.training.reports import report
 from foodscene.training.runs import legacy, run
 
+pytestmark = pytest.mark.slow
+
 
 class Page(HTMLParser):
     """What a page refers to, which pictures lack a description, and what it says."""

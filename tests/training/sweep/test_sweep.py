@@ -22,6 +22,8 @@ from foodscene.training.sweep import sweep, trial
 from foodscene.training.sweep.space import Space
 from foodscene.training.sweep.sweep import SweepError
 
+pytestmark = pytest.mark.slow
+
 GRID = """recipe = "food/standardized"
 search = "grid"
 settings = { training.epochs = 1, input.size = 16, model.filters = [4] }

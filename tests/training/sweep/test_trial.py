@@ -11,6 +11,8 @@ from foodscene.training.runs import run
 from foodscene.training.sweep import trial
 from foodscene.training.sweep.space import Space
 
+pytestmark = pytest.mark.slow
+
 SPACE = Space(
     recipe="food/basic",
     settings={"training": {"epochs": 2}, "input": {"size": 16}, "model": {"filters": [4]}},

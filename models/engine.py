@@ -4,6 +4,7 @@ import logging
 import shutil
 import tempfile
 import threading
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -73,9 +74,9 @@ class _Engine(Engine):
     def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         return probabilities(self._output, self.answer(prepared), self._temperature)
 
+    @abstractmethod
     def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's own output, of shape (n, units)."""
-        raise NotImplementedError
 
 
 class OnnxEngine(_Engine):

@@ -19,7 +19,7 @@ def percent(share: float) -> str:
 
 
 def estimate(share: float, interval: tuple[float, float] | None) -> str:
-    """A measured share in words, with its 95 % interval where the photos were too few to leave it out.
+    """A measured share, 0 to 1, in words, with its 95 % interval where the photos were too few to leave it out.
 
     `about 85%, 70 to 94`; what was right of all of few photos is `57 to 100%`.
     """

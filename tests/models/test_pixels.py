@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from benchmarks.drawn import encoded, scene
 from foodscene.models.budget import Budget
 from foodscene.models.decoding import loading
 from foodscene.models.pixels import (
@@ -24,21 +25,6 @@ from foodscene.models.pixels import (
 )
 
 SPEC = InputSpec(32, 32)
-
-
-def scene(width: int = 200, height: int = 100) -> Image.Image:
-    """A made-up photo without symmetry: red on the left, a blue spot at the top right."""
-    image = Image.new("RGB", (width, height), (40, 160, 60))
-    draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, width // 3, height), fill=(200, 30, 30))
-    draw.ellipse((width * 0.7, 0, width, height * 0.4), fill=(20, 40, 220))
-    return image
-
-
-def encoded(image: Image.Image, image_format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, image_format, **options)
-    return buffer.getvalue()
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -3,27 +3,15 @@
 Classes are called what the folders are called. Where all the names are numbers, they are in numeric order.
 """
 
-import re
 from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 
 from foodscene.training.datasets.dataset import Dataset, Sample, Split
 from foodscene.training.datasets.files import DatasetError, Files
 from foodscene.training.datasets.names import composed, listed, matched
+from foodscene.training.datasets.split_names import is_holder, kind_of
 
 NEEDS = "a folder of photos per class, by themselves or within train/, val/ and test/"
-
-_SPLITS: dict[str, Split] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validate", "validation", "dev", "development"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-_EVALUATION = ("eval", "evaluation", "evaluate")
-"""The test photos of a data set that calls none so; else those of validation."""
-_UNLABELLED = re.compile(r"predict|unlabel|infer|submission")
-_HOLDER = r"(?:data ?set|data|set|images?|imgs?|photos?|pictures?|pics?|split|folder)"
-"""What folders around others are called."""
-_AROUND = re.compile(rf"^(?:seg|my|{_HOLDER})[\W_]+|[\W_]*{_HOLDER}$")
 
 Place = tuple[str, ...]
 """The folders in which a photo lies, from the outermost on."""
@@ -79,7 +67,7 @@ def _outermost(places: set[Place]) -> tuple[Place, dict[str, Split]]:
 def _class_folder(place: Place) -> str | None:
     """The class below a split's folder, which may be doubled (`train/train/cat`) or hold one for images."""
     split, *inner = place
-    if len(inner) > 1 and (inner[0] == split or re.fullmatch(_HOLDER, inner[0].casefold())):
+    if len(inner) > 1 and (inner[0] == split or is_holder(inner[0])):
         inner = inner[1:]
     return inner[0] if inner else None
 
@@ -89,7 +77,7 @@ def _splits(folders: list[str], with_classes: set[str]) -> dict[str, Split]:
 
     A folder of training photos alone is none, nor is a class "train" among vehicles.
     """
-    said = {folder: kind for folder in folders if (kind := split_of(folder))}
+    said = {folder: kind for folder in folders if (kind := kind_of(folder))}
     tested = "test" in said.values()
     splits: dict[str, Split] = {
         folder: ("validation" if tested else "test") if kind == "evaluation" else kind  # type: ignore[misc]
@@ -99,26 +87,10 @@ def _splits(folders: list[str], with_classes: set[str]) -> dict[str, Split]:
     return splits if "train" in splits.values() and len(said) > 1 else {}
 
 
-def split_of(folder: str) -> str | None:
-    """The split that a folder's name says: "train" for `Training_set`, "evaluation" for those of `_EVALUATION`."""
-    word = folder.casefold().strip().rstrip("0123456789")
-    if _UNLABELLED.search(word):
-        return "unlabelled"
-    while True:
-        if word in _SPLITS:
-            return _SPLITS[word]
-        if word in _EVALUATION:
-            return "evaluation"
-        shorter = _AROUND.sub("", word, count=1)
-        if shorter == word:
-            return None
-        word = shorter
-
-
 def _refuse_splits(files: Files, below: dict[str, Place]) -> None:
     """Refuse folders that are called as splits and hold no class folders, such as those of Kaggle's competitions."""
     folders = sorted({place[0] for place in below.values() if place})
-    if len(folders) > 1 and all(split_of(folder) for folder in folders):
+    if len(folders) > 1 and all(kind_of(folder) for folder in folders):
         raise DatasetError(
             f"{files.path}: {listed(folders, 5)} are splits, but the photos in them lie in no class folders. If their "
             "labels stand in a CSV: --labels FILE.csv. If in their names, as in cat.0.jpg: --labels names."

@@ -5,11 +5,10 @@ from pathlib import PurePosixPath
 
 from foodscene.training.datasets.dataset import Dataset, Sample, Split
 from foodscene.training.datasets.files import DatasetError, Files
-from foodscene.training.datasets.folder import split_of
 from foodscene.training.datasets.names import composed, listed
+from foodscene.training.datasets.split_names import split_of
 
 _NUMBER = re.compile(r"(?:[\W_]*\d+)+[\W_]*$")
-_SPLITS: dict[str | None, Split] = {"train": "train", "validation": "validation", "test": "test", "evaluation": "test"}
 
 
 def read(files: Files, name: str) -> Dataset:
@@ -48,6 +47,4 @@ def read(files: Files, name: str) -> Dataset:
 
 def _split(photo: str) -> Split | None:
     """The split that one of a photo's folders says."""
-    return next(
-        (_SPLITS[kind] for part in PurePosixPath(photo).parts[:-1] if (kind := split_of(part)) in _SPLITS), None
-    )
+    return next((split for part in PurePosixPath(photo).parts[:-1] if (split := split_of(part))), None)

@@ -7,10 +7,9 @@ from pathlib import Path, PurePosixPath
 
 from foodscene.training.datasets.dataset import Dataset, Sample, Split
 from foodscene.training.datasets.files import DatasetError, Files, decoded
-from foodscene.training.datasets.folder import split_of
 from foodscene.training.datasets.names import composed, listed
+from foodscene.training.datasets.split_names import split_of
 
-_SPLITS: dict[str | None, Split] = {"train": "train", "validation": "validation", "test": "test", "evaluation": "test"}
 _FILE = (
     "path",
     "filepath",
@@ -51,7 +50,7 @@ def read(files: Files, name: str, source: str) -> Dataset:
             missing.append(row[file_column])
         elif label:
             said = split_of(row[split_column]) if split_column is not None and split_column < len(row) else None
-            found[photo] = (label, _SPLITS.get(said))
+            found[photo] = (label, said)
     classes = _in_order({label for label, _ in found.values()})
     if not found:
         raise DatasetError(

@@ -34,6 +34,12 @@ def spell(label: str) -> str:
     return label.replace("_", " ")
 
 
+def spelled(label: str) -> str:
+    """A folder's name as people write a label: `Apple pie` for `apple_pie`."""
+    words = spell(label)
+    return words[:1].upper() + words[1:]
+
+
 def duration(seconds: float) -> str:
     """A time in words: `45 s`, `12 min`, `3 h 05`."""
     if seconds < 100:

@@ -24,7 +24,8 @@ from foodscene.models.bundle import Bundle
 from foodscene.models.files import OccupiedError
 from foodscene.models.text import printable
 from foodscene.training.data import load as photos
-from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, union
+from foodscene.training.datasets import Dataset, DatasetError, labelled, open_dataset, renamed, union
+from foodscene.training.datasets.names import listed, matched
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs import run as runs
@@ -325,7 +326,17 @@ def _open(recipe: Recipe, data: Sequence[Path], labels: str | None) -> Dataset:
             f"{dataset.name} has {len(dataset.classes)} class: a classifier tells at least two apart.{told}"
         )
     saving.check_labels(dataset.classes)
-    return replace(dataset, classes=tuple(label.strip() for label in dataset.classes))
+    return _renamed(replace(dataset, classes=tuple(label.strip() for label in dataset.classes)), recipe)
+
+
+def _renamed(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """A data set whose classes have the names that a recipe gives them. Raises `DatasetError`, `BundleError`."""
+    names = recipe.data.rename
+    if unknown := set(names) - set(matched(names, dataset.classes)):
+        raise DatasetError(f"data.rename: {dataset.name} has no class {listed(map(repr, sorted(unknown)))}.")
+    dataset = renamed(dataset, names, spell=recipe.data.spell_labels)
+    saving.check_labels(dataset.classes)
+    return dataset
 
 
 def _command(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from foodscene import evaluate
 from foodscene.models import bundle as bundles
 from foodscene.models.bundle import BundleError
 from foodscene.models.files import OccupiedError
@@ -121,6 +122,21 @@ def test_classes_that_are_one_are_told(
         (photos / old).rename(photos / new)
     with pytest.raises(DatasetError, match=r"has 1 class.* Several folders are called cat"):
         tiny(photos, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("untrained")
+def test_a_class_that_is_not_there_cannot_be_renamed(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"data\.rename: photos has no class 'zebra'"):
+        tiny(photos, tmp_path / "run", 'data.rename={zebra = "Zebra"}')
+
+
+@pytest.mark.slow
+def test_the_bundle_has_the_names_that_the_recipe_gives_and_is_measured_by_the_old_ones(
+    photos: Path, tmp_path: Path
+) -> None:
+    outcome = tiny(photos, tmp_path / "run", 'data.rename={a = "Antelope"}', "data.spell_labels=true")
+    assert outcome.bundle.labels == ("Antelope", "B")
+    assert evaluate(outcome.bundle.folder, photos).labels == ("Antelope", "B")
 
 
 @pytest.mark.usefixtures("untrained")

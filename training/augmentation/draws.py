@@ -19,14 +19,16 @@ DRAW = np.dtype(
         ("flip_vertical", "?"),
         ("channel_shift_intensity", "f8"),  # grey levels; nan: none
         ("brightness", "f8"),  # factor; nan: none
+        ("downscale", "f8"),  # share of the size; nan: none
+        ("jpeg_quality", "f8"),  # 1 to 100; nan: none
     ]
 )
-"""The parameters of one photo, by the names of `ImageDataGenerator.get_random_transform`."""
+"""The parameters of one photo, by the names of `ImageDataGenerator.get_random_transform`, and of `degradation`."""
 
 Draws = NDArray[np.void]
 """Shape (n,), dtype `DRAW`."""
 
-_STILL = np.array((0, 0, 0, 0, 1, 1, False, False, np.nan, np.nan), DRAW)
+_STILL = np.array((0, 0, 0, 0, 1, 1, False, False, np.nan, np.nan, np.nan, np.nan), DRAW)
 
 
 def draw(augmentation: Augmentation, height: int, width: int, count: int, rng: np.random.Generator) -> Draws:
@@ -49,6 +51,9 @@ def draw(augmentation: Augmentation, height: int, width: int, count: int, rng: n
         draws["channel_shift_intensity"] = rng.uniform(-intensity, intensity, count)
     if augmentation.brightness_range:
         draws["brightness"] = rng.uniform(*augmentation.brightness_range, count)
+    for name, reach in (("downscale", augmentation.downscale_range), ("jpeg_quality", augmentation.jpeg_quality_range)):
+        if reach:
+            draws[name] = rng.uniform(*reach, count)
     if augmentation.probability < 1:
         draws[rng.random(count) >= augmentation.probability] = _STILL
     return draws
@@ -69,7 +74,8 @@ def _shifts(
 
 def parameters(one: np.void) -> dict[str, Any]:
     """One row of `Draws` as `ImageDataGenerator.apply_transform` takes it."""
-    return {name: None if np.isnan(one[name]) else one[name] for name in DRAW.names or ()}
+    names = (name for name in DRAW.names or () if name not in ("downscale", "jpeg_quality"))
+    return {name: None if np.isnan(one[name]) else one[name] for name in names}
 
 
 def matrices(draws: Draws, height: int, width: int) -> NDArray[np.float64]:

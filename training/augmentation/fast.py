@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.training.augmentation.buffers import Memory
+from foodscene.training.augmentation.degradation import degrade
 from foodscene.training.augmentation.draws import Draws, matrices
 from foodscene.training.recipes.augmentation import Augmentation
 
@@ -46,6 +47,8 @@ def prepare(
                 cv2.warpAffine(pixels[index], affine, (width, height), photo, _FLAGS, border)
         if recolours:
             _recolour(batch, draws[part])
+        if augmentation.degrades:
+            degrade(batch, draws[part])
         return batch
 
     return alter

@@ -7,6 +7,7 @@ import numpy as np
 from keras.src.legacy.preprocessing.image import ImageDataGenerator
 from numpy.typing import NDArray
 
+from foodscene.training.augmentation.degradation import degrade
 from foodscene.training.augmentation.draws import Draws, parameters
 from foodscene.training.recipes.augmentation import Augmentation
 
@@ -16,7 +17,7 @@ warnings.filterwarnings("ignore", message=r".*scipy\.ndimage\.interpolation", ca
 
 def generator(augmentation: Augmentation) -> ImageDataGenerator:
     """The class that TensorFlow ships as `tf.keras.preprocessing.image.ImageDataGenerator`, with these settings."""
-    settings = augmentation.model_dump(exclude={"probability", "zca_rank"})
+    settings = augmentation.model_dump(exclude={"probability", "zca_rank", "downscale_range", "jpeg_quality_range"})
     return ImageDataGenerator(**settings, data_format="channels_last", dtype="float32")
 
 
@@ -35,6 +36,10 @@ def prepare(
         batch = np.empty((len(indices), *pixels.shape[1:]), np.float32)
         for photo, index, one in zip(batch, indices, draws[part], strict=True):
             photo[:] = keras_generator.apply_transform(pixels[index].astype(np.float32), parameters(one))
+        if augmentation.degrades:
+            rounded = np.clip(np.rint(batch), 0, 255).astype(np.uint8)
+            degrade(rounded, draws[part])
+            batch[:] = rounded
         return batch
 
     return alter

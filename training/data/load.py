@@ -127,13 +127,17 @@ def divide(
     -1 for samples that are in none: without a label, or a copy of one in a later split.
     """
     labels = [sample.label for sample in dataset.samples] if stratified else None
+    contents = [
+        sample.key.encode() if sample.key else content
+        for sample, content in zip(dataset.samples, facts.contents, strict=True)
+    ]
 
     def parted(own: Sequence[Split | None]) -> NDArray[np.int64]:
         """Each data set of a union by itself."""
         ends = np.cumsum(dataset.parts or (len(own),)).tolist()
         parts = [
             splits.assign(
-                facts.contents[start:end],
+                contents[start:end],
                 own[start:end],
                 fractions=fractions,
                 seed=seed,

@@ -1,7 +1,8 @@
 """Which photo is for training, for validation and for the test.
 
 A photo's split is a function of its content, of the seed and of nothing else: neither the machine, nor the order of the
-files, nor the other photos. In classes of few photos, where chance would leave shares far from what is asked for, they
+files, nor the other photos. Where archives have one photo at several sizes, as those of Food-101, its name stands for
+its content. In classes of few photos, where chance would leave shares far from what is asked for, they
 are exact: the photos' order is still that of their contents. Copies are then kept from standing on both sides.
 """
 
@@ -34,10 +35,10 @@ def assign(
 ) -> NDArray[np.int64]:
     """The split of every photo, as an index into `SPLITS`, shape (n,).
 
-    `contents` are the hashes of the photos' bytes. A photo's `own` split is kept, except that the splits which no photo
-    has are taken from the training side, in the proportion of `fractions`. With `labels`, of each class of fewer than
-    `FEW` photos exactly these shares are taken, a photo of each split at least where there are as many. Raises
-    `ValueError` for meaningless fractions.
+    `contents` are the hashes of the photos' bytes, or names. A photo's `own` split is kept, except that splits which no
+    photo has are taken from the training side, in the proportion of `fractions`. With `labels`, of each class of
+    fewer than `FEW` photos exactly these shares are taken, a photo of each split at least where there are as many.
+    Raises `ValueError` for meaningless fractions.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not 0.999 < sum(fractions) < 1.001 or fractions[0] == 0:
         raise DatasetError(f"The shares of training, validation and test must add up to 1, not {fractions}.")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from foodscene.training.datasets import folder, food101, idx, in_names, intel, table, uecfood256
 from foodscene.training.datasets.archives import open_files
-from foodscene.training.datasets.dataset import Dataset, Sample, Split, union
+from foodscene.training.datasets.dataset import Dataset, Sample, Split, renamed, union
 from foodscene.training.datasets.files import DatasetError, Files
 from foodscene.training.datasets.names import listed
 
-__all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "union"]
+__all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "renamed", "union"]
 
 LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
     "uecfood256": (uecfood256.read, uecfood256.NEEDS),

@@ -1,7 +1,7 @@
 """What a data set is, whatever archive it comes from: labelled photos and the names of the classes."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foodscene.models import pixels
 from foodscene.models.pixels import Box, InputSpec
+from foodscene.models.text import spelled
 from foodscene.training.datasets.files import Files
 from foodscene.training.datasets.names import matched
 
@@ -34,6 +35,8 @@ class Sample:
     """Where the archive says that the labelled thing is."""
     box: Box | None = None
     """The part of the photo that the sample is; None for all of it."""
+    key: str | None = None
+    """What the photo is known by in every archive that has it, at any size; None where there is no such thing."""
 
     def read(self) -> bytes:
         """The encoded photo."""
@@ -123,3 +126,19 @@ def union(datasets: Iterable[Dataset]) -> Dataset:
         parts=tuple(len(dataset.samples) for dataset in members),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def renamed(dataset: Dataset, names: Mapping[str, str], *, spell: bool = False) -> Dataset:
+    """A data set whose classes have other names, the others' as people write them with `spell`.
+
+    `names` maps what a class is called, as `names.matched` compares it, to what it shall be called; names of no class
+    are passed over. Classes that get one name are one.
+    """
+    others = {known: names[name] for name, known in matched(names, dataset.classes).items()}
+    wanted = [others.get(label) or (spelled(label) if spell else label) for label in dataset.classes]
+    classes = tuple(dict.fromkeys(wanted))
+    index = [classes.index(label) for label in wanted]
+    samples = [
+        sample if sample.label is None else replace(sample, label=index[sample.label]) for sample in dataset.samples
+    ]
+    return replace(dataset, classes=classes, samples=samples)

@@ -28,18 +28,21 @@ def read(files: Files, name: str) -> Dataset | None:
             return None
         splits |= dict.fromkeys((line.strip().removesuffix(".jpg") for line in files.text(listing).splitlines()), split)
     images = top / "images"
-    found: list[tuple[str, str, Split]] = []
+    found: list[tuple[str, str, Split, str]] = []
     for photo in files.photos():
         path = PurePosixPath(photo)
         key = f"{path.parent.name}/{path.stem}" if path.is_relative_to(images) else ""
         if key in splits:
-            found.append((photo, path.parent.name, splits[key]))
-    classes = tuple(sorted({label for _, label, _ in found}))
+            found.append((photo, path.parent.name, splits[key], key))
+    classes = tuple(sorted({label for _, label, *_ in found}))
     if not classes:
         return None
     return Dataset(
         name,
         "food101",
         classes,
-        [Sample(files, photo, photo, classes.index(label), split) for photo, label, split in found],
+        [
+            Sample(files, photo, photo, classes.index(label), split, key=f"food101/{key}")
+            for photo, label, split, key in found
+        ],
     )

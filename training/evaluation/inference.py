@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine, open_engine
+from foodscene.training.datasets import open_dataset, renamed
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
 
@@ -27,7 +28,7 @@ SPLITS = ("train", "validation", "test", "all")
 def photos_for(
     bundle: Bundle, path: Path, layout: str | None = None, labels: str | None = None, *, split: str = "all"
 ) -> "Data":
-    """A data set at a bundle's size, split as it was when the bundle was trained. Raises `DatasetError`.
+    """A data set at a bundle's size, split and its classes named as when the bundle was trained. Raises `DatasetError`.
 
     Which classes have no photos is told of the `split` that is used.
     """
@@ -35,11 +36,10 @@ def photos_for(
 
     trained = bundle.card.recipe.get("settings", {})
     said = trained.get("data", {})
+    opened = open_dataset(path, layout or said.get("layout"), labels)
     return load.load(
-        path,
+        renamed(opened, said.get("rename", {})),
         bundle.spec,
-        layout=layout or said.get("layout"),
-        labels=labels,
         crop_boxes=said.get("crop_boxes", False),
         fractions=tuple(said.get("fractions", (0.7, 0.2, 0.1))),
         seed=trained.get("seed", 0),

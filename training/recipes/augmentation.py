@@ -45,12 +45,29 @@ def _brightness(value: Any) -> tuple[float, float] | None:
     raise ValueError("give the pair [lowest, highest] of factors of at least 0; 1 leaves a photo as it is")
 
 
+def _downscale(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if _is_pair(value) and value[0] > 0 and value[1] <= 1:
+        return value[0], value[1]
+    raise ValueError("give the pair [lowest, highest] of shares of the size above 0 and up to 1, as [0.5, 1]")
+
+
+def _quality(value: Any) -> tuple[float, float] | None:
+    if value is None:
+        return None
+    if _is_pair(value) and value[0] >= 1 and value[1] <= 100:
+        return value[0], value[1]
+    raise ValueError("give the pair [lowest, highest] of JPEG qualities from 1 to 100, as [60, 95]")
+
+
 class Augmentation(BaseModel):
     """How training photos are altered, and how every photo is standardized.
 
-    Everything but `probability` and `zca_rank` is an argument of ImageDataGenerator and means what it means there;
-    lengths are in pixels, angles in degrees, intensities in grey levels 0-255. The alterations apply to training photos
-    only. `rescale` and the standardization switches become layers of the model (`augmentation.standardization`).
+    Everything but `probability`, `downscale_range`, `jpeg_quality_range` and `zca_rank` is an argument of
+    ImageDataGenerator and means what it means there; lengths are in pixels, angles in degrees, intensities in grey
+    levels 0-255. The alterations apply to training photos only. `rescale` and the standardization switches become
+    layers of the model (`augmentation.standardization`).
     """
 
     model_config = ConfigDict(
@@ -82,6 +99,11 @@ class Augmentation(BaseModel):
     """Half of the photos, left to right."""
     vertical_flip: bool = False
     """Half of the photos, upside down."""
+    downscale_range: Annotated[tuple[float, float] | None, PlainValidator(_downscale)] = None
+    """[lowest, highest] share of the size that a photo is scaled down to, and up again, after all else: it gets as
+    coarse as photos of other sources."""
+    jpeg_quality_range: Annotated[tuple[float, float] | None, PlainValidator(_quality)] = None
+    """[lowest, highest] quality, 1 to 100, that a photo is coded with as JPEG, at the size of `downscale_range`."""
 
     rescale: float | None = None
     """What pixel values are multiplied by, before everything else."""
@@ -142,11 +164,17 @@ class Augmentation(BaseModel):
     def alters(self) -> bool:
         """Whether any photo can come out other than it went in, standardization aside."""
         still = Augmentation()
-        neutral = {"probability", "fill_mode", "cval", "brightness_range"}
+        neutral = {"probability", "fill_mode", "cval", "brightness_range", "downscale_range", "jpeg_quality_range"}
         return self.probability > 0 and (
             self.brightness_range is not None
+            or self.degrades
             or any(getattr(self, key) != getattr(still, key) for key in ALTERATIONS if key not in neutral)
         )
+
+    @property
+    def degrades(self) -> bool:
+        """Whether photos are made coarser or coded as JPEG."""
+        return self.downscale_range is not None or self.jpeg_quality_range is not None
 
     def check(self, spec: InputSpec) -> None:
         """Refuse what makes no sense at the input size of `spec`.
@@ -183,5 +211,7 @@ ALTERATIONS = (
     "cval",
     "horizontal_flip",
     "vertical_flip",
+    "downscale_range",
+    "jpeg_quality_range",
 )
 """The keys about altering photos; the others are about standardizing them."""

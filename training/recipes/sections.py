@@ -52,6 +52,10 @@ class DataSettings(Section):
     """The archive's layout; found by looking at its names where absent."""
     crop_boxes: bool = False
     """Make a photo of each box that the archive draws on one (UECFOOD)."""
+    spell_labels: bool = False
+    """Name the classes as people write them: "Apple pie" for the folder apple_pie."""
+    rename: dict[str, str] = {}
+    """Other names for classes: { track_outdoor = "Running track" }. Two classes that get one name are one."""
     fractions: tuple[float, float, float] = (0.7, 0.2, 0.1)
     """Shares of train, validation and test, where the data set has no split of its own."""
     stratified: bool = True

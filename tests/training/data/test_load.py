@@ -103,6 +103,24 @@ def test_several_data_sets_are_one_and_each_keeps_its_split(folder, zipped, phot
     assert Counter(split for name, split in united.items() if name.startswith("plain"))["test"] > 0
 
 
+def test_a_photo_that_two_archives_have_at_two_sizes_is_in_one_split(tarred, photo):
+    places = [f"{dish}/{number}" for dish in ("pho", "ramen") for number in range(30)]
+    lists = {"train": places[:50], "test": places[50:]}
+
+    def archive(name, width):
+        tree = {f"images/{place}.jpg": photo(seed, width=width) for seed, place in enumerate(places)}
+        return tarred(tree | {f"meta/{split}.txt": "\n".join(lists[split]).encode() for split in lists}, name)
+
+    data = load([archive("small.tar", 48), archive("large.tar", 160)], SPEC, fractions=(0.5, 0.5, 0))
+    small, large = (
+        {data.names[row].partition("/")[2] for row in data.validation if data.names[row].startswith(name)}
+        for name in ("small", "large")
+    )
+    assert small == large
+    assert len(small) > 10
+    assert data.dropped == 0
+
+
 def test_boxes_of_one_photo_are_on_one_side(zipped, photo):
     boxes = "\n".join(f"{number} {x} 0 {x + 30} 60" for number in range(60) for x in (0, 40))
     tree = {

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from foodscene.models.pixels import InputSpec
-from foodscene.training.datasets import DatasetError, open_dataset, union
+from foodscene.training.datasets import DatasetError, open_dataset, renamed, union
 
 
 def test_the_fingerprint_is_that_of_the_content(folder, zipped, tarred, two_classes):
@@ -76,3 +76,12 @@ def test_image_files_of_every_mode_are_samples(tmp_path):
         Image.new(mode, (70, 70), number).save(tmp_path / "set" / mode / "x.tif")
     for sample in open_dataset(tmp_path / "set").samples:
         assert sample.pixels(InputSpec(8, 8)).shape == (8, 8, 3)
+
+
+def test_classes_are_renamed_by_what_they_are_called_and_others_spelled(folder, photo):
+    tree = {f"{name}/{name}.png": photo(n) for n, name in enumerate(("apple_pie", "sprint track", "track outdoor"))}
+    dataset = open_dataset(folder(tree))
+    names = {"Track_Outdoor": "Running track", "sprint track": "Running track", "absent": "x"}
+    found = renamed(dataset, names, spell=True)
+    assert found.classes == ("Apple pie", "Running track")
+    assert [sample.label for sample in found.samples] == [0, 1, 1]

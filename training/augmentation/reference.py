@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from foodscene.training.augmentation.degradation import degrade
 from foodscene.training.augmentation.draws import Draws, parameters
-from foodscene.training.recipes.augmentation import Augmentation
+from foodscene.training.recipes.augmentation import OWN, Augmentation
 
 # Keras calls scipy by a name that scipy will drop.
 warnings.filterwarnings("ignore", message=r".*scipy\.ndimage\.interpolation", category=DeprecationWarning)
@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", message=r".*scipy\.ndimage\.interpolation", ca
 
 def generator(augmentation: Augmentation) -> ImageDataGenerator:
     """The class that TensorFlow ships as `tf.keras.preprocessing.image.ImageDataGenerator`, with these settings."""
-    settings = augmentation.model_dump(exclude={"probability", "zca_rank", "downscale_range", "jpeg_quality_range"})
+    settings = augmentation.model_dump(exclude=set(OWN))
     return ImageDataGenerator(**settings, data_format="channels_last", dtype="float32")
 
 

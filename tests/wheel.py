@@ -55,16 +55,19 @@ MOST_MEGABYTES = 40
 """What the wheel may have, bundles included."""
 # FastAPI refuses such a route where the package `multipart` is installed in place of python-multipart.
 _APP_WITH_A_FORM = """
+import sys
 from typing import Annotated
-from fastapi import FastAPI, Form
+import uvicorn
+from fastapi import Form
 from foodscene.app.main import create_app
 
-beside = FastAPI()
-beside.mount("/photos", create_app())
+app = create_app()
 
-@beside.post("/name")
+@app.post("/name")
 def name(name: Annotated[str, Form()]) -> str:
     return name
+
+uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 """
 
 
@@ -95,23 +98,27 @@ def list_contents(wheel: Path, programs: Path) -> Path:
 
 
 @contextmanager
-def served(programs: Path, folder: Path, *options: str) -> Iterator[tuple[str, float]]:
-    """The address of `foodscene serve`, started in `folder`, and the seconds until it was ready."""
+def served(
+    programs: Path, folder: Path, *options: str, command: tuple[str, ...] = ("foodscene", "serve", "--port")
+) -> Iterator[tuple[str, float]]:
+    """The address of what `command` and a port start in `folder`, and the seconds until it was ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     started = time.perf_counter()
-    command = [str(programs / "foodscene"), "serve", "--port", str(port), *options]
-    server = subprocess.Popen(command, cwd=folder, env=_clean(), stderr=subprocess.DEVNULL)
+    program, *given = command
+    server = subprocess.Popen(
+        [str(programs / program), *given, str(port), *options], cwd=folder, env=_clean(), stderr=subprocess.DEVNULL
+    )
     try:
         while True:
             try:
                 _get(f"{url}/readyz")
                 break
             except OSError:
-                assert server.poll() is None, "foodscene serve ended"
-                assert time.perf_counter() < started + 60, "foodscene serve is not ready after a minute"
+                assert server.poll() is None, f"{program} ended"
+                assert time.perf_counter() < started + 60, f"{program} is not ready after a minute"
                 time.sleep(0.02)
         yield url, time.perf_counter() - started
     finally:
@@ -167,7 +174,9 @@ def main() -> None:
         assert subprocess.run(tensorflow, capture_output=True, check=False, env=_clean()).returncode, (
             "TensorFlow is there"
         )
-        _run([str(programs / "python"), "-c", _APP_WITH_A_FORM])
+        with served(programs, empty, command=("python", "-c", _APP_WITH_A_FORM)) as (url, _):
+            assert _post(f"{url}/name", b"name=Ada") == b'"Ada"', "a form is not read"
+            assert _ask(url), "the app with a form of its own does not answer"
         imports = _seconds([str(programs / "python"), "-c", "import foodscene.app.main"], empty)
         helps = _seconds([str(programs / "foodscene"), "--help"], empty)
         with served(programs, empty) as (url, ready):
@@ -199,6 +208,12 @@ def _ask(url: str, model: str = "") -> list[dict[str, object]]:
     with urllib.request.urlopen(request, timeout=60) as response:
         found: list[dict[str, object]] = json.load(response)["predictions"]
     return found
+
+
+def _post(url: str, form: bytes) -> bytes:
+    with urllib.request.urlopen(url, form, timeout=10) as response:
+        text: bytes = response.read()
+    return text
 
 
 def _get(url: str) -> str:

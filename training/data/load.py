@@ -14,7 +14,7 @@ from foodscene.models.terminal import open_console
 from foodscene.training.data import cache, splits
 from foodscene.training.data.splits import Fractions
 from foodscene.training.data.survey import Survey, survey
-from foodscene.training.datasets import Dataset, DatasetError, Split, open_dataset, union
+from foodscene.training.datasets import Dataset, DatasetError, Split, open_dataset, renamed, union
 from foodscene.training.recipes.recipe import Recipe
 
 Source = Path | Dataset
@@ -64,9 +64,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
     `used` lacks. Raises `DatasetError` for data that cannot be used, `StorageError` where the cache cannot be written.
     """
     console = open_console(stderr=True, markup=True)
-    sources = [source] if isinstance(source, Path | Dataset) else list(source)
-    opened = [part if isinstance(part, Dataset) else open_dataset(part, layout, labels) for part in sources]
-    dataset = opened[0] if len(opened) == 1 else union(opened)
+    dataset = _opened(source, layout, labels)
     if crop_boxes:
         dataset = dataset.crops()
     tell_notes(dataset, console)
@@ -101,17 +99,22 @@ def load(  # noqa: PLR0913 - named options, each with a default
 
 
 def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
-    """The photos as a recipe takes them: read, sized and divided as it says. Tells and raises what `load` does."""
+    """The photos as a recipe takes them: read, named, sized and divided as it says. Tells and raises what `load` does."""
     read = recipe.data
     return load(
-        source,
+        renamed(_opened(source, read.layout), read.rename, spell=read.spell_labels),
         recipe.input.spec,
-        layout=read.layout,
         crop_boxes=read.crop_boxes,
         fractions=read.fractions,
         seed=recipe.seed,
         stratified=read.stratified,
     )
+
+
+def _opened(source: Source | Sequence[Source], layout: str | None = None, labels: str | None = None) -> Dataset:
+    sources = [source] if isinstance(source, Path | Dataset) else source
+    opened = [part if isinstance(part, Dataset) else open_dataset(part, layout, labels) for part in sources]
+    return opened[0] if len(opened) == 1 else union(opened)
 
 
 def divide(

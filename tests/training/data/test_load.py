@@ -143,8 +143,10 @@ def test_a_recipe_says_how_they_are_read(zipped, photo):
         **{f"1/{number}.jpg": photo(number) for number in range(60)},
     }
     settings = ["input.size=16", "data.crop_boxes=true", "data.fractions=[0.5, 0.3, 0.2]", "seed=3"]
+    settings.append('data.rename={rice = "Boiled rice"}')
     told = load_for(recipes.load("food/basic", settings), zipped(tree))
     same = load(zipped(tree), SPEC, crop_boxes=True, fractions=(0.5, 0.3, 0.2), seed=3)
+    assert told.classes == ("Boiled rice",)
     assert told.names == same.names
     assert np.array_equal(told.pixels, same.pixels)
     assert sides(told) == sides(same) != sides(load(zipped(tree), SPEC, crop_boxes=True))

@@ -99,7 +99,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
 
 
 def load_for(recipe: Recipe, source: Source | Sequence[Source]) -> Data:
-    """The photos as a recipe takes them: read, named, sized and divided as it says. Tells and raises what `load` does."""
+    """The photos as a recipe takes them: read, named, sized and divided as it says. Raises what `load` does."""
     read = recipe.data
     return load(
         renamed(_opened(source, read.layout), read.rename, spell=read.spell_labels),

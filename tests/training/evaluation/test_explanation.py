@@ -79,7 +79,7 @@ def test_a_network_within_the_network_is_looked_into(spotter: keras.Model, spot:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.nightly), "torch"])
 def test_grad_cam_is_the_same_on_every_backend(
     backend: str, spotter: keras.Model, spot: np.ndarray, tmp_path: Path
 ) -> None:

@@ -145,7 +145,7 @@ def test_several_steps_at_once_are_the_same_steps(tmp_path: Path, base: str, mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("base", ["mnist/two-layers", "food/basic"])
+@pytest.mark.parametrize("base", [pytest.param("mnist/two-layers", marks=pytest.mark.nightly), "food/basic"])
 def test_photos_in_one_piece_train_as_those_in_batches_do(
     tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,14 +229,14 @@ def test_a_recipe_that_learns_from_a_teacher_wants_one(tmp_path: Path) -> None:
         fit(tmp_path, tiny("teacher.temperature=2.0"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_teacher_is_asked_where_features_would_be_cached_too(tmp_path: Path) -> None:
     data, teacher = colours(48, 32), Knowing()
     fit(tmp_path, transfer(), data=data, weights="none", teacher=teacher)
     assert teacher.asked >= 2 * len(data.train)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = colours(48, 32)
     work, cached = fit(tmp_path / "cached", transfer(), data=data, weights="none")

@@ -37,7 +37,7 @@ from foodscene.cli import cli
 from foodscene.training import export, train
 from foodscene.training.data import load
 from foodscene.training.evaluation import evaluation
-from foodscene.training.loop import loop
+from foodscene.training.loop import loop, scratch
 from foodscene.training.reports import report
 for line in sys.stdin:
     if not (child := os.fork()):

@@ -37,7 +37,7 @@ from foodscene.training.augmentation import standardization
 from foodscene.training.data.load import Data
 from foodscene.training.loop import feeds, loop
 from foodscene.training.loop.batches import Batch, Batches
-from foodscene.training.loop.feeds import PhotoFeed
+from foodscene.training.loop.photo_feed import PhotoFeed
 from foodscene.training.loop.progress import Both, Terminal
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe

@@ -28,6 +28,8 @@ _MISTAKE = (
     "see CONTRIBUTING.md."
 )
 
+_SCRATCH = ("cv2", "matplotlib", "scipy", "threadpoolctl")  # what training without Keras needs beside what serves
+
 program = typer.Typer(
     help="Tells what is on a photo of food or of a place: train a classifier, look into it, serve it.",
     no_args_is_help=True,
@@ -63,7 +65,8 @@ def _missing(package: str) -> str | None:
         return None
     # What serves is always there: what is missing belongs to an extra.
     extra = "mlflow" if top == "mlflow" else "train"
-    return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"'
+    smaller = ', or "foodscene[scratch]" for --backend scratch' if top in _SCRATCH else ""
+    return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"{smaller}'
 
 
 def cli() -> NoReturn:

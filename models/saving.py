@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from foodscene.models.engine import KerasEngine, OnnxEngine
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.files import write as write_file
 from foodscene.models.folders import replacing
-from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.graph import Graph, ModelRefused
 from foodscene.models.graph.reader import read as read_graph
 from foodscene.models.graph.writer import write as write_graph
 from foodscene.models.half_precision import halve_h5
@@ -46,9 +47,19 @@ if TYPE_CHECKING:
     import keras
 
 TOLERANCE = 1e-4
-"""The largest difference of a probability between Keras and ONNX Runtime."""
+"""The largest difference of a probability between the trained network and ONNX Runtime."""
 
 _OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained without Keras."""
+
+    graph: Graph
+    """What a file of it says."""
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    """Its own probabilities, shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
 
 
 def check_target(folder: Path) -> None:
@@ -117,7 +128,7 @@ def name_for(recipe: str) -> str:
 
 def write(
     folder: Path,
-    model: "keras.Model",
+    model: "keras.Model | Trained",
     labels: Sequence[str],
     card: Card,
     sample: NDArray[np.uint8],
@@ -128,7 +139,7 @@ def write(
     Other files in the folder of the old one stay.
 
     `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, in words
-    that older versions of Keras know too. What ONNX Runtime makes of the file must be what Keras answers on `sample`,
+    that older versions of Keras know too. What ONNX Runtime makes of the file must be what `model` answers on `sample`,
     photos of shape (n, height, width, channels), uint8.
     `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
     Raises `BundleError` where the model is not made of built-in layers alone, or the two engines disagree, and what
@@ -173,13 +184,14 @@ def _write_files(folder: Path, files: dict[str, str | bytes] | None) -> None:
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def _check_agreement(bundle: Bundle, model: "keras.Model", sample: NDArray[np.uint8]) -> None:
+def _check_agreement(bundle: Bundle, model: "keras.Model | Trained", sample: NDArray[np.uint8]) -> None:
     """Make sure that the service will answer as the trained network does. Raises `BundleError`."""
-    expected = KerasEngine(bundle, model).predict(sample)
+    expected = (model if isinstance(model, Trained) else KerasEngine(bundle, model)).predict(sample)
     difference = float(np.abs(OnnxEngine(bundle).predict(sample) - expected).max())
     if not difference <= TOLERANCE:
         raise BundleError(
-            f"{bundle.name}: ONNX Runtime differs from Keras by {difference:.1e}, more than {TOLERANCE:.0e}."
+            f"{bundle.name}: ONNX Runtime differs from the trained network by {difference:.1e}, more than "
+            f"{TOLERANCE:.0e}."
         )
 
 
@@ -206,7 +218,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _save(model: "keras.Model", path: Path) -> None:
+def _save(model: "keras.Model | Trained", path: Path) -> None:
+    try:
+        write_graph(model.graph if isinstance(model, Trained) else _saved_by_keras(model, path), path)
+    except ModelRefused as error:
+        raise BundleError(str(error)) from error
+    halve_h5(path)
+
+
+def _saved_by_keras(model: "keras.Model", path: Path) -> Graph:
     """Save without Keras' advice that `.h5` is an old format: everyone's Keras reads it, which is why it is ours."""
     advice = logging.getLogger("absl")
     level = advice.level
@@ -215,11 +235,7 @@ def _save(model: "keras.Model", path: Path) -> None:
         model.save(path, include_optimizer=False)
     finally:
         advice.setLevel(level)
-    try:
-        write_graph(read_graph(path), path)
-    except ModelRefused as error:
-        raise BundleError(str(error)) from error
-    halve_h5(path)
+    return read_graph(path)
 
 
 def _some(folder: Path) -> str:

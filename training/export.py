@@ -10,7 +10,7 @@ from foodscene.models.bundle import Bundle
 from foodscene.models.card import Card, CardDataset, CardInput
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation.evaluation import Evaluation
-from foodscene.training.loop.loop import Result
+from foodscene.training.loop.result import Result
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.reports import model_card as cards
 
@@ -51,7 +51,6 @@ def export(
         files.update(cards.files(card, measured))
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
-    result.model(sample[:1].astype(np.float32))  # on JAX, Keras exports no model that was never called so
     return saving.write(folder, result.model, data.classes, card, sample, files)
 
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from foodscene.models import bundle as bundles
 from foodscene.models import saving
@@ -30,6 +30,7 @@ from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs import run as runs
 from foodscene.training.runs.run import Run, RunError, now
+from foodscene.training.scratch import recipes as scratch
 from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
     from foodscene.training.data.load import Data
     from foodscene.training.evaluation.evaluation import Evaluation
     from foodscene.training.loop.progress import ClosingWatch
+    from foodscene.training.loop.result import Result
     from foodscene.training.loop.teacher import Teacher
+
+Backend = Literal["keras", "scratch"]
+"""Who trains: Keras, on the backend that KERAS_BACKEND names, or our own network library in NumPy."""
 
 LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
@@ -77,6 +82,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     bundle: str | Path | None = None,
     run: str | Path | None = None,
     root: str | Path = "runs",
+    backend: Backend = "keras",
     engine: "AugmentationEngine" = "fast",
     threads: int | None = None,
     watch: "ClosingWatch | None" = None,
@@ -88,15 +94,16 @@ def train(  # noqa: PLR0913 - named options, each with a default
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
     `start` is a bundle, a folder or the name of one that ships, whose network goes on learning in place of a backbone;
     photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. The bundle
-    goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `engine` alters
-    photos on `threads` threads. `watch` is told of every epoch, `tell` a line for people now and then.
+    goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `backend` trains:
+    Keras, or our own network library, "scratch". `engine` alters photos on `threads` threads. `watch` is told of every
+    epoch, `tell` a line for people now and then.
 
-    Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError` and `TeacherError`
-    for what is wrong before training begins; `TrainingError` where the loss is no number any more.
+    Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError`, `TeacherError` and
+    `UnsupportedError` for what is wrong before training begins; `TrainingError` where the loss is no number any more.
     """
     from foodscene.training.loop.teacher import demand
 
-    _check_options(engine, settings, weights)
+    _check_options(backend, engine, settings, weights)
     data, root = _paths(data), Path(root)
     bundle, run = (Path(path) if path else None for path in (bundle, run))
     taught_by = bundles.find_bundle(str(teacher), bundles.SHIPPED) if teacher else None
@@ -108,6 +115,9 @@ def train(  # noqa: PLR0913 - named options, each with a default
             raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
         checked = _at_size_of(begin_from, checked)
     demand(checked, given=teacher is not None)
+    if backend == "scratch":
+        asked = {"--engine keras": engine == "keras", "--from": begin_from, "--weights": weights}
+        scratch.check(checked, others=[option for option, value in asked.items() if value])
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -127,13 +137,14 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by),
+                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by, backend),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
                 "labels": labels,
                 "weights": weights,
                 "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
                 "teacher": str(taught_by.folder.resolve()) if taught_by else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
+                "backend": backend,
                 "engine": engine,
                 "started": now(),
                 "seconds": 0.0,
@@ -209,31 +220,20 @@ def _follow(
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
-            import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
-
             from foodscene.training.export import counts, export, measure
             from foodscene.training.loop import cross_validation
-            from foodscene.training.loop.loop import train as loop
+            from foodscene.training.loop.progress import Both
             from foodscene.training.reports import model_card, report
 
-            device = _device()
-        from foodscene.training.loop.progress import Both, TensorBoard
+            loop, boards, device = _backend(run, start)
 
         facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
         facts |= {"classes": list(data.classes), "counts": counts(data)}
         run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
         tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
 
-        board = TensorBoard(run.folder / "tensorboard")
-        watches = Both(watch, board) if watch else Both(board)
-        train_network = partial(
-            loop,
-            engine=run.record["engine"],
-            threads=threads,
-            weights=run.record["weights"],
-            teacher=_teacher(run, recipe, data),
-            start=start,
-        )
+        watches = Both(*filter(None, [watch]), *boards)
+        train_network = partial(loop, engine=run.record["engine"], threads=threads, teacher=_teacher(run, recipe, data))
         try:
             crossed = None
             if recipe.data.cross_validation and cross_validation.suits(dataset, data):
@@ -267,7 +267,8 @@ def _follow(
             bundle=str(written.folder),
             seconds=round(before + time.perf_counter() - began, 1),
         )
-        page = report.review(run.folder, written, [data], measured, result.model) if measured else None
+        model = None if isinstance(result.model, saving.Trained) else result.model
+        page = report.review(run.folder, written, [data], measured, model) if measured else None
         run.update(status="finished", finished=now())
     return Outcome(run, written, measured, page)
 
@@ -283,8 +284,10 @@ def _written(write: Callable[[Path], Bundle], own: Path, wanted: str | None, tel
         return write(own)
 
 
-def _check_options(engine: str, settings: Sequence[str], weights: str | None) -> None:
+def _check_options(backend: str, engine: str, settings: Sequence[str], weights: str | None) -> None:
     """Raise `RunError` for what no option can be."""
+    if backend not in ("keras", "scratch"):
+        raise RunError(f"backend: it is keras or scratch, not {backend!r}.")
     if engine not in ("fast", "keras"):
         raise RunError(f"engine: it is fast or keras, not {engine!r}.")
     if isinstance(settings, str):
@@ -347,6 +350,7 @@ def _command(
     weights: str | None,
     start: Bundle | None,
     teacher: Bundle | None,
+    backend: Backend,
 ) -> str:
     """What trains the same again, without this machine's paths."""
     options = [f"--data {label}{path.name}" for label, path in sources]
@@ -358,6 +362,8 @@ def _command(
         options.append(f"--from {start.name}")
     if teacher:
         options.append(f"--teacher {teacher.name}")
+    if backend != "keras":
+        options.append(f"--backend {backend}")
     return " ".join(["foodscene train", str(recipe), *options])
 
 
@@ -462,8 +468,26 @@ def _named(classes: Sequence[str]) -> str:
     return ", ".join(map(printable, classes[:_CLASSES_NAMED])) + (f" … and {more:,} more" if more > 0 else "")
 
 
-def _device() -> str:
+def _backend(run: Run, start: Bundle | None) -> tuple[Callable[..., "Result"], list["ClosingWatch"], str]:
+    """The loop that trains a run, who looks on beside people, and in words what computes."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    if run.record.get("backend") == "scratch":
+        import numpy
+
+        from foodscene.training.loop import scratch
+
+        return scratch.train, [], f"{machine}, NumPy {numpy.__version__}"
+
     import keras
+    import tensorboard.summary  # noqa: F401 - writes to stderr, where it finds TensorFlow
+
+    from foodscene.training.loop import loop
+    from foodscene.training.loop.progress import TensorBoard
 
     devices = ", ".join(keras.distribution.list_devices()) or "cpu"
-    return f"{platform.machine()}, {os.cpu_count()} cores, Keras on {keras.backend.backend()} ({devices})"
+    said = f"{machine}, Keras on {keras.backend.backend()} ({devices})"
+    return (
+        partial(loop.train, weights=run.record["weights"], start=start),
+        [TensorBoard(run.folder / "tensorboard")],
+        said,
+    )

@@ -44,6 +44,11 @@ def test_a_mistake_of_ours_keeps_its_traceback(
     [
         ("scipy.fft", "", 'scipy.fft is not installed here: this command needs pip install "foodscene[train]"'),
         ("keras", "", 'keras is not installed here: this command needs pip install "foodscene[train]"'),
+        (
+            "scipy",
+            "",
+            'scipy is not installed here: this command needs pip install "foodscene[train]", or "foodscene[scr',
+        ),
         ("mlflow", "", 'mlflow is not installed here: this command needs pip install "foodscene[mlflow]"'),
         ("torch.utils", "torch", "KERAS_BACKEND is torch, and torch.utils is not installed here."),
     ],

@@ -136,7 +136,7 @@ SAMPLE = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint
 
 def test_what_runtimes_disagree_on_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnnxEngine, "answer", lambda _, prepared: np.full((len(prepared), 2), 0.5, np.float32))
-    with pytest.raises(BundleError, match="differs from Keras"):
+    with pytest.raises(BundleError, match="differs from the trained network"):
         write(tmp_path / "made", network(), ["a", "b"], Card(), SAMPLE)
     assert not (tmp_path / "made").exists()
 

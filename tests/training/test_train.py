@@ -14,13 +14,18 @@ from foodscene.models import bundle as bundles
 from foodscene.models.bundle import BundleError
 from foodscene.models.files import OccupiedError
 from foodscene.training.datasets import DatasetError
-from foodscene.training.loop import loop
+from foodscene.training.loop import loop, scratch
 from foodscene.training.networks.transfer import WeightsError
 from foodscene.training.runs import run
 from foodscene.training.runs.run import RunError
+from foodscene.training.scratch.recipes import UnsupportedError
 from foodscene.training.train import InterruptedRun, Outcome, resume, train
 
-SMALL = ("input.size=16", "model.filters=[4]", "training.epochs=1", "training.batch_size=8")
+SMALL = ("input.size=16", "input.scale=unit", "model.filters=[4]", "training.epochs=1", "training.batch_size=8")
+
+
+BOTH = pytest.mark.parametrize("backend", ["keras", "scratch"])
+"""What holds of one backend holds of the other."""
 
 
 @pytest.fixture
@@ -30,24 +35,28 @@ def photos(folder: Callable[..., Path], two_classes: dict[str, bytes]) -> Path:
 
 def tiny(photos: Path, place: Path, *settings: str, **options: Any) -> Outcome:
     """A run of the smallest network."""
-    return train("food/standardized", [photos], settings=(*SMALL, *settings), run=place, **options)
+    return train("food/basic", [photos], settings=(*SMALL, *settings), run=place, **options)
 
 
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever gets as far as the first epoch fails the test."""
     monkeypatch.setattr(loop, "_train_phase", lambda *_: pytest.fail("it was trained"))
+    monkeypatch.setattr(scratch, "_train_epoch", lambda *_: pytest.fail("it was trained"))
 
 
+@BOTH
 @pytest.mark.slow
-def test_the_outcome_says_what_it_led_to(photos: Path, tmp_path: Path) -> None:
+def test_the_outcome_says_what_it_led_to(photos: Path, tmp_path: Path, backend: str) -> None:
     said: list[str] = []
-    outcome = tiny(photos, tmp_path / "run", tell=said.append)
-    assert said[0] == "food/standardized: 2 classes: a, b"
-    assert outcome.bundle.folder == tmp_path / "run/models/food-standardized"
+    outcome = tiny(photos, tmp_path / "run", tell=said.append, backend=backend)
+    assert said[0] == "food/basic: 2 classes: a, b"
+    assert outcome.bundle.folder == tmp_path / "run/models/food-basic"
     assert outcome.bundle.labels == ("a", "b")
     assert outcome.report == tmp_path / "run/report.html"
     assert outcome.evaluation
+    assert outcome.run.record["backend"] == backend
+    assert ("NumPy" if backend == "scratch" else "Keras on") in outcome.run.record["device"]
     assert outcome.evaluation.top1.value == pytest.approx(outcome.run.record["test"]["top1"], abs=1e-6)
 
 
@@ -64,20 +73,50 @@ def test_no_folder_of_other_things_is_replaced(
     assert sorted(tmp_path.rglob("*")) == before, "and no run is begun"
 
 
+@BOTH
 @pytest.mark.usefixtures("untrained")
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
         (["bundle=my bundle"], "'my bundle' is no name for a bundle"),
         (["training.epochs=0"], "training.epochs"),
+        (["teacher.temperature=2.0"], "Name a bundle: --teacher BUNDLE"),
     ],
 )
 def test_what_the_recipe_says_wrongly_is_said_before_a_run_is_begun(
-    photos: Path, tmp_path: Path, settings: list[str], said: str
+    photos: Path, tmp_path: Path, settings: list[str], said: str, backend: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        tiny(photos, tmp_path / "run", *settings)
+        tiny(photos, tmp_path / "run", *settings, backend=backend)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize(
+    ("settings", "options", "said"),
+    [
+        (
+            ["model.residual=true", "training.compact=true"],
+            {},
+            r"have model\.residual, training\.compact\. Change that",
+        ),
+        ([], {"engine": "keras"}, "have --engine keras"),
+        ([], {"weights": "none", "start": bundles.SHIPPED / "scenes-cnn"}, "leave one out"),
+        ([], {"weights": "none"}, "have --weights"),
+        (["input.scale=none"], {"start": bundles.SHIPPED / "scenes-cnn"}, "have --from"),
+    ],
+)
+def test_what_the_library_in_numpy_lacks_is_named_before_a_run_is_begun(
+    photos: Path, tmp_path: Path, settings: list[str], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises((UnsupportedError, RunError), match=said):
+        tiny(photos, tmp_path / "run", *settings, backend="scratch", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backend_that_there_is_not_is_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="it is keras or scratch, not 'caffe'"):
+        tiny(photos, tmp_path / "run", backend="caffe")
 
 
 @pytest.mark.usefixtures("untrained")
@@ -87,9 +126,10 @@ def test_what_only_fine_tuning_needs_is_checked_before_the_first_epoch(photos: P
         train("photos/few", [photos], settings=settings, weights="none", run=tmp_path / "run")
 
 
+@BOTH
 @pytest.mark.usefixtures("untrained")
 def test_the_disk_s_room_is_checked_before_the_first_epoch(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     place = tmp_path / "run"
     real = shutil.disk_usage
@@ -97,7 +137,7 @@ def test_the_disk_s_room_is_checked_before_the_first_epoch(
         shutil, "disk_usage", lambda path: real(path)._replace(free=100_000 if path == place else 10**12)
     )
     with pytest.raises(OSError, match=r"0\.00 GB are needed in .*run and 0\.00 GB are free"):
-        tiny(photos, place, "model.filters=[64, 64]")
+        tiny(photos, place, "model.filters=[64, 64]", backend=backend)
 
 
 @pytest.mark.usefixtures("untrained")
@@ -181,7 +221,7 @@ def test_a_bundle_that_cannot_go_where_it_was_wanted_is_not_lost(photos: Path, t
 
     said: list[str] = []
     outcome = tiny(photos, tmp_path / "run", bundle=tmp_path / "wanted", watch=Meddler(), tell=said.append)
-    assert outcome.bundle.folder == tmp_path / "run/models/food-standardized"
+    assert outcome.bundle.folder == tmp_path / "run/models/food-basic"
     assert any("holds thesis.txt" in line for line in said)
     assert (tmp_path / "wanted" / "thesis.txt").read_text() == "mine"
 
@@ -201,11 +241,12 @@ class Stopping:
     def close(self) -> None: ...
 
 
+@BOTH
 @pytest.mark.slow
-def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path: Path, backend: str) -> None:
     place = tmp_path / "run"
     with pytest.raises(InterruptedRun, match=f"--resume --run {place}"):
-        tiny(photos, place, "training.epochs=3", watch=Stopping(after=1))
+        tiny(photos, place, "training.epochs=3", watch=Stopping(after=1), backend=backend)
     assert run.read_run(place).record["status"] == "interrupted"
     moved = photos.rename(tmp_path / "moved")
     with pytest.raises(RunError, match="are elsewhere now, say where: --data"):
@@ -216,6 +257,7 @@ def test_a_run_goes_on_with_its_photos_where_they_are_now(photos: Path, tmp_path
     (tmp_path / "0.jpg").rename(moved / "a" / "0.jpg")
     outcome = resume(place, data=[moved])
     assert outcome.run.record["epochs"] == 3
+    assert outcome.run.record["backend"] == backend
     assert outcome.run.record["data"] == [str(moved)]
 
 
@@ -240,10 +282,11 @@ def test_what_a_run_does_not_take_is_refused(photos: Path, tmp_path: Path, setti
     assert (place / "run.json").read_bytes() == before
 
 
+@BOTH
 @pytest.mark.slow
-def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path) -> None:
-    whole = tiny(photos, tmp_path / "whole", "training.epochs=4")
-    tiny(photos, tmp_path / "run", "training.epochs=2")
+def test_a_finished_run_can_be_given_more_epochs(photos: Path, tmp_path: Path, backend: str) -> None:
+    whole = tiny(photos, tmp_path / "whole", "training.epochs=4", backend=backend)
+    tiny(photos, tmp_path / "run", "training.epochs=2", backend=backend)
     outcome = resume(tmp_path / "run", settings=["training.epochs=4"])
     assert outcome.run.record["epochs"] == 4
     assert outcome.run.record["status"] == "finished"

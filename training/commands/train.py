@@ -57,6 +57,10 @@ def train(  # noqa: PLR0917 - typer passes by name
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --run, or with the newest unfinished run.")
     ] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(show_default="keras", help="Who trains: keras, or scratch, the network library in NumPy."),
+    ] = None,
     engine: Annotated[
         str | None,
         typer.Option(show_default="fast", help="Who augments: fast, or keras for the real ImageDataGenerator."),
@@ -80,6 +84,8 @@ def train(  # noqa: PLR0917 - typer passes by name
         # Where nobody's window is to be filled, lines may be as long as they are.
         open_console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
         return
+    if backend not in (None, "keras", "scratch"):
+        raise typer.BadParameter("it is keras or scratch", param_hint="--backend")
     if engine not in (None, "fast", "keras"):
         raise typer.BadParameter("it is fast or keras", param_hint="--engine")
     from foodscene.training import train as story
@@ -96,19 +102,27 @@ def train(  # noqa: PLR0917 - typer passes by name
     try:
         if resume:
             _unused(
-                {"--labels": labels, "--weights": weights, "--from": start, "--teacher": teacher, "--engine": engine}
+                {
+                    "--labels": labels,
+                    "--weights": weights,
+                    "--from": start,
+                    "--teacher": teacher,
+                    "--backend": backend,
+                    "--engine": engine,
+                }
             )
             outcome = story.resume(_resumed(recipe, run, runs), data=data or [], **common)
         else:
             named = recipe is not None and (bool(data) or recipe.endswith(".toml"))
             recipe, data = _recipe(recipe, data or [], labels, console)
-            if not named and not start and not weights:
+            if not named and not start and not weights and backend != "scratch":
                 start = _start(recipe, console)
             chosen: dict[str, Any] = {
                 "labels": labels,
                 "weights": weights,
                 "start": start,
                 "teacher": teacher,
+                "backend": backend or "keras",
                 "engine": engine or "fast",
             }
             outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)

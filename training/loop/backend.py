@@ -12,7 +12,7 @@ from foodscene.training.loop.batches import Batch
 _READ_AHEAD = 2  # batches that TensorFlow has taken over while it computes on another
 
 
-def fed(batches: keras.utils.PyDataset, batch_size: int) -> dict[str, Any]:
+def fed(batches: Any, batch_size: int) -> dict[str, Any]:
     """An epoch as arguments of `fit` and `evaluate`: in one piece on one device, where the batches offer that."""
     whole = batches.whole() if hasattr(batches, "whole") and devices.count() == 1 else None
     if keras.backend.backend() == "tensorflow":
@@ -23,13 +23,13 @@ def fed(batches: keras.utils.PyDataset, batch_size: int) -> dict[str, Any]:
     return {"x": photos, "y": targets, "batch_size": batch_size}
 
 
-def predict(model: keras.Model, batches: keras.utils.PyDataset, photos: int) -> NDArray[np.float32]:
+def predict(model: keras.Model, batches: Any, photos: int) -> NDArray[np.float32]:
     """What a model makes of `photos` photos in batches, on all devices: float32 of shape (photos, …)."""
     x = _dataset(batches) if keras.backend.backend() == "tensorflow" else devices.even(batches)
     return np.asarray(model.predict(x, verbose=0), dtype=np.float32)[:photos]
 
 
-def _dataset(batches: keras.utils.PyDataset, whole: Batch | None = None, batch_size: int = 0) -> Any:
+def _dataset(batches: Any, whole: Batch | None = None, batch_size: int = 0) -> Any:
     """The batches as a `tf.data.Dataset` that does not tune itself.
 
     The one that Keras makes does, and that costs every tenth epoch or so up to its own length: the thread that tunes

@@ -1,18 +1,17 @@
-"""The input pipeline: cached photos -> altered photos -> batches, for `model.fit` on any of Keras' backends."""
+"""The input pipeline: cached photos -> altered photos -> batches, for either training loop."""
 
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.training.augmentation import AugmentationEngine, fast, reference
+from foodscene.training.augmentation import AugmentationEngine, fast
 from foodscene.training.augmentation.draws import Draws, draw
 from foodscene.training.augmentation.mixup import mix
 from foodscene.training.augmentation.outlier_exposure import add
@@ -25,15 +24,11 @@ Batch = tuple[NDArray[np.uint8] | NDArray[np.float32], NDArray[np.float32]]
 EpochPhotos = Callable[[slice], NDArray[Any]]
 """Makes a slice of an epoch's photos."""
 
-_ENGINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], EpochPhotos]] = {
-    "fast": fast.prepare,
-    "keras": reference.prepare,
-}
 _WHOLE = 2**26  # bytes of photos that an epoch may have to be handed over in one piece
 _AHEAD = 2  # batches that wait to be taken, beside those that the threads work on
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+class Batches:
     """Batches of altered photos, made ahead of their use by worker threads.
 
     The order and what is drawn for a photo follow from `seed`, `epoch` and the photo's place in `indices` alone, not
@@ -71,13 +66,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         `outliers` is the share of `augmentation.outlier_exposure` that a batch has beside its photos, 0 for none. A
         `teacher` answers for the photos, altered and mixed as they are, in place of their labels.
         """
-        super().__init__(workers=1)  # the threads are this class' own, so that they work ahead on every backend
         self.epoch = epoch
         self._pixels = np.asarray(pixels)  # rows of a plain array are much cheaper to take than those of a memmap
         self._labels, self._indices = labels, indices
         self._one_hot, self._batch_size = np.eye(classes, dtype=np.float32), batch_size
         self._augmentation = augmentation if augmentation and augmentation.alters else None
-        self._engine = _ENGINES[engine]
+        self._engine = _prepare(engine)
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
         self._mixup, self._outliers, self._teacher = mixup, outliers, teacher
         self._running: _Ahead | None = None
@@ -92,7 +86,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         ahead = self._running and self._running.take(index)
         return ahead.result() if ahead else self._epoch()(index)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         self.on_epoch_begin()
         try:
             yield from map(self.__getitem__, range(len(self)))
@@ -153,6 +147,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self._teacher:
             batch = batch[0], self._teacher.answer(batch[0])
         return add(*batch, self._outliers, rng) if self._outliers else batch
+
+
+def _prepare(
+    engine: AugmentationEngine,
+) -> Callable[[NDArray[np.uint8], NDArray[np.int64], Draws, Augmentation], EpochPhotos]:
+    if engine == "fast":
+        return fast.prepare
+    from foodscene.training.augmentation import reference  # Keras' own
+
+    return reference.prepare
 
 
 class _Ahead:

@@ -16,8 +16,8 @@ from foodscene.training.data.load import Data
 from foodscene.training.datasets import Dataset
 from foodscene.training.evaluation import confidence
 from foodscene.training.evaluation.evaluation import Evaluation
-from foodscene.training.loop.loop import Result
 from foodscene.training.loop.progress import ClosingWatch
+from foodscene.training.loop.result import Result
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs.run import Row, Run
 

@@ -44,14 +44,14 @@ def count() -> int:
     return int(distribution.device_mesh.devices.size) if distribution else 1
 
 
-def even(batches: keras.utils.PyDataset) -> keras.utils.PyDataset:
-    """The batches, the last one filled up so that all devices get as many photos: with some of its own, once more."""
-    return _Even(batches, count()) if count() > 1 else batches
+def even(batches: Any) -> keras.utils.PyDataset:
+    """The batches for Keras, the last filled up so that all devices get as many photos: with some of its own again."""
+    return _Even(batches, count())
 
 
 class _Even(keras.utils.PyDataset):  # type: ignore[misc]
-    def __init__(self, batches: keras.utils.PyDataset, parts: int) -> None:
-        super().__init__(workers=1)
+    def __init__(self, batches: Any, parts: int) -> None:
+        super().__init__(workers=1)  # batches that take time to make have threads of their own
         self._batches, self._parts = batches, parts
 
     def __len__(self) -> int:
@@ -60,6 +60,8 @@ class _Even(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         photos, targets = self._batches[index]
         size = len(photos)
+        if size % self._parts == 0:
+            return photos, targets
         which = np.arange(size + -size % self._parts) % size
         return photos[which], targets[which]
 

@@ -1,7 +1,4 @@
-"""What the loop trains on: the photos of a data set as batches, or a frozen backbone's features of them.
-
-The features are computed once; the head then trains on them as if on the photos.
-"""
+"""A frozen backbone's features of the photos: computed once, the head then trains on them as if on the photos."""
 
 import math
 from typing import NamedTuple
@@ -10,71 +7,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.training.augmentation import AugmentationEngine
 from foodscene.training.data.load import Data
 from foodscene.training.loop import backend
 from foodscene.training.loop.batches import Batches
-from foodscene.training.loop.teacher import Teacher
-from foodscene.training.recipes.augmentation import Augmentation
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.recipes.sections import Transfer
 
 _WHOLE = 2**28  # bytes of features that an epoch may have to be handed over in one piece
-
-
-class PhotoFeed:
-    """The photos of a data set as batches of raw pixels 0-255 and one-hot labels."""
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Data,
-        engine: AugmentationEngine,
-        threads: int | None,
-        teacher: Teacher | None = None,
-    ) -> None:
-        self._recipe, self._data, self._engine, self._threads = recipe, data, engine, threads
-        self.teacher = teacher
-
-    def training(self, epoch: int) -> Batches:
-        """Shuffled and augmented, for epoch number `epoch` from 0 on; with the teacher's answers, if any."""
-        return self._batches(self._data.train, augmentation=self._recipe.augmentation, epoch=epoch, training=True)
-
-    def validation(self) -> Batches:
-        """As they are, in their order."""
-        return self._batches(self._data.validation)
-
-    def predict(self, model: keras.Model, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The probabilities that a model gives the photos `indices`, shape (n, classes)."""
-        if not len(indices):
-            return np.empty((0, len(self._data.classes)), np.float32)
-        return backend.predict(model, self._batches(indices), len(indices))
-
-    def _batches(
-        self,
-        indices: NDArray[np.int64],
-        *,
-        augmentation: Augmentation | None = None,
-        epoch: int = 0,
-        training: bool = False,
-    ) -> Batches:
-        settings = self._recipe.training
-        return Batches(
-            self._data.pixels,
-            self._data.labels,
-            indices,
-            classes=len(self._data.classes),
-            batch_size=settings.batch_size,
-            augmentation=augmentation,
-            engine=self._engine,
-            seed=self._recipe.seed,
-            shuffle=training,
-            threads=self._threads,
-            epoch=epoch,
-            mixup=settings.mixup if training else 0,
-            outliers=settings.outliers if training else 0,
-            teacher=self.teacher if training else None,
-        )
 
 
 class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]

@@ -8,15 +8,13 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
-from foodscene.models.errors import FoodsceneError
-from foodscene.models.files import check_writable
 from foodscene.training import networks
 from foodscene.training.augmentation import AugmentationEngine, standardization
 from foodscene.training.data.load import Data
@@ -25,9 +23,10 @@ from foodscene.training.evaluation.metrics import TOP
 from foodscene.training.loop import devices, feeds
 from foodscene.training.loop import optimizer as optimizers
 from foodscene.training.loop.backend import fed
-from foodscene.training.loop.feeds import PhotoFeed
 from foodscene.training.loop.phases import Phase, over, phases
+from foodscene.training.loop.photo_feed import PhotoFeed
 from foodscene.training.loop.progress import Watch
+from foodscene.training.loop.result import Result, TrainingError, diverged, improves, kept, mismatched
 from foodscene.training.loop.teacher import Teacher, demand
 from foodscene.training.networks import continued, transfer
 from foodscene.training.networks.compact import compact
@@ -35,27 +34,7 @@ from foodscene.training.networks.temperature import calibrated
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs.run import Row, Run
 
-# Of a run's folder, for each weight: the best one and the bundle's two files; then, for each that learns, itself and
-# its optimizer's two, in the checkpoint and in the one that is to replace it.
-_BYTES_KEPT, _BYTES_LEARNING = 12, 24
 _STEPS, _VALUES = 32, 400_000  # at most so many steps, and so many values of input, before Python looks on
-
-
-class TrainingError(FoodsceneError, ValueError):
-    """A training that cannot go on. Its text says what to change."""
-
-
-class Result(NamedTuple):
-    """The network of the epoch that is kept, calibrated, what led to it, and what it makes of the test photos."""
-
-    model: keras.Model
-    history: list[Row]
-    best: Row
-    temperature: float
-    sure_above: float
-    """The probability from which on an answer is called sure: see `training.evaluation.confidence`."""
-    probabilities: NDArray[np.float32]
-    """Of the test photos, shape (n, classes)."""
 
 
 def train(  # noqa: PLR0913 - named options, each with a default
@@ -109,7 +88,7 @@ def _train(
     temperature = calibration.fit(predicted, targets)
     sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
-    best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
+    best = kept(history, recipe)
     return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
 
 
@@ -124,7 +103,7 @@ def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:
     if recipe.training.compact:
         compact(model)
     learning = model.weights if recipe.finetune else model.trainable_weights
-    check_writable(run.folder, _BYTES_KEPT * _values(model.weights) + _BYTES_LEARNING * _values(learning))
+    run.check_room(_values(model.weights), _values(learning))
 
 
 def _train_phase(
@@ -190,9 +169,9 @@ def _train_phase(
             "seconds": round(time.perf_counter() - began, 3),
         }
         if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
-            raise TrainingError(_diverged(epoch, phase))
+            raise diverged(epoch, phase)
 
-        if settings.keep == "last" or all(row["val_loss"] < earlier["val_loss"] for earlier in history):
+        if improves(row, history, recipe):
             run.save_best(model.get_weights())
         history.append(row)
         rows.append(row)
@@ -291,21 +270,10 @@ def _class_weights(recipe: Recipe, data: Data) -> dict[int, float] | None:
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[NDArray[Any]]) -> None:
     if len(variables) != len(values):
-        raise TrainingError(
-            "The run's checkpoint does not fit its recipe: was it written by another version of foodscene or of Keras?"
-        )
+        raise mismatched()
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
 def _array(variable: keras.Variable) -> NDArray[Any]:
     return np.asarray(keras.ops.convert_to_numpy(variable.value))
-
-
-def _diverged(epoch: int, phase: Phase) -> str:
-    section = "optimizer" if phase.name == "train" else "finetune.optimizer"
-    rate = phase.optimizer.learning_rate
-    return (
-        f"The loss is no number any more in epoch {epoch}: the steps are too large. Try a lower rate, "
-        f"--set {section}.learning_rate={rate / 10:g}, or shorter steps, --set {section}.clip_norm=1."
-    )

@@ -31,6 +31,9 @@ from foodscene.training import locks
 Row = dict[str, Any]
 """An epoch of a history: its number from 1, its phase, loss, top1, val_loss, val_top1, photos_per_second, seconds …"""
 
+# Of a run's folder, for each weight: the best one and the bundle's two files; then, for each that learns, itself and
+# its optimizer's two, in the checkpoint and in the one that is to replace it.
+_BYTES_KEPT, _BYTES_LEARNING = 12, 24
 _HISTORY, _LOCK = "history", ".lock"
 _MOST_RECORD = 64_000_000
 """Bytes of a `run.json`: one of a thousand classes has up to 1 MB."""
@@ -64,6 +67,10 @@ class Run:
         """Add to the record, and write it."""
         self.record.update(facts)
         write(self.folder / "run.json", (json.dumps(self.record, indent=2) + "\n").encode())
+
+    def check_room(self, weights: int, learning: int) -> None:
+        """Make sure that a network of so many weights, of which so many learn, can be kept: raises `OSError`."""
+        check_writable(self.folder, _BYTES_KEPT * weights + _BYTES_LEARNING * learning)
 
     def save_checkpoint(self, state: Sequence[NDArray[Any]], history: list[Row]) -> None:
         """Keep the state after an epoch: one file, so that weights and history never disagree."""

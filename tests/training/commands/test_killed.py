@@ -66,11 +66,17 @@ def look(place: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", ["keras", "scratch"])
 def test_a_run_goes_on_wherever_it_was_killed(
-    tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes], trainer: Commands, log: Path
+    tmp_path: Path,
+    folder: Callable[..., Path],
+    two_classes: dict[str, bytes],
+    trainer: Commands,
+    log: Path,
+    backend: str,
 ) -> None:
     (tmp_path / "own.toml").write_text(RECIPE)
-    begin = ["train", tmp_path / "own.toml", "--data", folder(two_classes), "--run"]
+    begin = ["train", tmp_path / "own.toml", "--data", folder(two_classes), "--backend", backend, "--run"]
     place, kept, killed, written = tmp_path / "run", 0, 0, 0
     rng = random.Random(0)
     while killed < KILLS:

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from foodscene.cli import program
 from foodscene.models import bundle
+from foodscene.models.engine import open_engine
 
 TINY = """extends = "food/standardized"
 title = "Tiny"
@@ -61,6 +63,45 @@ def test_from_photos_to_a_bundle_that_serves(tmp_path: Path, recipe: Path, photo
     assert list((folder / "tensorboard").iterdir())
     code, output, error = call("--resume", "--run", folder)
     assert "nothing to resume" in str(error)
+
+
+WITHOUT_KERAS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("jax", "keras", "optuna", "tensorboard", "tensorflow", "torch"):
+            raise ImportError(f"{name} is wanted")
+
+sys.meta_path.insert(0, Absent())
+from foodscene.cli import cli
+cli()
+"""
+"""The command line where only the base install and the extra `scratch` are there."""
+
+
+@pytest.mark.slow
+def test_it_trains_and_answers_where_keras_is_not(tmp_path: Path, recipe: Path, photos: Path) -> None:
+    recipe.write_text(TINY.replace("food/standardized", "food/augmented"))
+    command = ["train", recipe, "--data", photos, "--run", tmp_path / "run", "--backend", "scratch"]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_KERAS, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["command"] == f"foodscene train {recipe} --data photos --backend scratch"
+    assert "NumPy" in record["device"]
+    assert (tmp_path / "run/report.html").exists()
+    made = bundle.read_bundle(tmp_path / "run/models/tiny")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    served, by_keras = (open_engine(made, kind).predict(pixels) for kind in ("auto", "keras"))
+    np.testing.assert_allclose(served, by_keras, atol=1e-5)
+    code, _, error = call("--resume", "--run", tmp_path / "run", "--backend", "keras")
+    assert code == 2, error
+
+
+def test_a_backend_that_there_is_not_is_told(recipe: Path, photos: Path) -> None:
+    code, output, _ = call(recipe, "--data", photos, "--backend", "caffe")
+    assert code == 2
+    assert "it is keras or scratch" in output
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from foodscene.training.loop import devices
 from foodscene.training.loop.batches import Batches
 from foodscene.training.recipes.augmentation import Augmentation
 
@@ -140,8 +141,9 @@ def model() -> keras.Model:
 
 def test_keras_trains_on_them_and_no_thread_stays() -> None:
     trained = model()
-    trained.fit(make(), validation_data=make(augmentation=None, shuffle=False), epochs=3, verbose=0)
-    assert trained.predict(make(), verbose=0).shape == (22, 4)
+    plain = devices.even(make(augmentation=None, shuffle=False))
+    trained.fit(devices.even(make()), validation_data=plain, epochs=3, verbose=0)
+    assert trained.predict(devices.even(make()), verbose=0).shape == (22, 4)
     for _ in make():
         break  # an epoch that is broken off
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches") and _lives(thread)]

@@ -9,7 +9,7 @@ from foodscene.training.data.load import Data, load
 from foodscene.training.datasets import open_dataset
 from foodscene.training.loop import cross_validation
 from foodscene.training.loop.cross_validation import FOLDS
-from foodscene.training.loop.loop import Result
+from foodscene.training.loop.result import Result
 from foodscene.training.runs.run import Run
 from tests.training.loop.test_loop import tiny
 

@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from foodscene.models.errors import FoodsceneError
+from foodscene.models.saving import Trained
+from foodscene.training import networks
+from foodscene.training.augmentation import standardization
 from foodscene.training.data.load import Data
-from foodscene.training.loop import loop
-from foodscene.training.loop.loop import Result, TrainingError
+from foodscene.training.loop import loop, scratch
+from foodscene.training.loop.result import Result, TrainingError
 from foodscene.training.loop.teacher import TeacherError
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs import run
 from foodscene.training.runs.run import Row, Run
+from foodscene.training.scratch import recipes as scratch_recipes
+from foodscene.training.scratch.network import Network
+from foodscene.training.scratch.recipes import UnsupportedError
 
 pytestmark = pytest.mark.slow
+
+BOTH = pytest.mark.parametrize("train", [loop.train, scratch.train], ids=["keras", "scratch"])
+"""What holds of one backend holds of the other."""
 
 TINY = [
     "input.size=12",
@@ -74,61 +85,89 @@ def tiny(*settings: str, base: str = "food/augmented") -> Recipe:
 
 
 def fit(
-    folder: Path, recipe: Recipe, watch: Any = None, data: Data | None = None, **options: Any
+    folder: Path,
+    recipe: Recipe,
+    watch: Any = None,
+    data: Data | None = None,
+    train: Callable[..., Result] = loop.train,
+    **options: Any,
 ) -> tuple[Run, Result]:
     work = run.read_run(folder) if (folder / "run.json").exists() else run.create(folder, {})
-    return work, loop.train(recipe, data or colours(), work, watch or Nobody(), threads=1, **options)
+    return work, train(recipe, data or colours(), work, watch or Nobody(), threads=1, **options)
 
 
+def answers(result: Result, photos: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if isinstance(result.model, Trained):
+        return result.model.predict(photos)
+    return np.asarray(result.model.predict(photos.astype("float32"), verbose=0))
+
+
+@BOTH
 @pytest.mark.slow
-def test_a_network_learns_and_is_the_one_of_the_best_epoch(tmp_path: Path) -> None:
-    recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
+def test_a_network_learns_and_is_the_one_of_the_best_epoch(tmp_path: Path, train: Callable[..., Result]) -> None:
+    recipe = tiny("input.scale=unit", "training.epochs=12", "optimizer.learning_rate=0.05", base="food/basic")
     data = colours()
-    work, result = fit(tmp_path, recipe, data=data)
+    work, result = fit(tmp_path, recipe, data=data, train=train)
     assert (result.probabilities.argmax(axis=1) == data.labels[data.test]).mean() > 0.8
     assert result.best["val_loss"] == min(row["val_loss"] for row in result.history)
     assert [row["epoch"] for row in result.history] == list(range(1, 13))
-    assert work.record["parameters"] == sum(weight.numpy().size for weight in result.model.trainable_weights)
-    np.testing.assert_allclose(
-        result.model.predict(data.pixels[data.test].astype("float32"), verbose=0), result.probabilities, atol=1e-6
-    )
+    assert work.record["parameters"] == sum(weight.size for weight in work.load_best())
+    np.testing.assert_allclose(answers(result, data.pixels[data.test]), result.probabilities, atol=1e-6)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [[], ["optimizer.average=0.9", "schedule.kind=cosine", "training.accumulate=2"]])
-def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(tmp_path: Path, settings: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("train", "settings"),
+    [
+        (loop.train, []),
+        (loop.train, ["optimizer.average=0.9", "schedule.kind=cosine", "training.accumulate=2"]),
+        (scratch.train, []),
+        (scratch.train, ["optimizer.average=0.9", "schedule.kind=cosine", "model.batch_norm=true"]),
+    ],
+)
+def test_a_run_that_was_stopped_and_resumed_ends_with_the_same_weights(
+    tmp_path: Path, train: Callable[..., Result], settings: list[str]
+) -> None:
     recipe = tiny(*settings)
-    _, whole = fit(tmp_path / "whole", recipe)
+    _, whole = fit(tmp_path / "whole", recipe, train=train)
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "broken", recipe, Stopping(epoch=3))
-    _, resumed = fit(tmp_path / "broken", recipe)
+        fit(tmp_path / "broken", recipe, Stopping(epoch=3), train=train)
+    _, resumed = fit(tmp_path / "broken", recipe, train=train)
     assert len(resumed.history) == 3
-    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    first, _ = run.read_run(tmp_path / "whole").load_checkpoint()
-    second, _ = run.read_run(tmp_path / "broken").load_checkpoint()
-    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    np.testing.assert_array_equal(whole.probabilities, resumed.probabilities)
+    first, second = (run.read_run(tmp_path / name) for name in ("whole", "broken"))
+    for one, other in [
+        (first.load_best(), second.load_best()),
+        (first.load_checkpoint()[0], second.load_checkpoint()[0]),
+    ]:
+        assert all((a == b).all() for a, b in zip(one, other, strict=True))
 
 
+@BOTH
 @pytest.mark.slow
-def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path) -> None:
-    work, result = fit(tmp_path, tiny("optimizer.average=0.9", "training.epochs=1"))
-    state, _ = work.load_checkpoint()
-    assert not any((result.model.get_weights()[0] == array).all() for array in state[:1])
-    assert any(array.shape == state[0].shape and (array == result.model.get_weights()[0]).all() for array in state)
+def test_an_average_of_the_weights_is_what_is_saved(tmp_path: Path, train: Callable[..., Result]) -> None:
+    work, _ = fit(tmp_path, tiny("optimizer.average=0.9", "training.epochs=1"), train=train)
+    best, (state, _) = work.load_best(), work.load_checkpoint()
+    assert not (best[0] == state[0]).all()
+    if train is scratch.train:  # which keeps the average of all in one piece
+        assert any(array.shape == (sum(weight.size for weight in best),) for array in state)
+        np.testing.assert_array_equal(np.concatenate([weight.ravel() for weight in best]), state[-2])
+    else:
+        assert any(array.shape == state[0].shape and (array == best[0]).all() for array in state)
 
 
+@BOTH
 @pytest.mark.slow
-def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(tmp_path: Path, train: Callable[..., Result]) -> None:
     data = colours()
     # Nothing can be learned from labels that were drawn, so that the validation loss goes up and down.
     drawn = Data(**{**data.__dict__, "labels": np.random.default_rng(1).integers(0, 3, len(data.labels))})
     recipe = tiny("training.keep=last", "training.epochs=6", "optimizer.learning_rate=0.1")
-    work, result = fit(tmp_path, recipe, data=drawn)
+    work, result = fit(tmp_path, recipe, data=drawn, train=train)
     assert min(row["val_loss"] for row in result.history) < result.history[-1]["val_loss"]
     assert result.best["epoch"] == 6
     state, _ = work.load_checkpoint()
-    np.testing.assert_array_equal(result.model.get_weights()[0], state[0])
+    np.testing.assert_array_equal(work.load_best()[0], state[0])
 
 
 @pytest.mark.slow
@@ -157,14 +196,16 @@ def test_photos_in_one_piece_train_as_those_in_batches_do(
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
+@BOTH
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path, train: Callable[..., Result]) -> None:
     recipe = tiny("optimizer.name=sgd", "optimizer.learning_rate=1e30")
     with pytest.raises(TrainingError, match=r"epoch 1.*--set optimizer.learning_rate=1e\+29"):
-        fit(tmp_path, recipe)
+        fit(tmp_path, recipe, train=train)
     assert not (tmp_path / "checkpoint.npz").exists()
 
 
-def test_no_thread_outlives_an_epoch_that_an_error_broke_off(tmp_path: Path) -> None:
+@BOTH
+def test_no_thread_outlives_an_epoch_that_an_error_broke_off(tmp_path: Path, train: Callable[..., Result]) -> None:
     class Breaking(Nobody):
         def advance(self, photos: int) -> None:
             raise OSError("no space left")
@@ -172,7 +213,7 @@ def test_no_thread_outlives_an_epoch_that_an_error_broke_off(tmp_path: Path) -> 
     before = set(threading.enumerate())
     recipe = tiny("training.batch_size=1", "training.epochs=1")
     with pytest.raises(OSError, match="no space"):
-        fit(tmp_path, recipe, Breaking(), colours(3000))
+        fit(tmp_path, recipe, Breaking(), colours(3000), train=train)
     left = [one for one in set(threading.enumerate()) - before if one.name.startswith("batches")]
     for thread in left:
         thread.join(timeout=5)
@@ -188,14 +229,69 @@ def test_memory_that_is_used_up_brings_a_smaller_batch(tmp_path: Path, monkeypat
         fit(tmp_path, tiny())
 
 
+def test_numpy_s_way_to_say_so_brings_one_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 99 GiB for an array")
+
+    monkeypatch.setattr(Network, "step", exhausted)
+    with pytest.raises(TrainingError, match=r"batches of 16.*training\.batch_size=8"):
+        fit(tmp_path, tiny(), train=scratch.train)
+
+
+@BOTH
 @pytest.mark.slow
-def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path) -> None:
-    recipe = tiny("training.epochs=30", "optimizer.learning_rate=0.3", "early_stopping.patience=1")
-    work, result = fit(tmp_path, recipe)
+def test_early_stopping_ends_a_run_and_restores_the_best(tmp_path: Path, train: Callable[..., Result]) -> None:
+    recipe = tiny("training.epochs=30", "optimizer.learning_rate=0.3", "early_stopping.patience=1", "seed=1")
+    data = colours()
+    work, result = fit(tmp_path, recipe, data=data, train=train)
     assert len(result.history) < 30
-    best = work.load_best()
     assert result.best is min(result.history, key=lambda row: row["val_loss"])
-    np.testing.assert_array_equal(result.model.get_weights()[0], best[0])
+    assert result.best["epoch"] < len(result.history), "else nothing shows which epoch's weights are kept"
+    state, _ = work.load_checkpoint()
+    assert not (work.load_best()[0] == state[0]).all()
+    np.testing.assert_allclose(answers(result, data.pixels[data.test]), result.probabilities, atol=1e-6)
+
+
+def test_another_network_s_checkpoint_is_refused(tmp_path: Path) -> None:
+    fit(tmp_path, tiny("training.epochs=1"), train=scratch.train)
+    with pytest.raises(TrainingError, match="does not fit its recipe"):
+        fit(tmp_path, tiny("model.filters=[8, 9]"), train=scratch.train)
+    with pytest.raises(TrainingError, match="does not fit its recipe"):
+        fit(tmp_path, tiny(), train=loop.train)
+
+
+def test_what_the_library_lacks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"model\.residual"):
+        fit(tmp_path, tiny("model.residual=true"), train=scratch.train)
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+@BOTH
+def test_a_photo_that_is_used_up_is_told_before_the_first_epoch(tmp_path: Path, train: Callable[..., Result]) -> None:
+    with pytest.raises(FoodsceneError, match="smaller kernel or stride, padding same, or larger photos"):
+        fit(tmp_path, tiny("model.padding=valid", "model.filters=[4, 4, 4, 4]"), train=train)
+    assert not (tmp_path / "checkpoint.npz").exists()
+
+
+@pytest.mark.slow
+def test_both_backends_learn_alike_from_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same batches, altered alike, and so the same losses; dropout alone would draw differently."""
+    recipe = tiny("input.scale=unit", "model.dropout=0.0", "schedule.kind=halving", "schedule.every=1")
+    _, theirs = fit(tmp_path / "keras", recipe)
+    drawn = networks.build(recipe, 3, standardization.layers(recipe.augmentation, colours().pixels, np.arange(0)))
+    real = scratch_recipes.network
+
+    def same_weights(recipe: Recipe, classes: int) -> Network:
+        network = real(recipe, classes)
+        network.set_weights(drawn.get_weights())
+        return network
+
+    monkeypatch.setattr(scratch_recipes, "network", same_weights)
+    _, ours = fit(tmp_path / "scratch", recipe, train=scratch.train)
+    for key in ("loss", "val_loss", "top1", "val_top1", "learning_rate"):
+        assert [row[key] for row in ours.history] == pytest.approx([row[key] for row in theirs.history], rel=1e-3)
+    np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-3)
+    assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-2)
 
 
 def transfer(*settings: str) -> Recipe:
@@ -214,19 +310,23 @@ class Knowing:
         return np.eye(3, dtype=np.float32)[photos.mean(axis=(1, 2)).argmax(axis=1)]
 
 
+@BOTH
 @pytest.mark.slow
-def test_from_a_teacher_a_network_learns_what_its_labels_do_not_say(tmp_path: Path) -> None:
+def test_from_a_teacher_a_network_learns_what_its_labels_do_not_say(
+    tmp_path: Path, train: Callable[..., Result]
+) -> None:
     data = colours()
     mislabelled = data.labels.copy()
     mislabelled[data.train] = (data.labels[data.train] + 1) % 3
-    recipe = tiny("training.epochs=12", "optimizer.learning_rate=0.02", base="food/standardized")
-    _, result = fit(tmp_path, recipe, data=replace(data, labels=mislabelled), teacher=Knowing())
+    recipe = tiny("input.scale=unit", "training.epochs=12", "optimizer.learning_rate=0.05", base="food/basic")
+    _, result = fit(tmp_path, recipe, data=replace(data, labels=mislabelled), teacher=Knowing(), train=train)
     assert (result.probabilities.argmax(axis=1) == data.labels[data.test]).mean() > 0.8
 
 
-def test_a_recipe_that_learns_from_a_teacher_wants_one(tmp_path: Path) -> None:
+@BOTH
+def test_a_recipe_that_learns_from_a_teacher_wants_one(tmp_path: Path, train: Callable[..., Result]) -> None:
     with pytest.raises(TeacherError, match="--teacher BUNDLE"):
-        fit(tmp_path, tiny("teacher.temperature=2.0"))
+        fit(tmp_path, tiny("teacher.temperature=2.0"), train=train)
 
 
 @pytest.mark.nightly

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from foodscene.training.loop.feeds import PhotoFeed
+from foodscene.training.loop.photo_feed import PhotoFeed
 from tests.training.loop.test_loop import colours, tiny
 
 

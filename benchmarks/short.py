@@ -49,6 +49,7 @@ def main() -> int:
             "compiled": run("compiled", "--only", "scenes-cnn", "--rounds", "1"),
             "cache": run("cache", "--photos", "200"),
             "training": run("training", "--photos", "20"),
+            "scratch": run("scratch", "--rounds", "1", "--steps", "4"),
             "serving": run("serving", "--photos", photos, "--seconds", "1", "--rounds", "1", "--rivals"),
             "beside": run("beside", "--photos", photos, "--uploads", "200"),
             "soak": run("soak", "--photos", photos, "--requests", "500"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from docs.generate import commands, recipes, rest, service
+from docs.generate import chain, commands, recipes, rest, service
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipe keys": recipes.keys,
     "recipes": recipes.shipped,
     "commands": commands.helps,
+    "steps": chain.steps,
     **{f"rest {name}": partial(rest.answer, name) for name in rest.EXAMPLES},
 }
 """What makes each part, by its name."""

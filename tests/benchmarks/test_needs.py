@@ -17,7 +17,9 @@ def test_what_is_missing_is_named_with_the_way_to_get_it() -> None:
         need("json", "no_such_module")
 
 
-@pytest.mark.parametrize("module", ["augmentation", "cache", "training", "whitening", "serving --rivals", "short"])
+@pytest.mark.parametrize(
+    "module", ["augmentation", "cache", "scratch", "training", "whitening", "serving --rivals", "short"]
+)
 def test_a_benchmark_without_a_package_ends_with_a_sentence(module: str, tmp_path: Path) -> None:
     """In an environment that has what serving needs, and nothing of the rest."""
     hide = "import sys; sys.modules.update(dict.fromkeys(%r)); import runpy, importlib.util as u; find = u.find_spec;"

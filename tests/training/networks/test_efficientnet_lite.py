@@ -79,7 +79,7 @@ def _blocks(model: keras.Model) -> list[str]:
 
 @pytest.mark.parametrize(("number", "millions"), [(0, 4.7), (1, 5.4), (2, 6.1), (3, 8.2), (4, 13.0)])
 def test_networks_are_as_large_as_the_published_ones(number: int, millions: float) -> None:
-    """By the table in the announcement of EfficientNet-Lite."""
+    """By the table in the README of tensorflow/tpu, models/official/efficientnet/lite."""
     whole = efficientnet_lite.build(f"EfficientNetLite{number}", keras.Input((64, 64, 3)), include_top=True)
     learned = sum(int(np.prod(weight.shape)) for weight in whole.trainable_weights)
     assert learned / 1e6 == pytest.approx(millions, abs=0.06)

@@ -47,7 +47,11 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
     [backend] = project["build-system"]["requires"]
     name, _, version = backend.partition("==")
     asked = {"": project["project"]["dependencies"], **project["project"]["optional-dependencies"]}
-    for lock, extras in ((serving, [""]), (everything, ["", "train", "bench", "mlflow", "dev"]), (gpu, ["", "train"])):
+    for lock, extras in (
+        (serving, [""]),
+        (everything, ["", "train", "bench", "lite", "mlflow", "dev"]),
+        (gpu, ["", "train"]),
+    ):
         assert lock[name] == {version}
         for requirement in (requirement for extra in extras for requirement in asked[extra]):
             [wanted] = re.findall(r"^[\w.-]+", requirement)

@@ -28,6 +28,7 @@ from foodscene.training.datasets import Dataset, DatasetError, labelled, open_da
 from foodscene.training.datasets.names import listed, matched
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.recipes.sections import Transfer
 from foodscene.training.runs import run as runs
 from foodscene.training.runs.run import Run, RunError, now
 from foodscene.training.terminal import quiet_stderr
@@ -206,6 +207,8 @@ def _follow(
     tell(f"{recipe.name}: {len(dataset.classes)} classes: {_named(dataset.classes)}")
     with _recorded(run):
         start = _start(run)
+        if not start:
+            _check_backbone(recipe, run.record["weights"])
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
@@ -291,6 +294,15 @@ def _check_options(engine: str, settings: Sequence[str], weights: str | None) ->
         raise RunError(f"settings: give a list of texts, [{settings!r}], not one.")
     if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
         raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
+
+
+def _check_backbone(recipe: Recipe, weights: str | None) -> None:
+    """Raise `WeightsError` for a backbone that is not to be had, before photos are decoded for it."""
+    if isinstance(recipe.model, Transfer):
+        with quiet_stderr():
+            from foodscene.training.networks import transfer
+
+        transfer.check(recipe.model, recipe.input.spec.shape, weights)
 
 
 def _silent(_line: str) -> None:

@@ -87,6 +87,23 @@ def test_what_only_fine_tuning_needs_is_checked_before_the_first_epoch(photos: P
         train("photos/few", [photos], settings=settings, weights="none", run=tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        (["model.backbone=EfficientNetLite0"], "extra 'lite'"),
+        (["model.backbone=VGG61"], "there is no 'VGG61'"),
+        (["model.weights=absent.h5"], "no file absent.h5"),
+    ],
+)
+def test_a_backbone_is_looked_for_before_photos_are_decoded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], match: str
+) -> None:
+    monkeypatch.setattr("foodscene.training.networks.efficientnet_lite.installed", lambda _name: None)
+    monkeypatch.setattr("foodscene.training.data.load.load_for", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(WeightsError, match=match):
+        train("photos/few", [photos], settings=settings, run=tmp_path / "run")
+
+
 @pytest.mark.usefixtures("untrained")
 def test_the_disk_s_room_is_checked_before_the_first_epoch(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,9 @@ from foodscene.training.runs.run import Run, RunError, now
 from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from foodscene.training.augmentation import AugmentationEngine
     from foodscene.training.data.load import Data
     from foodscene.training.evaluation.evaluation import Evaluation
@@ -44,6 +48,7 @@ LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
 
 _CLASSES_NAMED = 30
+_MOST_OUTLIERS = 20_000  # photos, which are kept in memory
 
 
 class Outcome(NamedTuple):
@@ -75,6 +80,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     weights: str | None = None,
     start: str | Path | None = None,
     teacher: str | Path | None = None,
+    outliers: str | Path | None = None,
     bundle: str | Path | None = None,
     run: str | Path | None = None,
     root: str | Path = "runs",
@@ -88,7 +94,9 @@ def train(  # noqa: PLR0913 - named options, each with a default
     `labels` says where these are if not in folders: a CSV file, or "names" for the photos' own.
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
     `start` is a bundle, a folder or the name of one that ships, whose network goes on learning in place of a backbone;
-    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. The bundle
+    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. `outliers` are
+    photos, a folder or an archive, that show nothing that the labels name: with `training.outliers` the network learns
+    to be unsure of them. The bundle
     goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `engine` alters
     photos on `threads` threads. `watch` is told of every epoch, `tell` a line for people now and then.
 
@@ -109,6 +117,10 @@ def train(  # noqa: PLR0913 - named options, each with a default
             raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
         checked = _at_size_of(begin_from, checked)
     demand(checked, given=teacher is not None)
+    if outliers and not checked.training.outliers:
+        raise RunError("--outliers: say how many come beside the photos, a tenth as many: --set training.outliers=0.1")
+    if outliers and not Path(outliers).exists():
+        raise RunError(f"--outliers: there is no {outliers}.")
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -128,12 +140,13 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by),
+                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by, outliers),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
                 "labels": labels,
                 "weights": weights,
                 "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
                 "teacher": str(taught_by.folder.resolve()) if taught_by else None,
+                "outliers": {"path": str(Path(outliers).resolve())} if outliers else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
                 "engine": engine,
                 "started": now(),
@@ -236,6 +249,7 @@ def _follow(
             weights=run.record["weights"],
             teacher=_teacher(run, recipe, data),
             start=start,
+            outliers=_outliers(run, recipe, data),
         )
         try:
             crossed = None
@@ -359,6 +373,7 @@ def _command(
     weights: str | None,
     start: Bundle | None,
     teacher: Bundle | None,
+    outliers: str | Path | None,
 ) -> str:
     """What trains the same again, without this machine's paths."""
     options = [f"--data {label}{path.name}" for label, path in sources]
@@ -370,6 +385,8 @@ def _command(
         options.append(f"--from {start.name}")
     if teacher:
         options.append(f"--teacher {teacher.name}")
+    if outliers:
+        options.append(f"--outliers {Path(outliers).name}")
     return " ".join(["foodscene train", str(recipe), *options])
 
 
@@ -467,6 +484,21 @@ def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
         return None
     temperature = recipe.teacher.temperature if recipe.teacher else 1.0
     return Teacher(bundles.read_bundle(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
+
+
+def _outliers(run: Run, recipe: Recipe, data: "Data") -> "NDArray[np.uint8] | None":
+    """The photos of which a run learns to be unsure. Raises `RunError` where they are others than it began with."""
+    from foodscene.training.evaluation import out_of_distribution
+
+    said = run.record.get("outliers")
+    if not said:
+        return None
+    _, photos = out_of_distribution.load_photos(Path(said["path"]), recipe.input.spec, data.classes, _MOST_OUTLIERS)
+    digest = sha256(photos.tobytes()).hexdigest()
+    if said.get("sha256") not in (None, digest):
+        raise RunError(f"{said['path']} holds other photos than {run.folder} was begun with. Begin a new run.")
+    run.update(outliers={**said, "photos": len(photos), "sha256": digest})
+    return photos
 
 
 def _named(classes: Sequence[str]) -> str:

@@ -147,6 +147,43 @@ def test_a_class_that_is_not_there_cannot_be_renamed(photos: Path, tmp_path: Pat
         tiny(photos, tmp_path / "run", 'data.rename={zebra = "Zebra"}')
 
 
+@pytest.mark.usefixtures("untrained")
+def test_outliers_are_looked_for_before_training(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--set training\.outliers=0\.1"):
+        tiny(photos, tmp_path / "run", outliers=photos)
+    with pytest.raises(RunError, match="there is no"):
+        tiny(photos, tmp_path / "run", "training.outliers=0.1", outliers=tmp_path / "absent")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_remembers_its_outliers(
+    photos: Path, tmp_path: Path, photo: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    for number in range(3):
+        (strange / f"{number}.jpg").write_bytes(photo(500 + number))
+    real = loop._train_phase
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_train_phase", interrupted)
+    with pytest.raises(InterruptedRun):
+        tiny(photos, tmp_path / "run", "training.outliers=0.5", outliers=strange)
+    begun = run.read_run(tmp_path / "run").record
+    assert begun["outliers"]["photos"] == 3
+    assert "--outliers strange" in begun["command"]
+    monkeypatch.setattr(loop, "_train_phase", real)
+    (strange / "2.jpg").write_bytes(photo(900))
+    with pytest.raises(RunError, match="other photos"):
+        resume(tmp_path / "run")
+    (strange / "2.jpg").write_bytes(photo(502))
+    assert resume(tmp_path / "run").bundle.labels == ("a", "b")
+
+
 @pytest.mark.slow
 def test_the_bundle_has_the_names_that_the_recipe_gives_and_is_measured_by_the_old_ones(
     photos: Path, tmp_path: Path

@@ -69,20 +69,22 @@ def train(  # noqa: PLR0913 - named options, each with a default
     weights: str | None = None,
     teacher: Teacher | None = None,
     start: Bundle | None = None,
+    outliers: NDArray[np.uint8] | None = None,
 ) -> Result:
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the
     network learns the answers to the training photos, in place of their labels. From `start`, a bundle, it goes on,
-    in place of the recipe's backbone. Several GPUs share each batch, where
-    the backend can do that.
+    in place of the recipe's backbone. `outliers` are photos that have none of the labels, of which it learns to be
+    unsure, of the shape of `data.pixels`. Several GPUs share each batch, where the backend can do that.
     Raises `TrainingError` when the loss is no number any more or the memory is used up, `TeacherError` where the recipe
     learns from a teacher and there is none, `transfer.WeightsError` and `devices.DevicesError`.
     """
     demand(recipe, given=teacher is not None)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it advises against several networks in one process
     with devices.shared(recipe.training.batch_size):
-        return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher), weights, start)
+        photos = PhotoFeed(recipe, data, engine, threads, teacher, outliers)
+        return _train(recipe, data, run, watch, photos, weights, start)
 
 
 def _train(

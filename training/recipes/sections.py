@@ -211,7 +211,8 @@ class Training(Section):
     mixup: NonNegativeFloat = 0.0
     """The alpha of mixup: 0 mixes nothing, 0.2 a little, 1 a lot."""
     outliers: NonNegativeFloat = 0.0
-    """Pictures of nothing, drawn beside each batch's photos, as a share of them: the network learns to be unsure."""
+    """Pictures of nothing beside each batch's photos, as a share of them: the network learns to be unsure. They are
+    drawn; half of them are photos where `--outliers` brings some."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced": photos of rare classes count more, so that all classes count the same."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

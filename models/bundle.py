@@ -4,8 +4,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -13,10 +14,14 @@ from pydantic_core import from_json
 from foodscene.models import files
 from foodscene.models.card import Card, CardInput
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.graph.graph import Graph, ModelRefused
+from foodscene.models.exported import reader
+from foodscene.models.exported.reader import Exported
+from foodscene.models.exported.settings import CONFIG, PREPROCESSOR, Settings, assumed
+from foodscene.models.exported.settings import read as read_settings
+from foodscene.models.graph.graph import ModelRefused, Shape
 from foodscene.models.graph.reader import outline
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
-from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
+from foodscene.models.outputs import Network, OutputKind, check, kind_of, labels_of
 from foodscene.models.pixels import InputSpec
 from foodscene.models.scaling import SCALING, Scaling, guess, scaling
 
@@ -24,9 +29,12 @@ SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
 
 MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
-MODELS = (MODEL, "keras_model.h5", "model.keras")
-"""What the model's file may be called: by us, by Teachable Machine, as an archive. The first that is there counts."""
+MODELS = (MODEL, "keras_model.h5", "model.keras", ONNX)
+"""What the model's file may be called: by us, by Teachable Machine, as an archive, by those who exported it. The first
+that is there counts."""
 INDICES = "class_indices.json"
+SETTINGS = (CONFIG, PREPROCESSOR)
+"""What exporters write beside a `model.onnx`."""
 CONFUSION, README = "confusion.json", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
@@ -39,6 +47,7 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
+    **dict.fromkeys(SETTINGS, 16_000_000),
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
 
@@ -65,6 +74,8 @@ class Bundle:
     scaling: Scaling
     file: str = MODEL
     """What the model's file is called."""
+    exported: Exported | None = None
+    """How a `model.onnx` is asked, where that is the model."""
 
     @property
     def name(self) -> str:
@@ -94,27 +105,76 @@ def read_bundle(folder: Path) -> Bundle:
             f"{folder} has no {MODEL}: a bundle holds model.h5 and labels.txt, a label per line in output order."
         )
     card = read_card(folder)
-    said = card.input or CardInput()
     try:
-        with files.opening(folder / file, MOST_BYTES[MODEL]) as content:
+        with files.opening(folder / file, MOST_BYTES[file if file == ONNX else MODEL]) as content:
             sha256 = files.hash_content(content)
             if card.sha256 not in (None, sha256):
                 raise BundleError(
                     f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
                     "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
                 )
-            graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
-        output = card.output or kind_of(graph)
-        check(output, graph)
+            found = (_exported if file == ONNX else _saved)(folder, file, content, card.input or CardInput())
+        output = card.output or found.settings.output or kind_of(found.network)
+        check(output, found.network)
     except ModelRefused as error:
         raise BundleError(f"{folder.name}: {error}") from error
     except (files.UnreadableFile, OSError) as error:
         raise _unreadable(folder, error) from error
-    labels = _labels(folder, labels_of(output, graph), ours=card.sha256 is not None)
-    taken = _input(folder.name, file, said, graph)
-    told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
-    taken = taken.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
-    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file)
+    labels = _labels(folder, labels_of(output, found.network), found.settings.labels, ours=card.sha256 is not None)
+    if found.settings.temperature and "temperature" not in card.model_fields_set:
+        card = card.model_copy(update={"temperature": found.settings.temperature})
+    values = scaling(found.input, found.settings.said_by)
+    exported = found.network if isinstance(found.network, Exported) else None
+    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, exported)
+
+
+class _Found(NamedTuple):
+    """A model's file that was read, what it takes, and what else was said of it."""
+
+    network: Network
+    input: CardInput
+    settings: Settings
+
+
+def _saved(folder: Path, file: str, content: IO[bytes], said: CardInput) -> _Found:
+    """A model that Keras saved, and what its layers tell."""
+    graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
+    settings = Settings(*guess(graph))
+    told, why = _beside(settings, said)
+    return _Found(
+        graph, _input(folder.name, file, _filled(said, told), graph.input_shape), replace(settings, said_by=why)
+    )
+
+
+def _exported(folder: Path, file: str, content: IO[bytes], said: CardInput) -> _Found:
+    """A model that another program exported, and what is said beside it and in it."""
+    export = reader.read(content.read())
+    settings = read_settings(export, lambda part: read_part(folder, part))
+    told, why = _beside(settings, said)
+    fixed = dict(zip(("height", "width"), export.input_shape[1:3], strict=True))
+    taken = _input(
+        folder.name,
+        file,
+        _filled(said, {key: value for key, value in told.items() if not fixed.get(key)}),
+        export.input_shape,
+    )
+    network = reader.sized(export, taken.spec.height, taken.spec.width)
+    if why == "assumed":
+        told, why = assumed(export, scales=network.scales)
+        taken = _filled(taken, told)
+    return _Found(network, taken, replace(settings, said_by=why))
+
+
+def _beside(settings: Settings, said: CardInput) -> tuple[dict[str, Any], str]:
+    """What is told of the input and by whom; of the values, what the card says where it says anything of them."""
+    if not set(SCALING) & said.model_fields_set:
+        return settings.input, settings.said_by
+    return {key: value for key, value in settings.input.items() if key not in SCALING}, "by card.json"
+
+
+def _filled(said: CardInput, told: dict[str, Any]) -> CardInput:
+    """The card's input, with what is told where the card does not say it."""
+    return said.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
 
 
 def model_file(folder: Path) -> str | None:
@@ -224,11 +284,13 @@ def check_name(name: str) -> None:
         raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
 
 
-def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
-    """A folder's labels, which are as many as the model tells apart. Only others' lines begin with numbers."""
+def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: bool) -> tuple[str, ...]:
+    """A folder's labels, or those `told` beside a model, as many as it tells apart. Only others' lines have numbers."""
     path, content = folder / LABELS, read_part(folder, LABELS)
     if content is None:
         path, content = folder / INDICES, read_part(folder, INDICES)
+    if content is None and told and len(told) == outputs and len(set(told)) == outputs:
+        return told
     if content is None:
         raise BundleError(
             f"{folder} has no labels.txt: write one with {outputs:,} lines, a label per line in the order of the "
@@ -275,12 +337,12 @@ def _first(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
-def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
+def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
     """What the card says of the input, which must not contradict the model, and the model of the rest."""
-    shape = graph.input_shape[1:]
+    shape = takes[1:]
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise BundleError(
-            f"{name}: {file} takes an input of shape {graph.input_shape}; photos have (None, height, width, channels) "
+            f"{name}: {file} takes an input of shape {takes}; photos have (None, height, width, channels) "
             "with 1 or 3 channels, last."
         )
     height, width, channels = shape

@@ -31,8 +31,8 @@ from foodscene.models.bundle import (
     read_card,
 )
 from foodscene.models.card import Card
-from foodscene.models.compiler import COMPILED_FROM
 from foodscene.models.engine import KerasEngine, OnnxEngine
+from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.files import write as write_file
 from foodscene.models.folders import replacing

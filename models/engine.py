@@ -79,7 +79,8 @@ class _Engine(Engine):
         return self._scaling.apply(pixels)
 
     def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        return probabilities(self._output, self.answer(prepared), self._temperature)
+        found = probabilities(self._output, self.answer(prepared), self._temperature)
+        return np.nan_to_num(found, copy=False)  # a network that fails on a photo has no label for it
 
     @abstractmethod
     def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -167,7 +168,10 @@ class KerasEngine(_Engine):
     def __init__(self, bundle: Bundle, model: "keras.Model | None" = None) -> None:
         super().__init__(bundle)
         if bundle.exported:
-            raise BundleError(f"{bundle.name}: Keras does not read {bundle.file}. Leave out --engine keras.")
+            raise BundleError(
+                f"{bundle.name}: Keras does not read {bundle.file}. Leave out --engine keras; what trains on or looks into a "
+                "network needs its model.h5."
+            )
         self.model = model or _load_keras(bundle)
         self._lock = threading.Lock()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from foodscene.models.exported.safety import load
 from foodscene.models.exported.sizes import Contradiction, Sizes, infer
@@ -37,6 +37,8 @@ _LINEAR = frozenset(
 )
 """Operators whose answers are logits. A logarithm of probabilities is one, too."""
 
+Dtype: TypeAlias = Literal["float32", "float16"]
+
 _ARITHMETIC = frozenset({"Add", "Div", "Mul", "Sub"})
 
 
@@ -46,7 +48,7 @@ class Exported:
 
     input: str
     output: str
-    dtype: Literal["float32", "float16"]
+    dtype: Dtype
     channels_first: bool
     """Whether photos go in as (n, channels, height, width), which is ONNX' own order."""
     batch: int | None
@@ -65,6 +67,7 @@ class Export:
 
     model: "ModelProto"
     image: "ValueInfoProto"
+    dtype: Dtype
     channels_first: bool
 
     @property
@@ -110,7 +113,7 @@ def read(content: bytes) -> Export:
             f"model.onnx takes an input of {_words(image)}; photos have four sizes, (n, channels, height, width) or "
             "(n, height, width, channels)."
         )
-    return Export(model, image, _channels_first(model, image))
+    return Export(model, image, _dtype(image), _channels_first(model, image))
 
 
 def sized(export: Export, height: int, width: int) -> Exported:
@@ -131,7 +134,7 @@ def sized(export: Export, height: int, width: int) -> Exported:
     return Exported(
         image.name,
         output,
-        _dtype(image),
+        export.dtype,
         export.channels_first,
         batch,
         (None, height, width, channels),
@@ -177,7 +180,7 @@ def _answer(model: "ModelProto") -> str:
     return known[0]
 
 
-def _dtype(image: "ValueInfoProto") -> Literal["float32", "float16"]:
+def _dtype(image: "ValueInfoProto") -> Dtype:
     from onnx import TensorProto
 
     kind = image.type.tensor_type.elem_type

@@ -75,7 +75,9 @@ class _Preprocessor(_Said):
             said["rescale"] = self.rescale_factor or 1 / 255
             if self.rescale_offset:
                 said["offset"] = -1.0
-        if self.do_normalize is not False and self.image_mean and self.image_std:
+        # Its default is true, but for the one processor that turns channels around.
+        normalizes = not self.do_flip_channel_order if self.do_normalize is None else self.do_normalize
+        if normalizes and self.image_mean and self.image_std:
             # Where `include_top` stands, transformers' EfficientNetImageProcessor divides a second time.
             std = tuple(value * value for value in self.image_std) if self.include_top else self.image_std
             said |= {"mean": self.image_mean, "std": std}
@@ -175,7 +177,7 @@ def assumed(export: Export, *, scales: bool) -> tuple[dict[str, Any], str]:
     if scales:
         return {}, "its layers scale them"
     if export.producer == "pytorch" and export.input_shape[3] == 3:
-        return {"rescale": 1 / 255, **_IMAGENET}, "assumed, as torchvision's networks take them"
+        return {"rescale": 1 / 255, **_IMAGENET, "fit": "crop"}, "assumed, as torchvision's networks take them"
     return {}, "assumed"
 
 

@@ -91,7 +91,8 @@ class _Walk:
             self._add_constant(node.output[0], node.attribute[0].t)  # may be all of the weights
             return
         found = self._inferred(node)
-        for name in filter(None, node.output):
+        # A dropout's second answer is what it leaves out, of which older versions do not say the shape: nothing.
+        for name in filter(None, node.output[: 1 if node.op_type == "Dropout" else None]):
             if name not in found or not _is_known(found[name]):
                 raise ModelRefused(
                     f"model.onnx contains {node.op_type!r}, whose size would depend on what is on a photo, or "

@@ -67,6 +67,15 @@ def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> 
     return engine
 
 
+def tried(bundle: Bundle) -> Bundle | BundleError:
+    """The bundle where it can be run here, else why it cannot: what whoever serves it or asks it will find out."""
+    try:
+        open_engine(bundle)
+    except BundleError as error:
+        return error
+    return bundle
+
+
 class _Engine(Engine):
     """What both engines do before and after the network: scale pixels, and make probabilities of its output."""
 
@@ -169,8 +178,8 @@ class KerasEngine(_Engine):
         super().__init__(bundle)
         if bundle.exported:
             raise BundleError(
-                f"{bundle.name}: Keras does not read {bundle.file}. Leave out --engine keras; what trains on or looks into a "
-                "network needs its model.h5."
+                f"{bundle.name}: Keras does not read {bundle.file}. Leave out --engine keras; what trains a network on "
+                "from there, or looks into it, needs a model.h5."
             )
         self.model = model or _load_keras(bundle)
         self._lock = threading.Lock()

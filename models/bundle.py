@@ -18,7 +18,7 @@ from foodscene.models.exported import reader
 from foodscene.models.exported.reader import Exported
 from foodscene.models.exported.settings import CONFIG, PREPROCESSOR, Settings, assumed
 from foodscene.models.exported.settings import read as read_settings
-from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 from foodscene.models.graph.reader import outline
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
 from foodscene.models.outputs import Network, OutputKind, check, kind_of, labels_of
@@ -342,8 +342,8 @@ def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
     shape = takes[1:]
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise BundleError(
-            f"{name}: {file} takes an input of shape {takes}; photos have (None, height, width, channels) "
-            "with 1 or 3 channels, last."
+            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have any number x height x width x "
+            "channels, with 1 or 3 channels, last."
         )
     height, width, channels = shape
     given = said.model_copy(
@@ -355,19 +355,14 @@ def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
     )
     if given.height is None or given.width is None:
         raise BundleError(
-            f"{name}: {file} leaves its input size open ({_sizes(shape)}). Give it in card.json: "
+            f"{name}: {file} leaves its input size open ({in_words(shape)}). Give it in card.json: "
             '{"input": {"height": 128, "width": 128, "channels": 3}}.'
         )
     if any(told not in (None, taken) for told, taken in zip(shape, given.spec.shape, strict=True)):
         raise BundleError(
-            f"{name}: card.json gives the input as {_sizes(given.spec.shape)}, {file} as {_sizes(shape)}."
+            f"{name}: card.json gives the input as {in_words(given.spec.shape)}, {file} as {in_words(shape)}."
         )
     try:
         return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
     except ValidationError as error:
-        raise BundleError(f"{name}: {file} takes photos of {_sizes(shape)}: {_first(error)}") from error
-
-
-def _sizes(shape: tuple[int | None, ...]) -> str:
-    """A shape in words; what is open is called so."""
-    return " x ".join("any" if size is None else str(size) for size in shape)
+        raise BundleError(f"{name}: {file} takes photos of {in_words(shape)}: {_first(error)}") from error

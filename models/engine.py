@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import shutil
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from foodscene.models import files
 from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
 from foodscene.models.compiler import compiled
 from foodscene.models.exported.reader import Exported
-from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.graph import ModelRefused, in_words
 from foodscene.models.graph.reader import read
 from foodscene.models.graph.writer import write
 from foodscene.models.outputs import probabilities
@@ -155,7 +156,7 @@ def _session(bundle: Bundle, content: bytes, threads: int) -> "onnxruntime.Infer
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
             return onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        raise BundleError(f"{bundle.name}: {bundle.file} cannot be run by ONNX Runtime: {error}") from error
+        raise BundleError(f"{bundle.name}: {bundle.file} cannot be run by ONNX Runtime: {_said(error)}") from error
 
 
 def _checked(bundle: Bundle) -> bytes:
@@ -220,6 +221,12 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
                 ) from again
 
 
+def _said(error: Exception) -> str:
+    """An engine's own words, without what precedes and follows them."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    return (text.splitlines() or [type(error).__name__])[0][:300]
+
+
 def _providers(onnxruntime: object) -> list[str]:
     available = onnxruntime.get_available_providers()  # type: ignore[attr-defined]
     return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
@@ -232,7 +239,7 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
         raise
     except Exception as error:  # either engine's own exceptions
         raise BundleError(
-            f"{bundle.name}: the model does not take photos of shape {bundle.spec.shape}: {error}"
+            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {_said(error)}"
         ) from error
     adds_up = bundle.output == "multi_label" or abs(float(output.sum()) - 1) <= 1e-3
     if output.shape != (1, len(bundle.labels)) or not (0 <= output.min() <= output.max() <= 1 and adds_up):

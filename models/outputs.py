@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 
 OutputKind = Literal["softmax", "logits", "sigmoid", "multi_label"]
 """`softmax`: probabilities that add up to 1. `logits`: what a softmax makes these of. `sigmoid`: one unit, the
@@ -32,8 +32,8 @@ def kind_of(network: Network) -> OutputKind:
     """
     if len(network.output_shape) != 2 or network.output_shape[1] is None:
         raise ModelRefused(
-            f"the model answers with values of shape {network.output_shape}; a classifier gives one for each label, "
-            "(None, labels). It may be a backbone without its head, or made for another task."
+            f"the model answers with values of shape {in_words(network.output_shape)}; a classifier gives one for "
+            "each label of each photo. It may be a backbone without its head, or made for another task."
         )
     units, last = network.output_shape[1], network.activation
     if last == "sigmoid":
@@ -61,7 +61,9 @@ def check(kind: OutputKind, network: Network) -> None:
         or network.output_shape[1] is None
         or (network.output_shape[1] == 1) != (kind == "sigmoid")
     ):
-        raise ModelRefused(f"card.json calls the output {kind}, but the model's has the shape {network.output_shape}.")
+        raise ModelRefused(
+            f"card.json calls the output {kind}, but the model's has the shape {in_words(network.output_shape)}."
+        )
 
 
 def labels_of(kind: OutputKind, network: Network) -> int:

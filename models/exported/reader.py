@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from foodscene.models.exported.safety import load
 from foodscene.models.exported.sizes import Contradiction, Sizes, infer
-from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, ValueInfoProto
@@ -226,6 +226,4 @@ def _sizes(value: "ValueInfoProto") -> tuple[int | None, ...]:
 
 def _words(value: "ValueInfoProto") -> str:
     sizes = _sizes(value)
-    return (
-        f"the shape {' x '.join('any' if size is None else str(size) for size in sizes)}" if sizes else "no known shape"
-    )
+    return f"the shape {in_words(sizes)}" if sizes else "no known shape"

@@ -92,6 +92,11 @@ class Graph:
         return str(node.layer.options.get("activation", "linear"))
 
 
+def in_words(shape: tuple[int | None, ...]) -> str:
+    """A shape as people write it, ``any x 224 x 224 x 3``; a side that is open is called so, as the batch always is."""
+    return " x ".join("any" if side is None else str(side) for side in shape) or "nothing"
+
+
 def ordered(output: Node) -> Iterator[Node]:
     """The nodes that an output depends on, itself included, each after its inputs."""
     seen: set[Node] = set()

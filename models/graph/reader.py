@@ -14,7 +14,7 @@ import h5py
 from foodscene.models.graph import storage
 from foodscene.models.graph.configuration import Call, Entry, Network, Reference, constant, parse
 from foodscene.models.graph.dialects import Step, translate
-from foodscene.models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, ordered
+from foodscene.models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, in_words, ordered
 from foodscene.models.graph.layers import LAYERS
 from foodscene.models.graph.layers.kind import Kind
 from foodscene.models.graph.operation_names import KERAS_ACTIVATIONS, KERAS_CLASSES, SYNONYMS, TENSORFLOW_FUNCTIONS
@@ -194,7 +194,7 @@ class _Builder:
             raise ModelRefused("The model does not say the shape of its input. Build it before it is saved.")
         for size in given[1:]:
             if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 2**16):
-                raise ModelRefused(f"The model's input has the shape {str(given)[:80]}.")
+                raise ModelRefused(f"The model's input has the shape {in_words(tuple(given))[:80]}.")
         if self.sides and len(given) == 4:
             return (None, given[1] or self.sides[0], given[2] or self.sides[1], given[3])
         return (None, *given[1:])
@@ -325,7 +325,7 @@ class _Builder:
             if given.get(argument) is None:
                 raise ModelRefused(f"its argument {argument!r} is missing")
             value = given[argument]
-            items = value if name == "concatenate" and isinstance(value, list) else [value]
+            items = value if name in ("concatenate", "stack") and isinstance(value, list) else [value]
             inputs += [item if isinstance(item, Node) else constant(item) for item in items]
         return self._node(layer, tuple(inputs), kind)
 
@@ -339,7 +339,7 @@ class _Builder:
         for side in shape[1:]:
             size *= side or 1
         if size > _MOST_VALUES:
-            raise ModelRefused(f"its answer has the shape {shape}, more than {_MOST_VALUES:,} values")
+            raise ModelRefused(f"its answer has the shape {in_words(shape)}, more than {_MOST_VALUES:,} values")
         node = Node(layer, inputs)
         self.shapes[node] = shape
         return node

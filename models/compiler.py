@@ -12,7 +12,7 @@ from foodscene.models.files import OccupiedError, cache_root, hash_content, writ
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 
-VERSION = 1
+VERSION = 2
 """Of what the compiler makes. Raise it with a change after which it makes something else of a model."""
 
 _FOLDER = "compiled"

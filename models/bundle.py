@@ -299,7 +299,7 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
     try:
         labels = parse_indices(content) if path.name == INDICES else parse(content)
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path} is not UTF-8 text: {error}") from error
+        raise BundleError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     except LabelsError as error:
         raise BundleError(f"{path}: {error}.") from error
     labels = labels if ours else without_numbers(labels)
@@ -310,7 +310,8 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
         )
     if len(labels) != outputs:
         raise BundleError(
-            f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."
+            f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart: "
+            "it needs a line for each."
         )
     if len(set(labels)) < len(labels):
         [(twice, _)] = Counter(labels).most_common(1)
@@ -342,8 +343,8 @@ def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
     shape = takes[1:]
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise BundleError(
-            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have any number x height x width x "
-            "channels, with 1 or 3 channels, last."
+            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have height, width and "
+            "channels, 1 or 3, which come last."
         )
     height, width, channels = shape
     given = said.model_copy(

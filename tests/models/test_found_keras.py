@@ -1,7 +1,7 @@
 """Models as found answer as Keras does: as the newest one, and as tf-keras, which goes on with Keras 2.
 
 tf-keras is no part of the environment that tests run in. `.ci/nightly` brings it along:
-``pip install --no-deps --target FOLDER tf-keras``, then ``PYTHONPATH=FOLDER python -m pytest tests/models/test_found_keras.py``.
+``pip install --no-deps --target FOLDER tf-keras``, then ``PYTHONPATH=FOLDER python -m pytest`` with this file.
 """
 
 import importlib

@@ -343,8 +343,8 @@ def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
     shape = takes[1:]
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise BundleError(
-            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have height, width and "
-            "channels, 1 or 3, which come last."
+            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have (any, height, width, "
+            "channels) with 1 or 3 channels, last."
         )
     height, width, channels = shape
     given = said.model_copy(

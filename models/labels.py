@@ -16,8 +16,8 @@ class LabelsError(FoodsceneError, ValueError):
 def parse(content: bytes) -> tuple[str, ...]:
     """A label per line, in output order; empty lines and blanks around a label do not count.
 
-    The text is UTF-8, or UTF-16 that begins as Windows marks it. Raises `UnicodeDecodeError`, and `LabelsError` for what
-    is UTF-16 without saying so, or no text.
+    The text is UTF-8, or UTF-16 that begins as Windows marks it. Raises `UnicodeDecodeError`; `LabelsError` for what is
+    UTF-16 without saying so, or no text.
     """
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = content.decode("utf-16" if marked else "utf-8-sig")

@@ -4,7 +4,6 @@ import pytest
 
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
 
-
 WINDOWS = "Lake\r\nForest\r\n".encode("utf-16")
 BIG_ENDIAN = b"\xfe\xff" + "Lake\nForest".encode("utf-16-be")
 

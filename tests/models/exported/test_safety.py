@@ -2,12 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from foodscene.models.bundle import SHIPPED, read_bundle
@@ -209,3 +212,17 @@ def test_a_file_that_onnx_runtime_would_take_for_its_own_format_is_refused() -> 
     """Bytes that are ONNX to a reader of it, and another network to ONNX Runtime."""
     with pytest.raises(ModelRefused, match="ONNX Runtime's own format"):
         reader.read(b"\x12\x04\x00\x00ORTM" + bytes(100))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    cut=st.sampled_from([0, 0, 0, 1, 7, 50, 300]),
+    flips=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8),
+)
+def test_a_damaged_file_is_refused_in_a_sentence_or_read(cut: int, flips: list[tuple[int, int]]) -> None:
+    added = helper.make_node("Add", ["m", "e"], ["s"])
+    content = bytearray(graph([MEAN, added, SOFTMAX], [constant("e", [1.0], np.float32)]).SerializeToString())
+    for place, value in flips:
+        content[place % len(content)] = value
+    with suppress(ModelRefused):  # and nothing else
+        reader.sized(reader.read(bytes(content[: max(len(content) - cut, 0)])), *SHAPE[:2])

@@ -4,26 +4,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from foodscene.models import files
-from foodscene.models.card import Card, CardInput
+from foodscene.models.card import Card, CardInput, first_mistake
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.exported import reader
 from foodscene.models.exported.reader import Exported
-from foodscene.models.exported.settings import CONFIG, PREPROCESSOR, Settings, assumed
-from foodscene.models.exported.settings import read as read_settings
-from foodscene.models.graph.graph import ModelRefused, Shape, in_words
-from foodscene.models.graph.reader import outline
+from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
+from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
-from foodscene.models.outputs import Network, OutputKind, check, kind_of, labels_of
+from foodscene.models.network import exported, saved
+from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
 from foodscene.models.pixels import InputSpec
-from foodscene.models.scaling import SCALING, Scaling, guess, scaling
+from foodscene.models.scaling import Scaling, scaling
 
 SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
@@ -106,14 +104,19 @@ def read_bundle(folder: Path) -> Bundle:
         )
     card = read_card(folder)
     try:
-        with files.opening(folder / file, MOST_BYTES[file if file == ONNX else MODEL]) as content:
+        with files.opening(folder / file, MOST_BYTES[file if file == ONNX else MODEL]) as opened:
+            content = BytesIO(opened.read()) if file == ONNX else opened  # what is checked below is what is hashed
             sha256 = files.hash_content(content)
             if card.sha256 not in (None, sha256):
                 raise BundleError(
                     f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
                     "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
                 )
-            found = (_exported if file == ONNX else _saved)(folder, file, content, card.input or CardInput())
+            said = card.input or CardInput()
+            if file == ONNX:
+                found = exported(content, file, said, lambda part: read_part(folder, part))
+            else:
+                found = saved(content, file, said)
         output = card.output or found.settings.output or kind_of(found.network)
         check(output, found.network)
     except ModelRefused as error:
@@ -124,57 +127,8 @@ def read_bundle(folder: Path) -> Bundle:
     if found.settings.temperature and "temperature" not in card.model_fields_set:
         card = card.model_copy(update={"temperature": found.settings.temperature})
     values = scaling(found.input, found.settings.said_by)
-    exported = found.network if isinstance(found.network, Exported) else None
-    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, exported)
-
-
-class _Found(NamedTuple):
-    """A model's file that was read, what it takes, and what else was said of it."""
-
-    network: Network
-    input: CardInput
-    settings: Settings
-
-
-def _saved(folder: Path, file: str, content: IO[bytes], said: CardInput) -> _Found:
-    """A model that Keras saved, and what its layers tell."""
-    graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
-    settings = Settings(*guess(graph))
-    told, why = _beside(settings, said)
-    return _Found(
-        graph, _input(folder.name, file, _filled(said, told), graph.input_shape), replace(settings, said_by=why)
-    )
-
-
-def _exported(folder: Path, file: str, content: IO[bytes], said: CardInput) -> _Found:
-    """A model that another program exported, and what is said beside it and in it."""
-    export = reader.read(content.read())
-    settings = read_settings(export, lambda part: read_part(folder, part))
-    told, why = _beside(settings, said)
-    fixed = dict(zip(("height", "width"), export.input_shape[1:3], strict=True))
-    taken = _input(
-        folder.name,
-        file,
-        _filled(said, {key: value for key, value in told.items() if not fixed.get(key)}),
-        export.input_shape,
-    )
-    network = reader.sized(export, taken.spec.height, taken.spec.width)
-    if why == "assumed":
-        told, why = assumed(export, scales=network.scales)
-        taken = _filled(taken, told)
-    return _Found(network, taken, replace(settings, said_by=why))
-
-
-def _beside(settings: Settings, said: CardInput) -> tuple[dict[str, Any], str]:
-    """What is told of the input and by whom; of the values, what the card says where it says anything of them."""
-    if not set(SCALING) & said.model_fields_set:
-        return settings.input, settings.said_by
-    return {key: value for key, value in settings.input.items() if key not in SCALING}, "by card.json"
-
-
-def _filled(said: CardInput, told: dict[str, Any]) -> CardInput:
-    """The card's input, with what is told where the card does not say it."""
-    return said.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
+    asked = found.network if isinstance(found.network, Exported) else None
+    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked)
 
 
 def model_file(folder: Path) -> str | None:
@@ -328,42 +282,5 @@ def read_card(folder: Path) -> Card:
         from_json(content, allow_inf_nan=False)  # JSON has no NaN, and no answer could repeat one
         return Card.model_validate_json(content)
     except ValueError as error:
-        said = _first(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
+        said = first_mistake(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
         raise BundleError(f"{folder / CARD}: {said}") from error
-
-
-def _first(error: ValidationError) -> str:
-    """What is wrong first, and where."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-def _input(name: str, file: str, said: CardInput, takes: Shape) -> CardInput:
-    """What the card says of the input, which must not contradict the model, and the model of the rest."""
-    shape = takes[1:]
-    if len(shape) != 3 or shape[2] not in (1, 3):
-        raise BundleError(
-            f"{name}: {file} takes an input of shape {in_words(takes)}; photos have (any, height, width, "
-            "channels) with 1 or 3 channels, last."
-        )
-    height, width, channels = shape
-    given = said.model_copy(
-        update={
-            "height": said.height or height,
-            "width": said.width or width,
-            "channels": said.channels if "channels" in said.model_fields_set else channels,
-        }
-    )
-    if given.height is None or given.width is None:
-        raise BundleError(
-            f"{name}: {file} leaves its input size open ({in_words(shape)}). Give it in card.json: "
-            '{"input": {"height": 128, "width": 128, "channels": 3}}.'
-        )
-    if any(told not in (None, taken) for told, taken in zip(shape, given.spec.shape, strict=True)):
-        raise BundleError(
-            f"{name}: card.json gives the input as {in_words(given.spec.shape)}, {file} as {in_words(shape)}."
-        )
-    try:
-        return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
-    except ValidationError as error:
-        raise BundleError(f"{name}: {file} takes photos of {in_words(shape)}: {_first(error)}") from error

@@ -1,4 +1,4 @@
-"""Models as found answer as Keras does: as the newest one, and as tf-keras, which goes on with Keras 2.
+"""Models as found, and those that ship, answer as Keras does: the newest one, and tf-keras, which goes on with Keras 2.
 
 tf-keras is no part of the environment that tests run in. `.ci/nightly` brings it along:
 ``pip install --no-deps --target FOLDER tf-keras``, then ``PYTHONPATH=FOLDER python -m pytest`` with this file.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foodscene.models.bundle import Bundle, read_bundle
+from foodscene.models.bundle import SHIPPED, Bundle, find, read_bundle
 from foodscene.models.engine import open_engine
 from tests.models.test_found import FOUND
 
@@ -47,12 +47,28 @@ def agrees(found: zipfile.ZipFile, name: str, folder: Path, keras: Any) -> bool 
     return bool(np.abs(given - expected).max() <= 1e-4)
 
 
-@pytest.mark.parametrize(("module", "loads"), [("keras", BY_KERAS), ("tf_keras", BY_TF_KERAS)])
-def test_found_models_answer_as_in_keras(data: Path, tmp_path: Path, module: str, loads: frozenset[str]) -> None:
+def imported(module: str) -> Any:
+    """A Keras, or a skipped test where it is not installed."""
     try:
-        keras = importlib.import_module(module)
+        return importlib.import_module(module)
     except ImportError:
         pytest.skip(f"{module} is not installed here; .ci/nightly brings it along")
+
+
+@pytest.mark.parametrize("module", ["keras", "tf_keras"])
+def test_shipped_bundles_answer_as_in_keras(module: str) -> None:
+    keras = imported(module)
+    for bundle in find(SHIPPED).values():
+        assert isinstance(bundle, Bundle)
+        photos = np.random.default_rng(0).integers(0, 256, (8, *bundle.spec.shape), dtype=np.uint8)
+        model = keras.models.load_model(bundle.model, compile=False)
+        expected = model.predict(photos.astype(np.float32), verbose=0)
+        np.testing.assert_allclose(open_engine(bundle).predict(photos), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("module", "loads"), [("keras", BY_KERAS), ("tf_keras", BY_TF_KERAS)])
+def test_found_models_answer_as_in_keras(data: Path, tmp_path: Path, module: str, loads: frozenset[str]) -> None:
+    keras = imported(module)
     with zipfile.ZipFile(data / "keras-models.zip") as archive:
         found = {name: agrees(archive, name, tmp_path, keras) for name in FOUND}
     assert [name for name, agreed in found.items() if agreed is False] == []

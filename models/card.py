@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
@@ -123,3 +123,9 @@ class Card(_Part):
     def as_json(self) -> str:
         """What `card.json` holds."""
         return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+
+def first_mistake(error: ValidationError) -> str:
+    """What is wrong first, and where."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"

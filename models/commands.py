@@ -61,9 +61,11 @@ def models(
     from rich.table import Column, Table
 
     from foodscene.models.bundle import ONNX, SHIPPED, BundleError, default_name, find
+    from foodscene.models.engine import tried
     from foodscene.models.terminal import open_console
 
-    bundles = find(models_folder or SHIPPED)
+    found = find(models_folder or SHIPPED)
+    bundles = {name: bundle if isinstance(bundle, BundleError) else tried(bundle) for name, bundle in found.items()}
     if as_json:
         rows = [
             {"name": name, "error": str(bundle)}
@@ -105,7 +107,7 @@ def models(
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
             console.print(f"[red]{escape(name)} cannot be used:[/] {escape(str(bundle))}", soft_wrap=True)
-        elif (bundle.folder / ONNX).exists():
+        elif bundle.file != ONNX and (bundle.folder / ONNX).exists():
             console.print(f"{escape(name)}: {bundle.file} is served, its model.onnx is not used.", soft_wrap=True)
 
 

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from foodscene.models import files
 from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
+from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError, cache_root, hash_content, write
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 
-VERSION = 1
+VERSION = 2
 """Of what the compiler makes. Raise it with a change after which it makes something else of a model."""
-
-COMPILED_FROM = "foodscene.compiled_from"
-"""The key in an ONNX file's metadata under which stands the sha256 of the model that it was compiled from."""
 
 _FOLDER = "compiled"
 """In the cache."""
@@ -44,8 +42,11 @@ def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
 def write_onnx(bundle: Bundle) -> Path:
     """Write `model.onnx` into a bundle, for other runtimes; its metadata say what goes in and what comes out.
 
-    Raises `BundleError` as `compiled` does, and `OccupiedError` where a `model.onnx` is there that we did not compile.
+    Raises `BundleError` as `compiled` does, and where the model is a `model.onnx` itself; `OccupiedError` where one is
+    there that we did not compile.
     """
+    if bundle.exported:
+        raise BundleError(f"{bundle.name}: its model is {bundle.file} as it is; there is nothing to compile.")
     path = bundle.folder / ONNX
     if path.exists() and COMPILED_FROM.encode() not in path.read_bytes():
         raise OccupiedError(f"{path} was not compiled by foodscene: it is not replaced. Move it away first.")

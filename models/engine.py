@@ -1,20 +1,23 @@
 """Engines run a bundle's model: ONNX Runtime what it is compiled to, or Keras the file itself. Both answer the same."""
 
+import hashlib
 import logging
+import re
 import shutil
 import tempfile
 import threading
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models import files
-from foodscene.models.bundle import MODEL, MOST_BYTES, Bundle, BundleError
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
 from foodscene.models.compiler import compiled
-from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.exported.reader import Exported
+from foodscene.models.graph.graph import ModelRefused, in_words
 from foodscene.models.graph.reader import read
 from foodscene.models.graph.writer import write
 from foodscene.models.outputs import probabilities
@@ -55,9 +58,23 @@ def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> 
     `threads` is how many cores one call of ONNX Runtime may use, 0 for all of them.
     Raises `BundleError` where the bundle cannot be run here, or does not answer with probabilities.
     """
-    engine = KerasEngine(bundle) if kind == "keras" else OnnxEngine(bundle, threads)
+    if kind == "keras":
+        engine: Engine = KerasEngine(bundle)
+    elif bundle.exported:
+        engine = ExportedEngine(bundle, threads, bundle.exported)
+    else:
+        engine = OnnxEngine(bundle, threads)
     _check_output(bundle, engine)
     return engine
+
+
+def tried(bundle: Bundle) -> Bundle | BundleError:
+    """The bundle where it can be run here, else why it cannot: what whoever serves it or asks it will find out."""
+    try:
+        open_engine(bundle)
+    except BundleError as error:
+        return error
+    return bundle
 
 
 class _Engine(Engine):
@@ -72,7 +89,8 @@ class _Engine(Engine):
         return self._scaling.apply(pixels)
 
     def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        return probabilities(self._output, self.answer(prepared), self._temperature)
+        found = probabilities(self._output, self.answer(prepared), self._temperature)
+        return np.nan_to_num(found, copy=False)  # a network that fails on a photo has no label for it
 
     @abstractmethod
     def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -93,8 +111,39 @@ class OnnxEngine(_Engine):
         return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
 
 
-def _open_session(bundle: Bundle, threads: int, *, fresh: bool = False) -> "onnxruntime.InferenceSession":
+class ExportedEngine(OnnxEngine):
+    """ONNX Runtime on a `model.onnx` that another program exported, with its own order of axes, type and batch."""
+
+    def __init__(self, bundle: Bundle, threads: int, exported: Exported) -> None:
+        super().__init__(bundle, threads)
+        self._exported = exported
+
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        exported = self._exported
+        photos = prepared.transpose(0, 3, 1, 2) if exported.channels_first else prepared
+        photos = np.ascontiguousarray(photos, dtype=exported.dtype)
+        size = exported.batch or len(photos)
+        answers = [self._ask(photos[start : start + size], size) for start in range(0, len(photos), size)]
+        return np.concatenate(answers).astype(np.float32)
+
+    def _ask(self, photos: "NDArray[np.floating[Any]]", size: int) -> "NDArray[np.floating[Any]]":
+        """Answers of shape (n, units), for up to `size` photos; what a fixed batch lacks is filled up."""
+        lacking = np.zeros((size - len(photos), *photos.shape[1:]), photos.dtype)
+        [answer] = self._session.run([self._exported.output], {self._input: np.concatenate([photos, lacking])})
+        return np.asarray(answer).reshape(size, -1)[: len(photos)]
+
+
+def _open_session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
     """A session of ONNX Runtime. What the cache holds is compiled anew where it cannot be loaded."""
+    if bundle.exported:
+        return _session(bundle, _checked(bundle), threads)
+    try:
+        return _session(bundle, compiled(bundle), threads)
+    except BundleError:
+        return _session(bundle, compiled(bundle, fresh=True), threads)
+
+
+def _session(bundle: Bundle, content: bytes, threads: int) -> "onnxruntime.InferenceSession":
     import onnxruntime  # 50 ms that only a caller with a model pays
 
     options = onnxruntime.SessionOptions()
@@ -102,13 +151,23 @@ def _open_session(bundle: Bundle, threads: int, *, fresh: bool = False) -> "onnx
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.load_model_format", "ONNX")  # not by what the bytes look like
-    content = compiled(bundle, fresh=fresh)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
+        with tempfile.TemporaryDirectory(prefix="foodscene-") as nothing:  # all that a graph could name files in
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+            return onnxruntime.InferenceSession(content, options, providers=_providers(onnxruntime))
     except Exception as error:  # ONNX Runtime's own exceptions share no base class
-        if fresh:
-            raise BundleError(f"{bundle.name}: {bundle.file} cannot be run by ONNX Runtime: {error}") from error
-    return _open_session(bundle, threads, fresh=True)
+        raise BundleError(f"{bundle.name}: {bundle.file} cannot be run by ONNX Runtime: {_said(error)}") from error
+
+
+def _checked(bundle: Bundle) -> bytes:
+    """The file that was checked, whoever writes meanwhile."""
+    try:
+        content = files.read(bundle.model, MOST_BYTES[ONNX])
+    except (files.UnreadableFile, OSError) as error:
+        raise BundleError(f"{bundle.name}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != bundle.sha256:
+        raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
+    return content
 
 
 class KerasEngine(_Engine):
@@ -118,6 +177,11 @@ class KerasEngine(_Engine):
 
     def __init__(self, bundle: Bundle, model: "keras.Model | None" = None) -> None:
         super().__init__(bundle)
+        if bundle.exported:
+            raise BundleError(
+                f"{bundle.name}: Keras does not read {bundle.file}. Leave out --engine keras; what trains a network on "
+                "from there, or looks into it, needs a model.h5."
+            )
         self.model = model or _load_keras(bundle)
         self._lock = threading.Lock()
 
@@ -157,6 +221,12 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
                 ) from again
 
 
+def _said(error: Exception) -> str:
+    """An engine's own words, without what precedes and follows them."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    return (text.splitlines() or [type(error).__name__])[0][:300]
+
+
 def _providers(onnxruntime: object) -> list[str]:
     available = onnxruntime.get_available_providers()  # type: ignore[attr-defined]
     return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
@@ -169,7 +239,7 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
         raise
     except Exception as error:  # either engine's own exceptions
         raise BundleError(
-            f"{bundle.name}: the model does not take photos of shape {bundle.spec.shape}: {error}"
+            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {_said(error)}"
         ) from error
     adds_up = bundle.output == "multi_label" or abs(float(output.sum()) - 1) <= 1e-3
     if output.shape != (1, len(bundle.labels)) or not (0 <= output.min() <= output.max() <= 1 and adds_up):

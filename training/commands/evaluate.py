@@ -165,12 +165,12 @@ def calibrate(
 
 
 def _model(bundle: "Bundle") -> Any:
-    """The Keras model of a bundle, for pictures of what it sees; None where Keras is not installed."""
+    """The Keras model of a bundle, for pictures of what it sees; None where there is no Keras to read it."""
     import importlib.util
 
     from foodscene.models.engine import KerasEngine
 
-    if not importlib.util.find_spec("keras"):
+    if bundle.exported or not importlib.util.find_spec("keras"):
         return None
     with quiet_stderr():
         return KerasEngine(bundle).model

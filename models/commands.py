@@ -21,6 +21,7 @@ def predict(
     """Say what is on photos: labels with their probabilities, most probable first."""
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
+    from foodscene.models.judgement import judge
     from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
     from foodscene.models.text import printable
@@ -38,12 +39,15 @@ def predict(
                 err=not as_json,
             )
             continue
-        predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
+        found = engine.ask(pixels[None])
+        familiarity = None if found.familiarity is None else float(found.familiarity[0])
+        predictions = rank(found.probabilities[0], bundle.labels, top_k)
+        judgement = judge(found.probabilities[0], familiarity, bundle)
         if as_json:
             answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer} | judgement.as_json()))
         else:
-            say(f"{photo}  ({bundle.name})")
+            say(f"{photo}  ({bundle.name}){'' if judgement.known is not False else ': nothing that it knows'}")
             shown = [(printable(label), probability) for label, probability in predictions]
             width = max(len(label) for label, _ in shown)
             for label, probability in shown:

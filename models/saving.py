@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import (
     CARD,
     CONFUSION,
+    FAMILIAR,
     LABELS,
     MODEL,
     MODELS,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """The largest difference of a probability between Keras and ONNX Runtime."""
 
-_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
+_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, FAMILIAR, README)
 
 
 def check_target(folder: Path) -> None:

@@ -14,8 +14,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models import familiarity
 from foodscene.models.bundle import Bundle
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.familiarity import Familiarity, evenly, suffices
 from foodscene.models.files import check_writable
 from foodscene.training import networks
 from foodscene.training.augmentation import AugmentationEngine, standardization
@@ -56,6 +58,12 @@ class Result(NamedTuple):
     """The probability from which on an answer is called sure: see `training.evaluation.confidence`."""
     probabilities: NDArray[np.float32]
     """Of the test photos, shape (n, classes)."""
+    set_above: float | None = None
+    """The probability from which on a label belongs to a photo's set: see `models.judgement`."""
+    familiar: Familiarity | None = None
+    """What is familiar to the network; None where there are too few photos to say."""
+    familiarity: NDArray[np.float32] | None = None
+    """Of the test photos, shape (n,), where there is something familiar."""
 
 
 def train(  # noqa: PLR0913 - named options, each with a default
@@ -109,10 +117,38 @@ def _train(
     model = networks.probabilities(model)
     predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
+    tempered = calibration.temper(predicted, temperature)
+    sure_above = confidence.choose_threshold(tempered, targets)
+    parts = None if data.parts is None else data.parts[data.validation]
     model = calibrated(model, temperature)
+    familiar, of_test = _familiar(model, photos, data, parts)
     best = history[-1] if recipe.training.keep == "last" else min(history, key=lambda row: row["val_loss"])
-    return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
+    return Result(
+        model,
+        history,
+        best,
+        temperature,
+        sure_above,
+        photos.predict(model, data.test),
+        confidence.set_threshold(tempered, targets, parts),
+        familiar,
+        of_test,
+    )
+
+
+def _familiar(
+    model: keras.Model, photos: PhotoFeed, data: Data, parts: NDArray[np.int64] | None
+) -> tuple[Familiarity | None, NDArray[np.float32] | None]:
+    """What is familiar to a network, by what enters its last dense layer, and how familiar the test photos are."""
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    if not dense or not suffices(len(data.validation), len(data.classes), int(dense[-1].input.shape[-1])):
+        return None, None
+    features = keras.Model(model.inputs, dense[-1].input)
+    train = data.train[evenly(len(data.train))]
+    found = familiarity.fit(
+        photos.predict(features, train), data.labels[train], photos.predict(features, data.validation), parts
+    )
+    return found, found.of(photos.predict(features, data.test)) if len(data.test) else None
 
 
 def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:

@@ -169,9 +169,10 @@ def _measured_on(metrics: CardMetrics) -> str:
 
 def _strange(card: Card) -> Iterator[list[str]]:
     """What becomes of photos of something else."""
-    yield ["", "photos", "not called sure", "called not known"]
+    familiar = any(one.unknown is not None for one in card.out_of_distribution.values())
+    yield ["", "photos", "not called sure", *(["called not known"] if familiar else [])]
     for name, one in card.out_of_distribution.items():
-        yield [name, f"{one.photos:,}", _rounded(one.unsure), _rounded(one.unknown)]
+        yield [name, f"{one.photos:,}", _rounded(one.unsure), *([_rounded(one.unknown)] if familiar else [])]
 
 
 def _per_class(card: Card) -> Iterator[list[str]]:

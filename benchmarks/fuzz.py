@@ -1,7 +1,9 @@
 """Posts damaged, lying and costly photos to a running service, and tells what came back.
 
     python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 5000 --photos FOLDER
+    python -m benchmarks.fuzz http://127.0.0.1:8000 --folder Pillow/Tests/images --no-costs
 
+The second one posts every file of a folder as it is; `benchmarks.costs --folder` tells what each of them costs.
 Every answer must be a label or a problem below 500; the service must live, and its memory stay flat. Exits with 1
 where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed makes the same uploads.
 At last it prints what the worst photos cost that are accepted, as `benchmarks.costs` does: some minutes.
@@ -14,6 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -122,6 +125,7 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--uploads", type=int, default=5000)
     parser.add_argument("--photos", type=Path, help="a folder of real photos to damage")
+    parser.add_argument("--folder", type=Path, help="post these files as they are, instead of damaged ones")
     parser.add_argument("--model", default="everyday")
     parser.add_argument("--costs", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--costly", type=int, default=100, help="one of so many uploads would cost much")
@@ -137,14 +141,16 @@ def main() -> int:
     statuses: Counter[int] = Counter()
     memory = []
     costly = list({**FLOODS, **HEAVY}.values())
-    for number, damaged in enumerate(mutations(originals(start), options.seed)):
-        if number == options.uploads:
-            break
-        photo = chance.choice(costly)() if number % options.costly == options.costly // 2 else damaged
-        if options.pid and number % (options.uploads // 10) == options.uploads // 20:
+    found = sorted(path for path in options.folder.rglob("*") if path.is_file()) if options.folder else []
+    uploads = len(found) or options.uploads
+    photos = (path.read_bytes() for path in found) if found else mutations(originals(start), options.seed)
+    for number, photo in enumerate(islice(photos, uploads)):
+        if not found and number % options.costly == options.costly // 2:
+            photo = chance.choice(costly)()  # noqa: PLW2901 - instead of the damaged one
+        if options.pid and number % max(1, uploads // 10) == uploads // 20:
             memory.append(round(resident_mb(options.pid)))
-        route = chance.choice(_ROUTES).format(name=options.model)
-        body, headers = (photo, {}) if route.startswith("/models") else forms(photo, chance)
+        route = (_ROUTES[0] if found else chance.choice(_ROUTES)).format(name=options.model)
+        body, headers = (photo, {}) if found or route.startswith("/models") else forms(photo, chance)
         connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
         try:
             connection.request("POST", route, body, headers)
@@ -155,11 +161,11 @@ def main() -> int:
         finally:
             connection.close()
         statuses[status] += 1
-        if status in {0, 500}:
+        if status == 0 or (status >= 500 and status != 503):  # 503: the queue is full
             Path("fuzz-failure.bin").write_bytes(body)
             print(f"upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
             return 1
-    print(f"{options.uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
+    print(f"{uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
     return 0 if not options.costs or print_worst() else 1
 
 

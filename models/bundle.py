@@ -5,29 +5,37 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from foodscene.models import files
-from foodscene.models.card import Card, CardInput
+from foodscene.models.card import Card, CardInput, first_mistake
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.graph.graph import Graph, ModelRefused
-from foodscene.models.graph.reader import outline
+from foodscene.models.exported.reader import Exported
+from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
+from foodscene.models.familiarity import Familiarity, FamiliarityError
+from foodscene.models.familiarity import read as read_familiarity
+from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
+from foodscene.models.network import exported, saved
 from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
 from foodscene.models.pixels import InputSpec
-from foodscene.models.scaling import SCALING, Scaling, guess, scaling
+from foodscene.models.scaling import Scaling, scaling
 
 SHIPPED = Path(__file__).resolve().parent
 """The folder of the bundles that come with foodscene."""
 
 MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
-MODELS = (MODEL, "keras_model.h5", "model.keras")
-"""What the model's file may be called: by us, by Teachable Machine, as an archive. The first that is there counts."""
+MODELS = (MODEL, "keras_model.h5", "model.keras", ONNX)
+"""What the model's file may be called: by us, by Teachable Machine, as an archive, by those who exported it. The first
+that is there counts."""
 INDICES = "class_indices.json"
-CONFUSION, README = "confusion.json", "README.md"
+SETTINGS = (CONFIG, PREPROCESSOR)
+"""What exporters write beside a `model.onnx`."""
+CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -39,6 +47,8 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
+    FAMILIAR: 64_000_000,
+    **dict.fromkeys(SETTINGS, 16_000_000),
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
 
@@ -65,6 +75,10 @@ class Bundle:
     scaling: Scaling
     file: str = MODEL
     """What the model's file is called."""
+    exported: Exported | None = None
+    """How a `model.onnx` is asked, where that is the model."""
+    familiar: Familiarity | None = None
+    """What is familiar to the model, where the bundle says it."""
 
     @property
     def name(self) -> str:
@@ -94,27 +108,33 @@ def read_bundle(folder: Path) -> Bundle:
             f"{folder} has no {MODEL}: a bundle holds model.h5 and labels.txt, a label per line in output order."
         )
     card = read_card(folder)
-    said = card.input or CardInput()
     try:
-        with files.opening(folder / file, MOST_BYTES[MODEL]) as content:
+        with files.opening(folder / file, MOST_BYTES[file if file == ONNX else MODEL]) as opened:
+            content = BytesIO(opened.read()) if file == ONNX else opened  # what is checked below is what is hashed
             sha256 = files.hash_content(content)
             if card.sha256 not in (None, sha256):
                 raise BundleError(
                     f"{folder.name}: {file} is not the file that card.json describes (their sha256 differ). "
                     "Copy the bundle again, or remove sha256 from card.json if you replaced the model on purpose."
                 )
-            graph = outline(content, file, sides=(said.height, said.width) if said.height and said.width else None)
-        output = card.output or kind_of(graph)
-        check(output, graph)
+            said = card.input or CardInput()
+            if file == ONNX:
+                found = exported(content, file, said, lambda part: read_part(folder, part))
+            else:
+                found = saved(content, file, said)
+        output = card.output or found.settings.output or kind_of(found.network)
+        check(output, found.network)
     except ModelRefused as error:
         raise BundleError(f"{folder.name}: {error}") from error
     except (files.UnreadableFile, OSError) as error:
         raise _unreadable(folder, error) from error
-    labels = _labels(folder, labels_of(output, graph), ours=card.sha256 is not None)
-    taken = _input(folder.name, file, said, graph)
-    told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
-    taken = taken.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
-    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file)
+    labels = _labels(folder, labels_of(output, found.network), found.settings.labels, ours=card.sha256 is not None)
+    if found.settings.temperature and "temperature" not in card.model_fields_set:
+        card = card.model_copy(update={"temperature": found.settings.temperature})
+    values = scaling(found.input, found.settings.said_by)
+    asked = found.network if isinstance(found.network, Exported) else None
+    familiar = None if asked else _familiar(folder)
+    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked, familiar)
 
 
 def model_file(folder: Path) -> str | None:
@@ -224,11 +244,13 @@ def check_name(name: str) -> None:
         raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
 
 
-def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
-    """A folder's labels, which are as many as the model tells apart. Only others' lines begin with numbers."""
+def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: bool) -> tuple[str, ...]:
+    """A folder's labels, or those `told` beside a model, as many as it tells apart. Only others' lines have numbers."""
     path, content = folder / LABELS, read_part(folder, LABELS)
     if content is None:
         path, content = folder / INDICES, read_part(folder, INDICES)
+    if content is None and told and len(told) == outputs and len(set(told)) == outputs:
+        return told
     if content is None:
         raise BundleError(
             f"{folder} has no labels.txt: write one with {outputs:,} lines, a label per line in the order of the "
@@ -237,7 +259,7 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
     try:
         labels = parse_indices(content) if path.name == INDICES else parse(content)
     except UnicodeDecodeError as error:
-        raise BundleError(f"{path} is not UTF-8 text: {error}") from error
+        raise BundleError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8.") from error
     except LabelsError as error:
         raise BundleError(f"{path}: {error}.") from error
     labels = labels if ours else without_numbers(labels)
@@ -248,12 +270,23 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
         )
     if len(labels) != outputs:
         raise BundleError(
-            f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."
+            f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart: "
+            "it needs a line for each."
         )
     if len(set(labels)) < len(labels):
         [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
+
+
+def _familiar(folder: Path) -> Familiarity | None:
+    content = read_part(folder, FAMILIAR)
+    try:
+        return read_familiarity(content) if content is not None else None
+    except FamiliarityError as error:
+        raise BundleError(
+            f"{folder / FAMILIAR}: {error}. Copy the bundle again, or remove the file: nothing is then called known."
+        ) from error
 
 
 def read_card(folder: Path) -> Card:
@@ -265,47 +298,5 @@ def read_card(folder: Path) -> Card:
         from_json(content, allow_inf_nan=False)  # JSON has no NaN, and no answer could repeat one
         return Card.model_validate_json(content)
     except ValueError as error:
-        said = _first(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
+        said = first_mistake(error) if isinstance(error, ValidationError) else f"the file is not JSON: {error}"
         raise BundleError(f"{folder / CARD}: {said}") from error
-
-
-def _first(error: ValidationError) -> str:
-    """What is wrong first, and where."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-def _input(name: str, file: str, said: CardInput, graph: Graph) -> CardInput:
-    """What the card says of the input, which must not contradict the model, and the model of the rest."""
-    shape = graph.input_shape[1:]
-    if len(shape) != 3 or shape[2] not in (1, 3):
-        raise BundleError(
-            f"{name}: {file} takes an input of shape {graph.input_shape}; photos have (None, height, width, channels) "
-            "with 1 or 3 channels, last."
-        )
-    height, width, channels = shape
-    given = said.model_copy(
-        update={
-            "height": said.height or height,
-            "width": said.width or width,
-            "channels": said.channels if "channels" in said.model_fields_set else channels,
-        }
-    )
-    if given.height is None or given.width is None:
-        raise BundleError(
-            f"{name}: {file} leaves its input size open ({_sizes(shape)}). Give it in card.json: "
-            '{"input": {"height": 128, "width": 128, "channels": 3}}.'
-        )
-    if any(told not in (None, taken) for told, taken in zip(shape, given.spec.shape, strict=True)):
-        raise BundleError(
-            f"{name}: card.json gives the input as {_sizes(given.spec.shape)}, {file} as {_sizes(shape)}."
-        )
-    try:
-        return CardInput.model_validate(given.model_dump(exclude_unset=True) | given.spec._asdict())
-    except ValidationError as error:
-        raise BundleError(f"{name}: {file} takes photos of {_sizes(shape)}: {_first(error)}") from error
-
-
-def _sizes(shape: tuple[int | None, ...]) -> str:
-    """A shape in words; what is open is called so."""
-    return " x ".join("any" if size is None else str(size) for size in shape)

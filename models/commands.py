@@ -21,6 +21,7 @@ def predict(
     """Say what is on photos: labels with their probabilities, most probable first."""
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
+    from foodscene.models.judgement import judge
     from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
     from foodscene.models.text import printable
@@ -38,12 +39,15 @@ def predict(
                 err=not as_json,
             )
             continue
-        predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
+        found = engine.ask(pixels[None])
+        familiarity = None if found.familiarity is None else float(found.familiarity[0])
+        predictions = rank(found.probabilities[0], bundle.labels, top_k)
+        judgement = judge(found.probabilities[0], familiarity, bundle)
         if as_json:
             answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer} | judgement.as_json()))
         else:
-            say(f"{photo}  ({bundle.name})")
+            say(f"{photo}  ({bundle.name}){'' if judgement.known is not False else ': nothing that it knows'}")
             shown = [(printable(label), probability) for label, probability in predictions]
             width = max(len(label) for label, _ in shown)
             for label, probability in shown:
@@ -61,9 +65,11 @@ def models(
     from rich.table import Column, Table
 
     from foodscene.models.bundle import ONNX, SHIPPED, BundleError, default_name, find
+    from foodscene.models.engine import tried
     from foodscene.models.terminal import open_console
 
-    bundles = find(models_folder or SHIPPED)
+    found = find(models_folder or SHIPPED)
+    bundles = {name: bundle if isinstance(bundle, BundleError) else tried(bundle) for name, bundle in found.items()}
     if as_json:
         rows = [
             {"name": name, "error": str(bundle)}
@@ -105,7 +111,7 @@ def models(
     for name, bundle in bundles.items():
         if isinstance(bundle, BundleError):
             console.print(f"[red]{escape(name)} cannot be used:[/] {escape(str(bundle))}", soft_wrap=True)
-        elif (bundle.folder / ONNX).exists():
+        elif bundle.file != ONNX and (bundle.folder / ONNX).exists():
             console.print(f"{escape(name)}: {bundle.file} is served, its model.onnx is not used.", soft_wrap=True)
 
 

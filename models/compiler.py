@@ -7,15 +7,13 @@ from pathlib import Path
 
 from foodscene.models import files
 from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
+from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError, cache_root, hash_content, write
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 
-VERSION = 1
+VERSION = 2
 """Of what the compiler makes. Raise it with a change after which it makes something else of a model."""
-
-COMPILED_FROM = "foodscene.compiled_from"
-"""The key in an ONNX file's metadata under which stands the sha256 of the model that it was compiled from."""
 
 _FOLDER = "compiled"
 """In the cache."""
@@ -26,13 +24,16 @@ logger = logging.getLogger(__name__)
 def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
     """The ONNX model of a bundle; with `fresh`, what the cache holds is made anew.
 
+    It answers with features too, where the bundle says what of these is familiar.
+
     Raises `BundleError` where the model's file is no longer the one that was checked, or cannot be compiled.
     """
-    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}.onnx"
+    what = "-features" if bundle.familiar else ""
+    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}{what}.onnx"
     if not fresh:
         with contextlib.suppress(OSError):
             return place.read_bytes()
-    content = _compile(bundle, {COMPILED_FROM: bundle.sha256})
+    content = _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=bundle.familiar is not None)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write(place, content)
@@ -44,8 +45,11 @@ def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
 def write_onnx(bundle: Bundle) -> Path:
     """Write `model.onnx` into a bundle, for other runtimes; its metadata say what goes in and what comes out.
 
-    Raises `BundleError` as `compiled` does, and `OccupiedError` where a `model.onnx` is there that we did not compile.
+    Raises `BundleError` as `compiled` does, and where the model is a `model.onnx` itself; `OccupiedError` where one is
+    there that we did not compile.
     """
+    if bundle.exported:
+        raise BundleError(f"{bundle.name}: its model is {bundle.file} as it is; there is nothing to compile.")
     path = bundle.folder / ONNX
     if path.exists() and COMPILED_FROM.encode() not in path.read_bytes():
         raise OccupiedError(f"{path} was not compiled by foodscene: it is not replaced. Move it away first.")
@@ -66,14 +70,25 @@ def write_onnx(bundle: Bundle) -> Path:
     return path
 
 
-def _compile(bundle: Bundle, metadata: dict[str, str]) -> bytes:
-    from foodscene.models.graph.compiler import compile_graph  # takes onnx along, which a cached model does without
+def compiled_features(bundle: Bundle) -> bytes:
+    """The ONNX model of a bundle with what enters its last dense layer as a second output. Raises `BundleError`."""
+    return _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=True)
+
+
+def _compile(bundle: Bundle, metadata: dict[str, str], *, features: bool = False) -> bytes:
+    from foodscene.models.graph.compiler import (  # takes onnx along, which a cached model does without
+        compile_graph,
+        features_of,
+    )
 
     try:
         with files.opening(bundle.model, MOST_BYTES[MODEL]) as file:
             if hash_content(file) != bundle.sha256:
                 raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
             graph = read(file, bundle.file, sides=(bundle.spec.height, bundle.spec.width))
-            return bytes(compile_graph(graph, metadata=metadata).SerializeToString())
+            last = features_of(graph) if features else None
+            if features and last is None:
+                raise BundleError(f"{bundle.name}: {bundle.file} has no dense layer: its input would be the features.")
+            return bytes(compile_graph(graph, features=last, metadata=metadata).SerializeToString())
     except (ModelRefused, files.UnreadableFile, OSError) as error:
         raise BundleError(f"{bundle.name}: {error}") from error

@@ -1,5 +1,6 @@
 """Files of labels as people have them: a label a line, maybe with its number, or JSON of names and indices."""
 
+import codecs
 import json
 import re
 
@@ -15,9 +16,14 @@ class LabelsError(FoodsceneError, ValueError):
 def parse(content: bytes) -> tuple[str, ...]:
     """A label per line, in output order; empty lines and blanks around a label do not count.
 
-    Raises `UnicodeDecodeError`.
+    The text is UTF-8, or UTF-16 that begins as Windows marks it. Raises `UnicodeDecodeError`; `LabelsError` for what is
+    UTF-16 without saying so, or no text.
     """
-    return tuple(line.strip() for line in content.decode("utf-8-sig").splitlines() if line.strip())
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = content.decode("utf-16" if marked else "utf-8-sig")
+    if "\0" in text:
+        raise LabelsError("it is no text of labels: save it as UTF-8")
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def without_numbers(labels: tuple[str, ...]) -> tuple[str, ...]:

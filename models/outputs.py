@@ -1,11 +1,11 @@
 """What a network's output means, and the probabilities that it stands for."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.graph.graph import Graph, ModelRefused, Node
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 
 OutputKind = Literal["softmax", "logits", "sigmoid", "multi_label"]
 """`softmax`: probabilities that add up to 1. `logits`: what a softmax makes these of. `sigmoid`: one unit, the
@@ -15,17 +15,27 @@ _LEAST = 1e-7
 """Keras clips probabilities here where it takes their logarithm."""
 
 
-def kind_of(graph: Graph) -> OutputKind:
-    """What a graph answers with, by its last layer.
+class Network(Protocol):
+    """What a network answers with, and the activation that its answer went through last: "softmax", "linear" …."""
+
+    @property
+    def output_shape(self) -> Shape: ...
+
+    @property
+    def activation(self) -> str: ...
+
+
+def kind_of(network: Network) -> OutputKind:
+    """What a network answers with, by its last layer.
 
     Raises `ModelRefused` for one that answers with no probabilities: features, maps, or a number of a regression.
     """
-    if len(graph.output_shape) != 2 or graph.output_shape[1] is None:
+    if len(network.output_shape) != 2 or network.output_shape[1] is None:
         raise ModelRefused(
-            f"the model answers with values of shape {graph.output_shape}; a classifier gives one for each label, "
-            "(None, labels). It may be a backbone without its head, or made for another task."
+            f"the model answers with values of shape {in_words(network.output_shape)}; a classifier gives one for "
+            "each label of each photo. It may be a backbone without its head, or made for another task."
         )
-    units, last = graph.output_shape[1], _last_activation(graph.output)
+    units, last = network.output_shape[1], network.activation
     if last == "sigmoid":
         return "sigmoid" if units == 1 else "multi_label"
     if units == 1:
@@ -44,19 +54,21 @@ def kind_of(graph: Graph) -> OutputKind:
     )
 
 
-def check(kind: OutputKind, graph: Graph) -> None:
-    """Make sure that a graph can answer so, where its card says it. Raises `ModelRefused`."""
+def check(kind: OutputKind, network: Network) -> None:
+    """Make sure that a network can answer so, where its card says it. Raises `ModelRefused`."""
     if (
-        len(graph.output_shape) != 2
-        or graph.output_shape[1] is None
-        or (graph.output_shape[1] == 1) != (kind == "sigmoid")
+        len(network.output_shape) != 2
+        or network.output_shape[1] is None
+        or (network.output_shape[1] == 1) != (kind == "sigmoid")
     ):
-        raise ModelRefused(f"card.json calls the output {kind}, but the model's has the shape {graph.output_shape}.")
+        raise ModelRefused(
+            f"card.json calls the output {kind}, but the model's has the shape {in_words(network.output_shape)}."
+        )
 
 
-def labels_of(kind: OutputKind, graph: Graph) -> int:
-    """How many labels a graph's output stands for."""
-    return 2 if kind == "sigmoid" else graph.output_shape[1] or 0
+def labels_of(kind: OutputKind, network: Network) -> int:
+    """How many labels a network's output stands for."""
+    return 2 if kind == "sigmoid" else network.output_shape[1] or 0
 
 
 def probabilities(kind: OutputKind, output: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
@@ -79,17 +91,3 @@ def _softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Probabilities, float32, of logits of shape (n, labels)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-_PASS_ON = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "cast", "reshape", "squeeze"})
-
-
-def _last_activation(node: Node) -> str:
-    """The activation that an answer went through last."""
-    while node.layer.kind in _PASS_ON or node.layer.options.get("activation") == "linear":
-        if node.layer.kind not in _PASS_ON | {"Activation"}:
-            return "linear"
-        node = node.sources[0]
-    if node.layer.kind == "Softmax":
-        return "softmax"
-    return str(node.layer.options.get("activation", "linear"))

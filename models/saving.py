@@ -18,22 +18,25 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import (
     CARD,
     CONFUSION,
+    FAMILIAR,
     LABELS,
     MODEL,
     MODELS,
     MOST_LABELS,
     ONNX,
     README,
+    SETTINGS,
     Bundle,
     BundleError,
     check_name,
     model_file,
     read_bundle,
     read_card,
+    read_part,
 )
 from foodscene.models.card import Card
-from foodscene.models.compiler import COMPILED_FROM
 from foodscene.models.engine import KerasEngine, OnnxEngine
+from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError, check_writable, hash_file
 from foodscene.models.files import write as write_file
 from foodscene.models.folders import replacing
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """The largest difference of a probability between the trained network and ONNX Runtime."""
 
-_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
+_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, FAMILIAR, README)
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,11 @@ def check_target(folder: Path) -> None:
         raise OccupiedError(f"{folder} is a mount point, which cannot be replaced. Name a folder in it.")
     if Path.cwd().is_relative_to(folder):
         raise OccupiedError(f"{folder} is the folder that you are in. Name it from outside, or name another one.")
-    if (folder / ONNX).exists() and COMPILED_FROM.encode() not in (folder / ONNX).read_bytes():
-        raise OccupiedError(f"{folder / ONNX} was not compiled by foodscene: it is not replaced. Move it away first.")
-    if any(folder.iterdir()) and not is_ours(folder):
+    ours = is_ours(folder)
+    onnx = folder / ONNX
+    if onnx.exists() and not (ours and model_file(folder) == ONNX) and COMPILED_FROM.encode() not in onnx.read_bytes():
+        raise OccupiedError(f"{onnx} was not compiled by foodscene: it is not replaced. Move it away first.")
+    if any(folder.iterdir()) and not ours:
         raise OccupiedError(
             f"{folder} holds {_some(folder)}, and no bundle that foodscene wrote: it is not replaced. "
             "Name a new folder, or one in it."
@@ -166,8 +171,12 @@ def write_copy(folder: Path, bundle: Bundle, card: Card, files: dict[str, str | 
     content = bundle.model.read_bytes()
     if hashlib.sha256(content).hexdigest() != bundle.sha256:
         raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
-    with replacing(folder, _OWN) as new:
+    beside = SETTINGS if bundle.exported else ()
+    with replacing(folder, (*_OWN, *beside)) as new:
         (new / bundle.file).write_bytes(content)
+        for name in beside:
+            if (said := read_part(bundle.folder, name)) is not None:
+                (new / name).write_bytes(said)
         _write_labels(new, bundle.labels)
         card = card.model_copy(update={"name": folder.name, "sha256": bundle.sha256})
         write_card(new, card)

@@ -66,12 +66,30 @@ def guess(graph: Graph) -> tuple[dict[str, Any], str]:
 
     No keys where it takes raw values, 0-255, or nothing tells: then that is assumed.
     """
-    first = [node for node in graph.nodes if graph.input in node.sources]
+    first = _first(graph)
     if first and all(_scales(node) for node in first):
         return {}, "its layers scale them"
     if _is_teachable_machine(graph):
         return {"rescale": 1 / 127.5, "offset": -1.0, "fit": "crop"}, "as Teachable Machine does"
     return {}, "assumed"
+
+
+_ARRANGE = frozenset(
+    {"CenterCrop", "Cropping2D", "Identity", "Permute", "Reshape", "Resizing", "cast", "getitem", "stack"}
+)
+"""What comes before a scaling and leaves values as they are; layers that augment are identities when they predict."""
+
+
+def _first(graph: Graph) -> list[Node]:
+    """The nodes that compute with pixel values first."""
+    passed, first = {graph.input}, []
+    for node in graph.nodes:  # each after its inputs
+        if passed.intersection(node.sources):
+            if node.layer.kind in _ARRANGE:
+                passed.add(node)
+            else:
+                first.append(node)
+    return first
 
 
 def _scales(node: Node) -> bool:

@@ -47,7 +47,7 @@ def test_the_locks_agree_and_hold_what_the_project_asks_for() -> None:
     [backend] = project["build-system"]["requires"]
     name, _, version = backend.partition("==")
     asked = {"": project["project"]["dependencies"], **project["project"]["optional-dependencies"]}
-    every = ["", "train", "scratch", "bench", "mlflow", "dev"]
+    every = ["", "train", "scratch", "bench", "lite", "mlflow", "dev"]
     for lock, extras in ((serving, [""]), (everything, every), (gpu, ["", "train"])):
         assert lock[name] == {version}
         for requirement in (requirement for extra in extras for requirement in asked[extra]):

@@ -53,6 +53,8 @@ assert [one.WHOSE for one in theirs] == ["somebody's"] * 3
 """
 MOST_MEGABYTES = 40
 """What the wheel may have, bundles included."""
+MOST_INSTALLED = 350
+"""Megabytes that an environment which serves may have, pip included."""
 # FastAPI refuses such a route where the package `multipart` is installed in place of python-multipart.
 _APP_WITH_A_FORM = """
 import sys
@@ -95,6 +97,12 @@ def list_contents(wheel: Path, programs: Path) -> Path:
     found = {one["name"].lower() for one in json.loads(listed.read_text())["components"]}
     assert {"fastapi", "onnxruntime", "pillow"} <= found, f"{listed} lacks what is installed"
     return listed
+
+
+def megabytes(folder: Path) -> float:
+    """What the files in a folder have; not those that links in it lead to, such as the system's Python."""
+    found = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return sum(file.stat().st_size for file in found) / 1e6
 
 
 @contextmanager
@@ -169,7 +177,8 @@ def main() -> None:
         listed = list_contents(wheel, programs)
         empty = Path(temporary) / "empty"
         empty.mkdir()
-        installed = sum(file.stat().st_size for file in (Path(temporary) / "venv").rglob("*") if file.is_file()) / 1e6
+        installed = megabytes(Path(temporary) / "venv")
+        assert installed < MOST_INSTALLED, f"installed, it has {installed:.0f} MB"
         tensorflow = [str(programs / "python"), "-c", "import tensorflow"]
         assert subprocess.run(tensorflow, capture_output=True, check=False, env=_clean()).returncode, (
             "TensorFlow is there"

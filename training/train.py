@@ -10,11 +10,12 @@ import errno
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -28,12 +29,16 @@ from foodscene.training.datasets import Dataset, DatasetError, labelled, open_da
 from foodscene.training.datasets.names import listed, matched
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.recipe import Recipe
+from foodscene.training.recipes.sections import Transfer
 from foodscene.training.runs import run as runs
 from foodscene.training.runs.run import Run, RunError, now
 from foodscene.training.scratch import recipes as scratch
 from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from foodscene.training.augmentation import AugmentationEngine
     from foodscene.training.data.load import Data
     from foodscene.training.evaluation.evaluation import Evaluation
@@ -48,6 +53,7 @@ LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
 
 _CLASSES_NAMED = 30
+_MOST_OUTLIERS = 20_000  # photos, which are kept in memory
 
 
 class Outcome(NamedTuple):
@@ -79,6 +85,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
     weights: str | None = None,
     start: str | Path | None = None,
     teacher: str | Path | None = None,
+    outliers: str | Path | None = None,
     bundle: str | Path | None = None,
     run: str | Path | None = None,
     root: str | Path = "runs",
@@ -93,10 +100,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
     `labels` says where these are if not in folders: a CSV file, or "names" for the photos' own.
     `settings` change the recipe: `training.epochs=20`. `weights` are a backbone's: a file, "imagenet" or "none".
     `start` is a bundle, a folder or the name of one that ships, whose network goes on learning in place of a backbone;
-    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. The bundle
-    goes to the folder `bundle`, else into the run's, which is `run`, else a new one below `root`. `backend` trains:
-    Keras, or our own network library, "scratch". `engine` alters photos on `threads` threads. `watch` is told of every
-    epoch, `tell` a line for people now and then.
+    photos are taken at its size. `teacher` is a bundle whose answers are learned in place of the labels. `outliers` are
+    photos, a folder or an archive, that show nothing that the labels name: with `training.outliers` the network learns
+    to be unsure of them. The bundle goes to the folder `bundle`, else into the run's, which is `run`, else a new one
+    below `root`. `backend` trains: Keras, or our own network library, "scratch". `engine` alters photos on `threads`
+    threads. `watch` is told of every epoch, `tell` a line for people now and then.
 
     Raises `RecipeError`, `DatasetError`, `BundleError`, `OccupiedError`, `RunError`, `WeightsError`, `TeacherError` and
     `UnsupportedError` for what is wrong before training begins; `TrainingError` where the loss is no number any more.
@@ -115,9 +123,11 @@ def train(  # noqa: PLR0913 - named options, each with a default
             raise RunError("--weights are a backbone's, and --from takes a bundle's network: leave one out.")
         checked = _at_size_of(begin_from, checked)
     demand(checked, given=teacher is not None)
-    if backend == "scratch":
-        asked = {"--engine keras": engine == "keras", "--from": begin_from, "--weights": weights}
-        scratch.check(checked, others=[option for option, value in asked.items() if value])
+    _check_backend(backend, checked, {"--engine keras": engine == "keras", "--from": begin_from, "--weights": weights})
+    if outliers and not checked.training.outliers:
+        raise RunError("--outliers: say how many come beside the photos, a tenth as many: --set training.outliers=0.1")
+    if outliers and not Path(outliers).exists():
+        raise RunError(f"--outliers: there is no {outliers}.")
     if bundle:
         saving.check_target(bundle)
     if checked.bundle:
@@ -137,12 +147,15 @@ def train(  # noqa: PLR0913 - named options, each with a default
             {
                 "status": "begun",
                 "recipe": checked.record(),
-                "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by, backend),
+                "command": _command(
+                    recipe, sources, labels, settings, weights, begin_from, taught_by, outliers, backend
+                ),
                 "data": [f"{label}{path.resolve()}" for label, path in sources],
                 "labels": labels,
                 "weights": weights,
                 "start": {"folder": str(begin_from.folder), "sha256": begin_from.sha256} if begin_from else None,
                 "teacher": str(taught_by.folder.resolve()) if taught_by else None,
+                "outliers": {"path": str(Path(outliers).resolve())} if outliers else None,
                 "bundle_wanted": str(bundle.resolve()) if bundle else None,
                 "backend": backend,
                 "engine": engine,
@@ -217,6 +230,8 @@ def _follow(
     tell(f"{recipe.name}: {len(dataset.classes)} classes: {_named(dataset.classes)}")
     with _recorded(run):
         start = _start(run)
+        if not start:
+            _check_backbone(recipe, run.record["weights"])
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
@@ -233,7 +248,13 @@ def _follow(
         tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
 
         watches = Both(*filter(None, [watch]), *boards)
-        train_network = partial(loop, engine=run.record["engine"], threads=threads, teacher=_teacher(run, recipe, data))
+        train_network = partial(
+            loop,
+            engine=run.record["engine"],
+            threads=threads,
+            teacher=_teacher(run, recipe, data),
+            outliers=_outliers(run, recipe, data),
+        )
         try:
             crossed = None
             if recipe.data.cross_validation and cross_validation.suits(dataset, data):
@@ -255,7 +276,7 @@ def _follow(
         figures = {}
         if measured:
             figures = {
-                **model_card.metrics(measured, result.sure_above).model_dump(exclude_none=True),
+                **model_card.metrics(measured, result.sure_above, result.set_above).model_dump(exclude_none=True),
                 "loss": measured.loss,
             }
         run.update(
@@ -294,6 +315,21 @@ def _check_options(backend: str, engine: str, settings: Sequence[str], weights: 
         raise RunError(f"settings: give a list of texts, [{settings!r}], not one.")
     if weights not in (None, "imagenet", "none") and not Path(weights).expanduser().is_file():
         raise RunError(f"--weights: there is no file {weights}; or say imagenet, or none.")
+
+
+def _check_backend(backend: Backend, recipe: Recipe, options: Mapping[str, object]) -> None:
+    """Raise `UnsupportedError` for a recipe, or one of `options` that is given, which the backend does not have."""
+    if backend == "scratch":
+        scratch.check(recipe, others=[option for option, value in options.items() if value])
+
+
+def _check_backbone(recipe: Recipe, weights: str | None) -> None:
+    """Raise `WeightsError` for a backbone that is not to be had, before photos are decoded for it."""
+    if isinstance(recipe.model, Transfer):
+        with quiet_stderr():
+            from foodscene.training.networks import transfer
+
+        transfer.check(recipe.model, recipe.input.spec.shape, weights)
 
 
 def _silent(_line: str) -> None:
@@ -342,7 +378,7 @@ def _renamed(dataset: Dataset, recipe: Recipe) -> Dataset:
     return dataset
 
 
-def _command(
+def _command(  # noqa: PLR0913, PLR0917 - what a command says
     recipe: str | Path,
     sources: Sequence[tuple[str, Path]],
     labels: str | None,
@@ -350,6 +386,7 @@ def _command(
     weights: str | None,
     start: Bundle | None,
     teacher: Bundle | None,
+    outliers: str | Path | None,
     backend: Backend,
 ) -> str:
     """What trains the same again, without this machine's paths."""
@@ -362,6 +399,8 @@ def _command(
         options.append(f"--from {start.name}")
     if teacher:
         options.append(f"--teacher {teacher.name}")
+    if outliers:
+        options.append(f"--outliers {Path(outliers).name}")
     if backend != "keras":
         options.append(f"--backend {backend}")
     return " ".join(["foodscene train", str(recipe), *options])
@@ -461,6 +500,21 @@ def _teacher(run: Run, recipe: Recipe, data: "Data") -> "Teacher | None":
         return None
     temperature = recipe.teacher.temperature if recipe.teacher else 1.0
     return Teacher(bundles.read_bundle(Path(run.record["teacher"])), data.classes, recipe.input.spec, temperature)
+
+
+def _outliers(run: Run, recipe: Recipe, data: "Data") -> "NDArray[np.uint8] | None":
+    """The photos of which a run learns to be unsure. Raises `RunError` where they are others than it began with."""
+    from foodscene.training.evaluation import out_of_distribution
+
+    said = run.record.get("outliers")
+    if not said:
+        return None
+    _, photos = out_of_distribution.load_photos(Path(said["path"]), recipe.input.spec, data.classes, _MOST_OUTLIERS)
+    digest = sha256(photos.tobytes()).hexdigest()
+    if said.get("sha256") not in (None, digest):
+        raise RunError(f"{said['path']} holds other photos than {run.folder} was begun with. Begin a new run.")
+    run.update(outliers={**said, "photos": len(photos), "sha256": digest})
+    return photos
 
 
 def _named(classes: Sequence[str]) -> str:

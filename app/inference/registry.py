@@ -18,6 +18,7 @@ from foodscene.models.bundle import (
     INDICES,
     LABELS,
     MODELS,
+    SETTINGS,
     SHIPPED,
     Bundle,
     BundleError,
@@ -217,7 +218,7 @@ class Registry:
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in ("", *MODELS, LABELS, INDICES, CARD, CONFUSION):
+    for part in ("", *MODELS, LABELS, INDICES, CARD, CONFUSION, *SETTINGS):
         try:
             status = (folder / part).stat()
         except OSError:

@@ -11,7 +11,7 @@ import pillow_heif
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 
 from foodscene.models.budget import Budget
-from foodscene.models.decoding import jpeg, png, tiff
+from foodscene.models.decoding import heif, jpeg, png, tiff
 from foodscene.models.decoding.errors import (
     BrokenPhoto,
     PhotoError,
@@ -98,6 +98,8 @@ def size_upright(source: bytes, header: Header) -> tuple[int, int]:
                 source = jpeg.tidy(source).photo
             elif header.format == "PNG":
                 source = png.tidy(source).photo
+            elif header.format in ("HEIF", "AVIF"):
+                source = heif.tidy(source)
             image = _open(source, header)
             (width, height), turned = image.size, _turned(image)
     return (height, width) if turned in SIDEWAYS else (width, height)
@@ -141,7 +143,7 @@ def _load(source: bytes, header: Header, scale: int) -> Photo:
         return _load_png(source, header)
     if header.format == "TIFF":
         return _load_tiff(source, header)
-    image = _open(source, header)
+    image = _open(heif.tidy(source) if header.format in ("HEIF", "AVIF") else source, header)
     image.load()
     return Photo(image, orientation(image), profile=_profile(image))
 

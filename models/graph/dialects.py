@@ -77,7 +77,8 @@ def translate(class_name: str, config: Mapping[str, Any], major: int) -> tuple[S
     elif class_name == "Merge":
         kind = _merge(config)
     elif class_name == "RandomCrop" and major < 3:  # Keras 3 leaves photos as they are
-        kind = "CenterCrop"
+        kind = "Resizing"
+        config = {name: config.get(name) for name in ("height", "width")} | {"crop_to_aspect_ratio": True}
     elif class_name == "RandomCrop" or class_name in AT_REST:
         return (Step("Identity", {}),)
     elif class_name == "LeakyReLU" and "alpha" in config:

@@ -14,6 +14,8 @@ Shape: TypeAlias = tuple[int | None, ...]
 
 Array: TypeAlias = NDArray[Any]
 
+_PASS_ON = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "cast", "reshape", "squeeze"})
+
 
 class ModelRefused(FoodsceneError, ValueError):
     """A file that is no model foodscene can read. Its text says what was found and what to do about it."""
@@ -76,6 +78,23 @@ class Graph:
     def layers(self) -> tuple[Layer, ...]:
         """Each layer once, in the order of their first calls."""
         return tuple(dict.fromkeys(node.layer for node in self.nodes))
+
+    @property
+    def activation(self) -> str:
+        """The activation that the answer went through last."""
+        node = self.output
+        while node.layer.kind in _PASS_ON or node.layer.options.get("activation") == "linear":
+            if node.layer.kind not in _PASS_ON | {"Activation"}:
+                return "linear"
+            node = node.sources[0]
+        if node.layer.kind == "Softmax":
+            return "softmax"
+        return str(node.layer.options.get("activation", "linear"))
+
+
+def in_words(shape: tuple[int | None, ...]) -> str:
+    """A shape as people write it, ``any x 224 x 224 x 3``; a side that is open is called so, as the batch always is."""
+    return " x ".join("any" if side is None else str(side) for side in shape) or "nothing"
 
 
 def ordered(output: Node) -> Iterator[Node]:

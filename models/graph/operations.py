@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from foodscene.models.graph.graph import ModelRefused, Shape
-from foodscene.models.graph.layers.kind import Kind, Options, broadcast, known, position, same_shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
+from foodscene.models.graph.layers.kind import Kind, Options, broadcast, known, listed, position, same_shape
 from foodscene.models.graph.layers.shaping import fitted, joined
 from foodscene.models.graph.options import Option, axis, dimensions, flag, number, optional, text
 from foodscene.models.graph.options import axes as read_axes
@@ -50,15 +50,15 @@ def _reshaped(options: Options, shapes: tuple[Shape, ...]) -> Shape:
     if target[0] != -1:
         values = math.prod(known(side, "input") for side in shapes[0][1:])
         if -1 not in target or math.prod(target) != -values:
-            raise ModelRefused(f"its shape {target} does not keep the batch")
-        raise ModelRefused(f"its shape {target} moves the batch")
+            raise ModelRefused(f"its shape {in_words(target)} does not keep the batch")
+        raise ModelRefused(f"its shape {in_words(target)} moves the batch")
     return (None, *fitted(target[1:], shapes[0][1:]))
 
 
 def _transposed(options: Options, shapes: tuple[Shape, ...]) -> Shape:
     order = tuple(position(index, len(shapes[0])) for index in options["axes"])
     if sorted(order) != list(range(len(shapes[0]))) or order[0] != 0:
-        raise ModelRefused(f"its order of axes {options['axes']} does not fit, or moves the batch")
+        raise ModelRefused(f"its order of axes {', '.join(map(str, options['axes']))} does not fit, or moves the batch")
     return tuple(shapes[0][place] for place in order)
 
 
@@ -72,11 +72,20 @@ def _expanded(options: Options, shapes: tuple[Shape, ...]) -> Shape:
     return tuple(shape)
 
 
+def _stacked(options: Options, shapes: tuple[Shape, ...]) -> Shape:
+    place = position(options["axis"], len(shapes[0]) + 1)
+    if place == 0:
+        raise ModelRefused("it moves the batch")
+    if any(shape != shapes[0] for shape in shapes):
+        raise ModelRefused(f"its inputs' shapes {listed(shapes)} do not fit each other")
+    return (*shapes[0][:place], len(shapes), *shapes[0][place:])
+
+
 def _squeezed(options: Options, shapes: tuple[Shape, ...]) -> Shape:
     rank = len(shapes[0])
     places = {position(index, rank) for index in options["axis"]}
     if any(place == 0 or shapes[0][place] != 1 for place in places):
-        raise ModelRefused(f"it removes axes of {shapes[0]} that are not 1")
+        raise ModelRefused(f"it removes axes of {in_words(shapes[0])} that are not 1")
     return tuple(side for place, side in enumerate(shapes[0]) if place not in places)
 
 
@@ -154,7 +163,7 @@ def _indexed(options: Options, shapes: tuple[Shape, ...]) -> Shape:
 def _multiplied(_options: Options, shapes: tuple[Shape, ...]) -> Shape:
     first, second = shapes
     if len(first) < 2 or len(first) != len(second) or first[-1] != second[-2] or first[1:-2] != second[1:-2]:
-        raise ModelRefused(f"its inputs' shapes {first} and {second} do not fit each other")
+        raise ModelRefused(f"its inputs' shapes {in_words(first)} and {in_words(second)} do not fit each other")
     return (*first[:-1], second[-1])
 
 
@@ -196,6 +205,7 @@ OPERATIONS: dict[str, Kind] = {
     "getitem": Kind({"index": Option(read_index)}, _indexed),
     "matmul": Kind({}, _multiplied, inputs=(2, 2)),
     "reshape": Kind({"shape": Option(dimensions)}, _reshaped),
+    "stack": Kind({"axis": Option(axis, 0)}, _stacked, inputs=(1, 1000)),
     "squeeze": Kind({"axis": Option(read_axes)}, _squeezed),
     "transpose": Kind({"axes": Option(read_axes)}, _transposed),
     "where": Kind({}, _broadcast, inputs=(3, 3)),
@@ -213,6 +223,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "getitem": ("x", "index"),
     "matmul": ("x", "y"),
     "reshape": ("x", "shape"),
+    "stack": ("x", "axis"),
     "squeeze": ("x", "axis"),
     "transpose": ("x", "axes"),
     "where": ("condition", "x", "y"),

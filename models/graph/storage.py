@@ -8,7 +8,7 @@ from typing import IO
 import h5py
 import numpy as np
 
-from foodscene.models.graph.graph import Array, ModelRefused
+from foodscene.models.graph.graph import Array, ModelRefused, in_words
 
 # A file may announce far more values than it holds. Keras writes them uncompressed; half precision has two bytes each.
 _MOST_VALUES_PER_BYTE = 2
@@ -74,7 +74,7 @@ def names(group: h5py.Group, name: str) -> list[str]:
 def values(dataset: h5py.Dataset, shape: tuple[int, ...]) -> Array:
     """The numbers of a data set, which must have that shape: float16 where they are stored so, else float32."""
     if dataset.shape != shape:
-        raise ModelRefused(f"its weight {dataset.name} has the shape {dataset.shape}, not {shape}")
+        raise ModelRefused(f"its weight {dataset.name} has the shape {in_words(dataset.shape)}, not {in_words(shape)}")
     if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
         raise ModelRefused(f"its weight {dataset.name} holds {dataset.dtype}, no numbers")
     kept = np.float16 if dataset.dtype == np.float16 else np.float32

@@ -105,9 +105,10 @@ class ArchiveWeights:
 
     def _dataset(self, place: str, inside: str, leaf: Leaf) -> h5py.Dataset:
         for folder in ("layers", "_layer_checkpoint_dependencies"):  # the second until Keras 2.15
-            dataset = self._file.get(f"{place.replace('layers', folder)}/{inside}")
-            if isinstance(dataset, h5py.Dataset):
-                return dataset
+            for part in (inside, f"_{inside}"):  # Keras 2 calls the parts of an attention so
+                dataset = self._file.get(f"{place.replace('layers', folder)}/{part}")
+                if isinstance(dataset, h5py.Dataset):
+                    return dataset
         raise ModelRefused(f"The weights of the layer {leaf.path[-1][:80]!r} are missing ({place}/{inside}).")
 
 

@@ -160,7 +160,7 @@ def _operation(graph: Graph, layer: Layer, name: str, calls: list[Node], referen
     nodes = []
     for node in calls:
         arguments: list[Any] = [_argument(graph, item, reference) for item in node.inputs]
-        if layer.kind == "concatenate":
+        if layer.kind in ("concatenate", "stack"):
             arguments = [arguments]
         if layer.kind == "getitem":
             rank = len(graph.shapes[node.sources[0]])

@@ -11,8 +11,9 @@ import pytest
 
 from foodscene.models import compiler
 from foodscene.models.bundle import BundleError, read_bundle
-from foodscene.models.compiler import COMPILED_FROM, compiled, write_onnx
+from foodscene.models.compiler import compiled, write_onnx
 from foodscene.models.engine import open_engine
+from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError
 
 

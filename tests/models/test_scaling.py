@@ -54,6 +54,9 @@ def test_layers_that_scale_are_found(tmp_path: Path) -> None:
         layers.Rescaling(1 / 255)(inputs),
         inputs / 127.5 - 1.0,
         layers.Normalization(mean=1, variance=2)(inputs),
+        layers.Rescaling(1 / 255)(layers.Resizing(16, 16)(inputs)),
+        layers.Rescaling(1 / 255)(layers.RandomFlip()(inputs)),
+        keras.applications.vgg16.preprocess_input(inputs),
     ):
         model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(first)))
         assert guess(outline(saved(model, tmp_path / "model.h5"))) == ({}, "its layers scale them")

@@ -126,6 +126,23 @@ def test_what_only_fine_tuning_needs_is_checked_before_the_first_epoch(photos: P
         train("photos/few", [photos], settings=settings, weights="none", run=tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        (["model.backbone=EfficientNetLite0"], "extra 'lite'"),
+        (["model.backbone=VGG61"], "there is no 'VGG61'"),
+        (["model.weights=absent.h5"], "no file absent.h5"),
+    ],
+)
+def test_a_backbone_is_looked_for_before_photos_are_decoded(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], match: str
+) -> None:
+    monkeypatch.setattr("foodscene.training.networks.efficientnet_lite.installed", lambda _name: None)
+    monkeypatch.setattr("foodscene.training.data.load.load_for", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(WeightsError, match=match):
+        train("photos/few", [photos], settings=settings, run=tmp_path / "run")
+
+
 @BOTH
 @pytest.mark.usefixtures("untrained")
 def test_the_disk_s_room_is_checked_before_the_first_epoch(
@@ -168,6 +185,43 @@ def test_classes_that_are_one_are_told(
 def test_a_class_that_is_not_there_cannot_be_renamed(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"data\.rename: photos has no class 'zebra'"):
         tiny(photos, tmp_path / "run", 'data.rename={zebra = "Zebra"}')
+
+
+@pytest.mark.usefixtures("untrained")
+def test_outliers_are_looked_for_before_training(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"--set training\.outliers=0\.1"):
+        tiny(photos, tmp_path / "run", outliers=photos)
+    with pytest.raises(RunError, match="there is no"):
+        tiny(photos, tmp_path / "run", "training.outliers=0.1", outliers=tmp_path / "absent")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_remembers_its_outliers(
+    photos: Path, tmp_path: Path, photo: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    for number in range(3):
+        (strange / f"{number}.jpg").write_bytes(photo(500 + number))
+    real = loop._train_phase
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_train_phase", interrupted)
+    with pytest.raises(InterruptedRun):
+        tiny(photos, tmp_path / "run", "training.outliers=0.5", outliers=strange)
+    begun = run.read_run(tmp_path / "run").record
+    assert begun["outliers"]["photos"] == 3
+    assert "--outliers strange" in begun["command"]
+    monkeypatch.setattr(loop, "_train_phase", real)
+    (strange / "2.jpg").write_bytes(photo(900))
+    with pytest.raises(RunError, match="other photos"):
+        resume(tmp_path / "run")
+    (strange / "2.jpg").write_bytes(photo(502))
+    assert resume(tmp_path / "run").bundle.labels == ("a", "b")
 
 
 @pytest.mark.slow

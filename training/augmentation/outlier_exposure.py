@@ -1,11 +1,12 @@
 """Outliers: strange pictures among the photos of a batch, whose label is every class alike.
 
 Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure", 2019: a network that has seen pictures of nothing
-learns not to be sure of what it does not know. These are drawn by code: noise of any grain, strokes on plain ground,
-scrambled photos, and many photos in one.
+learns not to be sure of what it does not know. Drawn by code are noise of any grain, strokes on plain ground, scrambled
+photos, and many photos in one; photos of anything that has none of the labels may come beside them.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -15,19 +16,32 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 
+FoundPhotos = Callable[[int, np.random.Generator], NDArray[Any]]
+"""Gives so many photos of nothing that has a label, altered as the others are: shape (count, height, width, channels),
+values 0-255."""
+
+
 def add(
-    photos: NDArray[Any], labels: NDArray[np.float32], share: float, rng: np.random.Generator
+    photos: NDArray[Any],
+    labels: NDArray[np.float32],
+    share: float,
+    rng: np.random.Generator,
+    found: FoundPhotos | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """A batch and outliers behind it, `share` times as many as it has photos, rounded up.
 
-    `photos` has shape (n, height, width, channels), values 0-255, uint8 or float32; `labels` (n, classes).
+    `photos` has shape (n, height, width, channels), values 0-255, uint8 or float32; `labels` (n, classes). Of the
+    outliers, half are drawn; the others, where there are such, are `found`.
     """
     kinds = (_noise, _strokes, _scrambled, _blended)
     count = math.ceil(share * len(photos))
-    pictures = [kinds[rng.integers(len(kinds))](photos, rng) for _ in range(count)]
+    drawn = int(rng.binomial(count, 0.5)) if found else count
+    outliers = [kinds[rng.integers(len(kinds))](photos, rng)[np.newaxis] for _ in range(drawn)]
+    if found and drawn < count:
+        outliers.append(found(count - drawn, rng))
     classes = labels.shape[1]
     return (
-        np.concatenate([photos, np.stack(pictures).astype(photos.dtype)]),
+        np.concatenate([photos, *(one.astype(photos.dtype) for one in outliers)]),
         np.concatenate([labels, np.full((count, classes), 1 / classes, np.float32)]),
     )
 

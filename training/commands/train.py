@@ -51,6 +51,10 @@ def train(  # noqa: PLR0917 - typer passes by name
             metavar="BUNDLE", help="A bundle whose answers to the photos are learned, in place of their labels."
         ),
     ] = None,
+    outliers: Annotated[
+        Path | None,
+        typer.Option(help="Photos of nothing that the labels name, to learn to be unsure of: training.outliers."),
+    ] = None,
     bundle: Annotated[Path | None, typer.Option(show_default="RUN/models/NAME", help="Where the bundle goes.")] = None,
     runs: Annotated[Path, typer.Option(help="The folder of runs.")] = Path("runs"),
     run: Annotated[Path | None, typer.Option(show_default="RUNS/TIME-RECIPE", help="This run's folder.")] = None,
@@ -108,6 +112,7 @@ def train(  # noqa: PLR0917 - typer passes by name
                     "--from": start,
                     "--teacher": teacher,
                     "--backend": backend,
+                    "--outliers": outliers,
                     "--engine": engine,
                 }
             )
@@ -123,6 +128,7 @@ def train(  # noqa: PLR0917 - typer passes by name
                 "start": start,
                 "teacher": teacher,
                 "backend": backend or "keras",
+                "outliers": outliers,
                 "engine": engine or "fast",
             }
             outcome = story.train(recipe, data, run=run, root=runs, **chosen, **common)

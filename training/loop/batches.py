@@ -57,13 +57,15 @@ class Batches:
         epoch: int = 0,
         mixup: float = 0.0,
         outliers: float = 0.0,
+        outlier_photos: NDArray[np.uint8] | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         """Batches of `pixels[indices]`; `pixels` is uint8 of shape (n, height, width, channels), often a memory map.
 
         `labels` holds the class of every photo of `pixels`. Without `augmentation` photos come as they are. `threads`
         work ahead: as many as there are cores where it is None. `mixup` is the alpha of `augmentation.mixup`;
-        `outliers` is the share of `augmentation.outlier_exposure` that a batch has beside its photos, 0 for none. A
+        `outliers` is the share of `augmentation.outlier_exposure` that a batch has beside its photos, 0 for none; half
+        of them are taken from `outlier_photos`, of the shape of `pixels`, where there are such. A
         `teacher` answers for the photos, altered and mixed as they are, in place of their labels.
         """
         self.epoch = epoch
@@ -74,6 +76,7 @@ class Batches:
         self._engine = _prepare(engine)
         self._seed, self._shuffle, self._threads = seed, shuffle, threads or os.cpu_count() or 1
         self._mixup, self._outliers, self._teacher = mixup, outliers, teacher
+        self._outlier_photos = outlier_photos
         self._running: _Ahead | None = None
 
     def __len__(self) -> int:
@@ -146,7 +149,20 @@ class Batches:
             batch = mix(*batch, self._mixup, rng)
         if self._teacher:
             batch = batch[0], self._teacher.answer(batch[0])
-        return add(*batch, self._outliers, rng) if self._outliers else batch
+        if not self._outliers:
+            return batch
+        found = None if self._outlier_photos is None else partial(self._altered, self._outlier_photos)
+        return add(*batch, self._outliers, rng, found)
+
+    def _altered(self, photos: NDArray[np.uint8], count: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Some of `photos`, drawn and altered as the training photos are."""
+        which = rng.integers(len(photos), size=count)
+        if not self._augmentation:
+            return photos[which]
+        height, width = photos.shape[1:3]
+        draws = draw(self._augmentation, height, width, count, rng)
+        altered: NDArray[Any] = self._engine(photos, which, draws, self._augmentation)(slice(None))
+        return altered
 
 
 def _prepare(

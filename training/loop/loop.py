@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
+from foodscene.models.familiarity import Familiarity
 from foodscene.training import networks
 from foodscene.training.augmentation import AugmentationEngine, standardization
 from foodscene.training.data.load import Data
@@ -26,7 +27,15 @@ from foodscene.training.loop.backend import fed
 from foodscene.training.loop.phases import Phase, over, phases
 from foodscene.training.loop.photo_feed import PhotoFeed
 from foodscene.training.loop.progress import Watch
-from foodscene.training.loop.result import Result, TrainingError, diverged, improves, kept, mismatched
+from foodscene.training.loop.result import (
+    Result,
+    TrainingError,
+    diverged,
+    improves,
+    kept,
+    measure_familiarity,
+    mismatched,
+)
 from foodscene.training.loop.teacher import Teacher, demand
 from foodscene.training.networks import continued, transfer
 from foodscene.training.networks.compact import compact
@@ -48,20 +57,22 @@ def train(  # noqa: PLR0913 - named options, each with a default
     weights: str | None = None,
     teacher: Teacher | None = None,
     start: Bundle | None = None,
+    outliers: NDArray[np.uint8] | None = None,
 ) -> Result:
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     On the CPU, an interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the
     network learns the answers to the training photos, in place of their labels. From `start`, a bundle, it goes on,
-    in place of the recipe's backbone. Several GPUs share each batch, where
-    the backend can do that.
+    in place of the recipe's backbone. `outliers` are photos that have none of the labels, of which it learns to be
+    unsure, of the shape of `data.pixels`. Several GPUs share each batch, where the backend can do that.
     Raises `TrainingError` when the loss is no number any more or the memory is used up, `TeacherError` where the recipe
     learns from a teacher and there is none, `transfer.WeightsError` and `devices.DevicesError`.
     """
     demand(recipe, given=teacher is not None)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it advises against several networks in one process
     with devices.shared(recipe.training.batch_size):
-        return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher), weights, start)
+        photos = PhotoFeed(recipe, data, engine, threads, teacher, outliers)
+        return _train(recipe, data, run, watch, photos, weights, start)
 
 
 def _train(
@@ -86,10 +97,34 @@ def _train(
     model = networks.probabilities(model)
     predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
+    tempered = calibration.temper(predicted, temperature)
+    sure_above = confidence.choose_threshold(tempered, targets)
+    parts = None if data.parts is None else data.parts[data.validation]
     model = calibrated(model, temperature)
-    best = kept(history, recipe)
-    return Result(model, history, best, temperature, sure_above, photos.predict(model, data.test))
+    familiar, of_test = _familiar(model, photos, data)
+    return Result(
+        model,
+        history,
+        kept(history, recipe),
+        temperature,
+        sure_above,
+        photos.predict(model, data.test),
+        confidence.set_threshold(tempered, targets, parts),
+        familiar,
+        of_test,
+    )
+
+
+def _familiar(
+    model: keras.Model, photos: PhotoFeed, data: Data
+) -> tuple[Familiarity | None, NDArray[np.float32] | None]:
+    """What is familiar to a network, by what enters its last dense layer, and how familiar the test photos are."""
+    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    if not dense:
+        return None, None
+    entering = dense[-1].input
+    features = keras.Model(model.inputs, entering)
+    return measure_familiarity(lambda rows: photos.predict(features, rows), int(entering.shape[-1]), data)
 
 
 def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:

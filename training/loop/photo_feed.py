@@ -26,9 +26,10 @@ class PhotoFeed:
         engine: AugmentationEngine,
         threads: int | None,
         teacher: Teacher | None = None,
+        outliers: NDArray[np.uint8] | None = None,
     ) -> None:
         self._recipe, self._data, self._engine, self._threads = recipe, data, engine, threads
-        self.teacher = teacher
+        self.teacher, self._outliers = teacher, outliers
 
     def training(self, epoch: int) -> Batches:
         """Shuffled and augmented, for epoch number `epoch` from 0 on; with the teacher's answers, if any."""
@@ -73,5 +74,6 @@ class PhotoFeed:
             epoch=epoch,
             mixup=settings.mixup if training else 0,
             outliers=settings.outliers if training else 0,
+            outlier_photos=self._outliers if training else None,
             teacher=self.teacher if training else None,
         )

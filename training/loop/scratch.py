@@ -6,7 +6,7 @@ Photos, run folder, early stopping and calibration are those of `training.loop.l
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,23 @@ from foodscene.training.loop.batches import Batches
 from foodscene.training.loop.phases import over, phases
 from foodscene.training.loop.photo_feed import PhotoFeed
 from foodscene.training.loop.progress import Watch
-from foodscene.training.loop.result import Result, TrainingError, diverged, improves, kept, mismatched
+from foodscene.training.loop.result import (
+    Result,
+    TrainingError,
+    diverged,
+    improves,
+    kept,
+    measure_familiarity,
+    mismatched,
+)
 from foodscene.training.loop.teacher import Teacher, demand
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs.run import Row, Run
 from foodscene.training.scratch import recipes
 from foodscene.training.scratch.activations import Softmax
+from foodscene.training.scratch.dense import Dense
 from foodscene.training.scratch.graph import graph
-from foodscene.training.scratch.layer import Array
+from foodscene.training.scratch.layer import Array, Layer
 from foodscene.training.scratch.losses import Loss
 from foodscene.training.scratch.network import Network
 from foodscene.training.scratch.optimizers import Optimizer
@@ -46,11 +55,13 @@ def train(
     engine: AugmentationEngine = "fast",
     threads: int | None = None,
     teacher: Teacher | None = None,
+    outliers: NDArray[np.uint8] | None = None,
 ) -> Result:
     """Train a recipe on the photos of `data`, keeping every epoch in `run`; goes on where the run was interrupted.
 
     An interrupted and resumed run ends with the same weights as an unbroken one. From a `teacher` the network learns
-    the answers to the training photos, in place of their labels.
+    the answers to the training photos, in place of their labels. `outliers` are photos that have none of the labels, of
+    which it learns to be unsure, of the shape of `data.pixels`.
     Raises `recipes.UnsupportedError` and `ShapeError` before anything is trained, `TeacherError` where the recipe
     learns from a teacher and there is none, `TrainingError` when the loss is no number any more or the memory is used
     up.
@@ -60,7 +71,7 @@ def train(
     try:
         # What grows beyond all numbers is told by the loss.
         with one_core_a_product(), np.errstate(over="ignore", invalid="ignore"):
-            return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher))
+            return _train(recipe, data, run, watch, PhotoFeed(recipe, data, engine, threads, teacher, outliers))
     except MemoryError as error:
         size = recipe.training.batch_size
         raise TrainingError(
@@ -103,10 +114,23 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
     network.set_weights(run.load_best())
     predicted, targets = _probabilities(network, feed.validation()), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
-    tested = _probabilities(network, feed.plain(data.test), temperature)
-    trained = Trained(graph(network, temperature), lambda pixels: _answer(network, pixels, temperature))
-    return Result(trained, history, kept(history, recipe), temperature, sure_above, tested)
+    tempered = calibration.temper(predicted, temperature)
+    parts = None if data.parts is None else data.parts[data.validation]
+    last = max(place for place, layer in enumerate(network.layers) if isinstance(layer, Dense))
+
+    def entering(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.concatenate([_run(network.layers[:last], x).copy() for x, _ in feed.plain(rows)])
+
+    return Result(
+        Trained(graph(network, temperature), lambda pixels: _answer(network, pixels, temperature)),
+        history,
+        kept(history, recipe),
+        temperature,
+        confidence.choose_threshold(tempered, targets),
+        _probabilities(network, feed.plain(data.test), temperature),
+        confidence.set_threshold(tempered, targets, parts),
+        *measure_familiarity(entering, len(network.layers[last].parameters[0]), data),
+    )
 
 
 def _train_epoch(
@@ -196,7 +220,12 @@ def _probabilities(network: Network, batches: Batches, temperature: float = 1.0)
 def _answer(network: Network, photos: NDArray[Any], temperature: float) -> NDArray[np.float32]:
     """Probabilities, of a network too that does not end in a softmax; its logits are divided by `temperature`."""
     softmax = isinstance(network.layers[-1], Softmax)
-    x = photos
-    for layer in network.layers[:-1] if softmax else network.layers:
+    logits = _run(network.layers[:-1] if softmax else network.layers, photos)
+    return np.asarray(Softmax().forward(logits / logits.dtype.type(temperature)), np.float32)
+
+
+def _run(layers: Sequence[Layer], x: NDArray[Any]) -> Array:
+    """What some layers, one after the other, make of a batch."""
+    for layer in layers:
         x = layer.forward(x)
-    return np.asarray(Softmax().forward(x / x.dtype.type(temperature)), np.float32)
+    return x

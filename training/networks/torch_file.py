@@ -1,15 +1,17 @@
 """Arrays from a `.pth` file of torch, without torch: its pickle may name what arrays are made of, and nothing else.
 
-A pickle can call any function of Python; this one is given no function but those below. The layout is that of
-torch.serialization._legacy_load: five pickles (a magic number, the protocol's version, the machine's sizes, the named
-tensors, the keys of their storages), then each storage as its count of values in eight bytes, and the values.
+A pickle can call any function of Python; this one is given none but those below. Two layouts are read, those of
+torch.serialization: before version 1.6 five pickles (a magic number, the protocol's version, the machine's sizes, the
+named tensors, the keys of their storages), then each storage as its count of values in eight bytes, and the values;
+since then a zip with the pickle of the named tensors, and a file for each storage.
 """
 
 import collections
 import io
 import pickle
 import pickletools
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ from foodscene.models.errors import FoodsceneError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_STORAGES = {
+_STORAGES: dict[str, np.dtype[Any]] = {
     "DoubleStorage": np.dtype("<f8"),
     "FloatStorage": np.dtype("<f4"),
     "HalfStorage": np.dtype("<f2"),
@@ -40,30 +42,81 @@ class _Storage(NamedTuple):
     dtype: np.dtype[Any]
 
 
+class _Tensor(NamedTuple):
+    """A view of a storage; offset and strides are in values."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
 def read(path: Path) -> dict[str, NDArray[Any]]:
     """The named tensors in a file, in their own shapes and dtypes (float64, 32, 16, int64, 32), read-only.
 
-    Raises `TorchFileError` where it is not torch's layout from before 1.6, is cut off, or names anything but
-    tensors, and `OSError`.
+    Raises `TorchFileError` where it is no such file, is cut off, or names anything but tensors, and `OSError`.
     """
     content = path.read_bytes()
-    file = io.BytesIO(content)
     try:
-        if (_unpickle(file), _unpickle(file)) != (_MAGIC, _PROTOCOL):
-            raise TorchFileError("it does not begin as torch's files did before version 1.6")
-        _unpickle(file)
-        tensors = dict(_unpickle(file))
-        places = {}
-        for key in _unpickle(file):
-            (count,) = np.frombuffer(content, "<i8", 1, file.tell())
-            places[key] = (file.tell() + 8, int(count))
-            dtype = next(tensor[0].dtype for tensor in tensors.values() if tensor[0].key == key)
-            file.seek(int(count) * dtype.itemsize + 8, io.SEEK_CUR)
-        return {str(name): _array(content, *places[tensor[0].key], *tensor[:4]) for name, tensor in tensors.items()}
+        read_layout = _zipped if content.startswith(b"PK") else _in_a_row
+        tensors, storages = read_layout(content)
+        return {name: _array(tensor, storages[tensor.storage.key]) for name, tensor in tensors.items()}
     except TorchFileError as error:
         raise TorchFileError(f"{path} is not read: {error}.") from None
     except Exception as error:  # a pickle's operations raise whatever their operands lead them to
-        raise TorchFileError(f"{path} is not read: it is cut off, or no file of torch ({error}).") from error
+        raise TorchFileError(f"{path} is not read: it is cut off, or no file of torch's with tensors alone.") from error
+
+
+def _in_a_row(content: bytes) -> tuple[dict[str, _Tensor], dict[str, NDArray[Any]]]:
+    """The tensors and the values of each storage, in the layout before version 1.6."""
+    file = io.BytesIO(content)
+    if (_unpickle(file), _unpickle(file)) != (_MAGIC, _PROTOCOL):
+        raise TorchFileError("it does not begin as torch's files do")
+    _unpickle(file)
+    tensors = _tensors(file)
+    dtypes = _dtypes(tensors)
+    storages, keys = {}, _unpickle(file)
+    place = file.tell()
+    for key in keys:
+        count = int(np.frombuffer(content, "<i8", 1, place)[0])
+        storages[key] = np.frombuffer(content, dtypes[key], count, place + 8)
+        place += 8 + storages[key].nbytes
+    return tensors, storages
+
+
+def _zipped(content: bytes) -> tuple[dict[str, _Tensor], dict[str, NDArray[Any]]]:
+    """The same in the layout since version 1.6. Its files are not compressed, so none is larger than it looks."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise TorchFileError("its files are compressed, as torch's are not")
+        pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        folder = pickled.removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+            raise TorchFileError("its values lie in another order of bytes")
+        tensors = _tensors(io.BytesIO(archive.read(pickled)))
+        return tensors, {
+            key: np.frombuffer(archive.read(f"{folder}data/{key}"), dtype) for key, dtype in _dtypes(tensors).items()
+        }
+
+
+def _tensors(file: io.BytesIO) -> dict[str, _Tensor]:
+    # What follows the strides says whether gradients are kept.
+    return {str(name): _Tensor(*arguments[:4]) for name, arguments in _unpickle(file).items()}
+
+
+def _dtypes(tensors: Mapping[str, _Tensor]) -> dict[str, np.dtype[Any]]:
+    """The dtype of each storage, by its key."""
+    return {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
+
+
+def _array(tensor: _Tensor, values: NDArray[Any]) -> NDArray[Any]:
+    """A tensor as a view of the values of its storage, which it may not lead out of."""
+    _, offset, shape, strides = tensor
+    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    if min(offset, *shape, *strides, 0) < 0 or (all(shape) and last >= len(values)):
+        raise TorchFileError("a tensor reaches beyond its storage")
+    steps = [stride * values.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
 
 
 def _unpickle(file: io.BytesIO) -> Any:
@@ -81,39 +134,19 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor()
+            return _rebuild_tensor()
         if module == "torch" and name in _STORAGES:
-            return _STORAGES[name]
+            return name
         raise TorchFileError(f"it asks for {module}.{name}, which no weights need")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, *_ = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise TorchFileError(f"it refers to {kind!r}")
-        return _Storage(key, dtype)
+        _, kind, key, *_ = pid  # "storage", its class, its key, then its place in torch and its count of values
+        return _Storage(key, _STORAGES[kind])
 
 
-def _tensor() -> Callable[..., tuple[Any, ...]]:
-    """What stands for `torch._utils._rebuild_tensor_v2`: its arguments, a storage, an offset, a shape, strides …
+def _rebuild_tensor() -> Callable[..., tuple[Any, ...]]:
+    """What stands for `torch._utils._rebuild_tensor_v2`: its arguments as they are.
 
-    A new function for each pickle, as a pickle may set a function's attributes.
+    A new function each time, as a pickle may set a function's attributes.
     """
     return lambda *arguments: arguments
-
-
-def _array(
-    content: bytes,
-    place: int,
-    count: int,
-    storage: _Storage,
-    offset: int,
-    shape: tuple[int, ...],
-    strides: tuple[int, ...],
-) -> NDArray[Any]:
-    """A tensor as a view of its storage; offset and strides are in values, and may not lead out of it."""
-    last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    if min(offset, *shape, *strides, 0) < 0 or (all(shape) and last >= count):
-        raise TorchFileError("a tensor reaches beyond its storage")
-    values = np.frombuffer(content, storage.dtype, count, place)
-    steps = [stride * storage.dtype.itemsize for stride in strides]
-    return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)

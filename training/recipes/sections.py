@@ -136,14 +136,16 @@ class Convolutional(Network):
 
 
 class Transfer(Network):
-    """`[model]` with `kind = "transfer"`: a backbone of `keras.applications`, global average pooling, dense layers."""
+    """`[model]` with `kind = "transfer"`: a backbone trained on ImageNet, global average pooling, dense layers."""
 
     kind: Literal["transfer"]
     """Which network this is."""
     backbone: str
-    """A name of `keras.applications`: VGG16, MobileNetV2, EfficientNetB0 …"""
+    """A name of `keras.applications`: VGG16, MobileNetV2, EfficientNetB0 …, or EfficientNetLite0 to
+    EfficientNetLite4."""
     weights: str = "imagenet"
-    """"imagenet", "none", or the path of a file in the layout in which keras.applications publishes them."""
+    """"imagenet", "none", or the path of a file in the layout in which keras.applications publishes them; for an
+    EfficientNetLite, a `.pth` as its packages have it."""
     scaling: Literal["own", "recipe"] = "own"
     """Who scales pixels 0-255: the backbone's "own" preprocessing, or the "recipe" by its input.scale or
     standardization, which then takes its place."""
@@ -209,7 +211,8 @@ class Training(Section):
     mixup: NonNegativeFloat = 0.0
     """The alpha of mixup: 0 mixes nothing, 0.2 a little, 1 a lot."""
     outliers: NonNegativeFloat = 0.0
-    """Pictures of nothing, drawn beside each batch's photos, as a share of them: the network learns to be unsure."""
+    """Pictures of nothing beside each batch's photos, as a share of them: the network learns to be unsure. They are
+    drawn; half of them are photos where `--outliers` brings some."""
     class_weights: Literal["none", "balanced"] = "none"
     """"balanced": photos of rare classes count more, so that all classes count the same."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

@@ -17,8 +17,10 @@ LAYERS: dict[str, Kind] = {**ACTIVATION_LAYERS, **CONVOLUTIONS, **NORMALIZATIONS
 
 AT_REST = frozenset(
     """
-    ActivityRegularization GaussianNoise RandomBrightness RandomContrast RandomFlip RandomHeight RandomRotation
-    RandomTranslation RandomWidth RandomZoom
+    ActivityRegularization AugMix GaussianNoise RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter
+    RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight
+    RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness
+    RandomShear RandomTranslation RandomWidth RandomZoom
     """.split()
 )
 """Layers that do something while a network trains, and nothing when it answers: read as `Identity`."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 from foodscene.models.graph.options import (
     Option,
     activation,
@@ -134,4 +134,4 @@ def broadcast(*shapes: Shape) -> Shape:
 
 def listed(shapes: tuple[Shape, ...]) -> str:
     """Shapes in a sentence."""
-    return " and ".join(str(shape) for shape in shapes[:4])
+    return " and ".join(in_words(shape) for shape in shapes[:4])

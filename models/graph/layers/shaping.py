@@ -2,7 +2,7 @@
 
 import math
 
-from foodscene.models.graph.graph import ModelRefused, Shape
+from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 from foodscene.models.graph.layers.kind import (
     DATA_FORMAT,
     Kind,
@@ -36,19 +36,20 @@ def _reshaped(options: Options, shapes: tuple[Shape, ...]) -> Shape:
 def fitted(target: tuple[int, ...], given: tuple[int | None, ...]) -> Shape:
     """A target shape with its one -1 worked out. Raises `ModelRefused` where it does not hold as many values."""
     if target.count(-1) > 1:
-        raise ModelRefused(f"its shape {target} leaves more than one side open")
+        raise ModelRefused(f"its shape {in_words(target)} leaves more than one side open")
     values = product(given)
     if values is None:
         return tuple(None if size == -1 else size for size in target)
     rest = math.prod(size for size in target if size != -1)
     if (values % rest if -1 in target else values != rest) or rest == 0:
-        raise ModelRefused(f"the shape {target} does not hold the {values} values of its input")
+        raise ModelRefused(f"the shape {in_words(target)} does not hold the {values} values of its input")
     return tuple(values // rest if size == -1 else size for size in target)
 
 
 def _permuted(options: Options, shapes: tuple[Shape, ...]) -> Shape:
     if sorted(options["dims"]) != list(range(1, len(shapes[0]))):
-        raise ModelRefused(f"its order {options['dims']} does not fit an input of {len(shapes[0])} axes")
+        order = ", ".join(map(str, options["dims"]))
+        raise ModelRefused(f"its order {order} does not fit an input of {len(shapes[0])} axes")
     return (None, *(shapes[0][place] for place in options["dims"]))
 
 

@@ -52,6 +52,16 @@ def _concatenate(emitter: Emitter, layer: Layer, inputs: list[Tensor | Array], s
     return Tensor(shape, {order: emitter.node("Concat", names, axis=axis)})
 
 
+def _stack(emitter: Emitter, layer: Layer, inputs: list[Tensor | Array], shape: Shape) -> Tensor:
+    axis = layer.options["axis"] % len(shape)
+    names = []
+    for item in inputs:
+        if not isinstance(item, Tensor):
+            raise ModelRefused("it joins a constant, which has no batch")
+        names.append(emitter.node("Unsqueeze", [emitter.get(item, "keras"), emitter.integers([axis])]))
+    return Tensor(shape, {"keras": emitter.node("Concat", names, axis=axis)})
+
+
 def _transpose(emitter: Emitter, layer: Layer, inputs: list[Tensor], shape: Shape) -> Tensor:
     order = [axis % inputs[0].rank for axis in layer.options["axes"]]
     return Tensor(shape, {"keras": emitter.node("Transpose", [emitter.get(inputs[0], "keras")], perm=order)})
@@ -100,5 +110,6 @@ SHAPING: dict[str, Lowering] = {
     "getitem": _getitem,
     "reshape": _reshape,
     "squeeze": _reshape,
+    "stack": _stack,
     "transpose": _transpose,
 }

@@ -316,3 +316,21 @@ def test_large_photos_are_converted_by_strips_as_small_ones_are() -> None:
 def test_png_signature_alone_is_no_photo() -> None:
     with pytest.raises(BrokenPhoto):
         read_photo(PNG, SPEC)
+
+
+def test_exif_of_heic_and_avif_is_not_read() -> None:
+    """Two million fractions, which would take seconds; how the picture is turned is said by a box, and kept."""
+    exif = b"MM\0*" + struct.pack(">IHHHIHHHHIII", 8, 2, 0x0112, 3, 1, 3, 0, 0x8830, 5, 2_000_000, 38, 0)
+    exif += bytes(16_000_000)
+    photo = Image.new("RGB", (64, 32), "red")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    # Pillow writes no such Exif into an AVIF, but as XMP it writes anything.
+    avif = encoded(photo, "AVIF", exif=turned.tobytes(), xmp=bytes(4) + exif).replace(b"mimeXMP", b"ExifXMP")
+    for large, size in ((encoded(photo, "HEIF", exif=b"Exif\0\0" + exif), (64, 32)), (avif, (32, 64))):
+        assert large.count(b"Exif") > 0
+        assert len(large) > 16_000_000
+        started = time.process_time()
+        assert read_photo(large, SPEC).shape == SPEC.shape
+        assert upright_size(large) == size
+        assert time.process_time() - started < 1

@@ -103,6 +103,33 @@ def test_keras_2_with_what_keras_3_refuses(tmp_path: Path) -> None:
     assert_agrees(read(write_h5(tmp_path / "model.h5", config, groups)), model, photos(model.input_shape))
 
 
+def test_a_random_crop_of_keras_2_is_a_resizing_when_it_answers(tmp_path: Path) -> None:
+    config = sequential(entry("RandomCrop", "crop", height=4, width=6, seed=None), shape=(None, 8, 9, 3))
+    graph = read(write_h5(tmp_path / "model.h5", config, version="2.9.0"))
+    given = photos((None, 8, 9, 3))
+    assert_close(answer(graph, given), np.asarray(keras.layers.Resizing(4, 6, crop_to_aspect_ratio=True)(given)), 1e-4)
+
+
+def test_an_archive_of_keras_2_calls_the_parts_of_an_attention_otherwise(tmp_path: Path) -> None:
+    inputs = keras.Input((6, 4))
+    model = drawn(keras.Model(inputs, keras.layers.MultiHeadAttention(2, 3)(inputs, inputs)))
+    with (
+        zipfile.ZipFile(saved(model, tmp_path / "new.keras")) as new,
+        zipfile.ZipFile(tmp_path / "old.keras", "w") as old,
+    ):
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "model.weights.h5":
+                (tmp_path / name).write_bytes(content)
+                with h5py.File(tmp_path / name, "r+") as file:
+                    attention = file["layers/multi_head_attention"]
+                    for part in ("query_dense", "key_dense", "value_dense", "output_dense"):
+                        attention.move(part, f"_{part}")
+                content = (tmp_path / name).read_bytes()
+            old.writestr(name, content)
+    assert_agrees(read(tmp_path / "old.keras"), model, photos((None, 6, 4)))
+
+
 def test_nested_models_and_layers_called_twice(tmp_path: Path) -> None:
     inner = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization()])
     inputs = keras.Input((8, 8, 3))

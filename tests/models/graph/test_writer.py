@@ -26,6 +26,14 @@ def test_shipped_bundles(tmp_path: Path, name: str) -> None:
     assert_agrees(graph, keras.models.load_model(tmp_path / "model.h5", compile=False), given)
 
 
+@pytest.mark.slow
+def test_vgg16(tmp_path: Path) -> None:
+    model = drawn(keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), include_top=False, pooling="avg"))
+    graph = read(saved(model, tmp_path / "model.h5"))
+    write(graph, tmp_path / "written.h5")
+    assert_agrees(graph, keras.models.load_model(tmp_path / "written.h5", compile=False), photos(model.input_shape))
+
+
 def test_weights_keep_their_type(tmp_path: Path) -> None:
     graph = read(SHIPPED / "everyday" / "model.h5")
     write(graph, tmp_path / "model.h5")

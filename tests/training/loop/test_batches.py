@@ -109,6 +109,17 @@ def test_outliers_come_beside_the_photos() -> None:
     assert (labels == 0.25).all(axis=1).sum() == 7
 
 
+def test_half_of_the_outliers_are_photos_where_there_are_some() -> None:
+    white = np.full((3, *make()[0][0].shape[1:]), 255, np.uint8)
+    photos, labels = collected(make(outliers=1, outlier_photos=white, threads=1))
+    again = collected(make(outliers=1, outlier_photos=white, threads=4))
+    assert (again[0] == photos).all()
+    outliers = photos[(labels == 0.25).all(axis=1)]
+    whitish = (outliers > 250).all(axis=(1, 2, 3))
+    assert len(outliers) == 22
+    assert 4 < whitish.sum() < 18
+
+
 def test_an_epoch_goes_through_the_memory_of_a_few_batches() -> None:
     batches = make(batch_size=1)
     places = {photos.ctypes.data for photos, _ in batches}

@@ -277,8 +277,9 @@ def test_a_photo_that_is_used_up_is_told_before_the_first_epoch(tmp_path: Path, 
 def test_both_backends_learn_alike_from_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same batches, altered alike, and so the same losses; dropout alone would draw differently."""
     recipe = tiny("input.scale=unit", "model.dropout=0.0", "schedule.kind=halving", "schedule.every=1")
-    _, theirs = fit(tmp_path / "keras", recipe)
-    drawn = networks.build(recipe, 3, standardization.layers(recipe.augmentation, colours().pixels, np.arange(0)))
+    data = colours(300)
+    _, theirs = fit(tmp_path / "keras", recipe, data=data)
+    drawn = networks.build(recipe, 3, standardization.layers(recipe.augmentation, data.pixels, np.arange(0)))
     real = scratch_recipes.network
 
     def same_weights(recipe: Recipe, classes: int) -> Network:
@@ -287,11 +288,14 @@ def test_both_backends_learn_alike_from_the_same_weights(tmp_path: Path, monkeyp
         return network
 
     monkeypatch.setattr(scratch_recipes, "network", same_weights)
-    _, ours = fit(tmp_path / "scratch", recipe, train=scratch.train)
+    _, ours = fit(tmp_path / "scratch", recipe, data=data, train=scratch.train)
     for key in ("loss", "val_loss", "top1", "val_top1", "learning_rate"):
         assert [row[key] for row in ours.history] == pytest.approx([row[key] for row in theirs.history], rel=1e-3)
     np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-3)
     assert ours.temperature == pytest.approx(theirs.temperature, rel=1e-2)
+    assert ours.set_above == pytest.approx(theirs.set_above, abs=1e-2)
+    assert ours.familiarity is not None
+    np.testing.assert_allclose(ours.familiarity, theirs.familiarity, atol=0.05)
 
 
 def transfer(*settings: str) -> Recipe:

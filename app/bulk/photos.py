@@ -60,7 +60,16 @@ class Reader:
         """The photos, so many together as may be held. Raises `BulkError` where they cannot be got at any more."""
         chunk: list[Photo] = []
         held = 0
-        for photo in self._photos():
+        photos = self._photos()
+        ended: Exception | None = None
+        while True:
+            try:
+                photo = next(photos, None)
+            except (BulkError, OSError) as error:  # what was read before it is given all the same
+                ended = error
+                break
+            if photo is None:
+                break
             chunk.append(photo)
             held += len(photo.content)
             if len(chunk) == _PHOTOS or held > _BYTES:
@@ -68,6 +77,8 @@ class Reader:
                 chunk, held = [], 0
         if chunk:
             yield chunk
+        if ended:
+            raise ended
 
     def _photos(self) -> Iterator[Photo]:
         start = self._start

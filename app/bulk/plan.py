@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from foodscene.app.bulk.errors import BulkError
@@ -203,7 +203,8 @@ def _lines(file: IO[bytes], path: str) -> Iterator[str]:
     if whole is not None:
         file.seek(0)
     read = 0
-    while line := file.readline(_MOST_LINE):
+    buffered = io.BufferedReader(cast(io.RawIOBase, file))  # fsspec's files have no lines of a bounded length
+    while line := buffered.readline(_MOST_LINE):
         read += len(line)
         try:
             text = line.removeprefix(codecs.BOM_UTF8).decode()

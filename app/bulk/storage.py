@@ -6,6 +6,7 @@ with its reason, the second ends the job, which can go on once it is mended.
 
 import errno
 import glob
+import logging
 import os
 import time
 from abc import ABC, abstractmethod
@@ -27,6 +28,8 @@ _TRIES, _PAUSE = 3, 2.0
 
 _OF_THE_FILE = (errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM)
 """What the system says where the rest of the disk may well be read."""
+
+_THE_FILE = "The file"
 
 _REFUSED = (400, 401, 403, 404, 410, 451)
 """HTTP statuses that say something of one address, and will do so the next time."""
@@ -97,10 +100,10 @@ class Local(Storage):
         except files.UnreadableFile as error:
             return str(error)
         except ValueError as error:
-            return f"The file cannot be read: {error}."
+            return f"{_THE_FILE} cannot be read: {error}."
         except OSError as error:
             if error.errno in _OF_THE_FILE:
-                return f"The file cannot be read: {error.strerror}."
+                return f"{_THE_FILE} cannot be read: {error.strerror}."
             raise BulkError(f"{path} cannot be read: {error.strerror}.") from error
 
 
@@ -113,6 +116,8 @@ class Remote(Storage):
         import fsspec
 
         self.protocol = protocol
+        for logger in ("fsspec", "gcsfs", "s3fs"):  # what they log on the way, they raise in the end
+            logging.getLogger(logger).setLevel(logging.CRITICAL)
         self._fs: Any = fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True)
 
     def kind(self, path: str) -> Literal["file", "folder"] | None:
@@ -178,7 +183,7 @@ class Remote(Storage):
         """Why one file is not there. Raises `BulkError` where the others are not there either."""
         if self._may_pass(error) or not (self._is_web or self._answers(path)):
             raise BulkError(_sentence(path, error)) from error
-        return _sentence("The file", error)
+        return _sentence(_THE_FILE, error)
 
     def _answers(self, path: str) -> bool:
         """Whether the bucket of a file that is refused is there, and lets itself be asked."""
@@ -221,4 +226,6 @@ def _explained(path: str) -> Iterator[None]:
 
 def _sentence(subject: str, error: Exception) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, FileNotFoundError) and subject == _THE_FILE:
+        said = os.strerror(errno.ENOENT)  # where it was looked for is all that there stands
     return f"{subject} cannot be read: {said.rstrip('.')}."

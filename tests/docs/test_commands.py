@@ -38,6 +38,8 @@ ELSEWHERE = {
         "tests/training/commands/test_evaluate.py"
     ),
     "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/evaluation/test_explanation.py",
+    "foodscene predict s3://my-bucket/photos --out answers.parquet": "tests/app/bulk/test_storage.py",
+    "foodscene predict intel-image-classification.zip/seg_pred --out scenes.csv": "tests/app/bulk/test_job.py",
     "foodscene runs report 12": "tests/training/reports/test_report.py",
     "foodscene runs import old/*.json": "tests/training/runs/test_log.py",
     "foodscene runs mirror --to sqlite:///mlflow.db": "tests/training/runs/test_log.py",

@@ -26,8 +26,8 @@ from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import DiskFullError
 from foodscene.models.pixels import PhotoError, upright_size
 
-_UNDER_WAY = 256
-"""Photos that wait or are worked on: as many as keep all threads busy while a part is written."""
+_UNDER_WAY, _BYTES = 256, 64_000_000
+"""Photos that wait or are worked on, and their bytes: as many as keep all threads busy while a part is written."""
 _BATCH = 16
 _PART_ROWS, _PART_SECONDS = 2000, 5.0
 """A part is written when it has so many rows, or after so many seconds, which a killed job does once more."""
@@ -42,6 +42,22 @@ class Outcome:
 
     rows: int | None
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A photo that is worked on, or the reason why there is nothing to work on."""
+
+    path: str
+    after: Position
+    bytes: int = 0
+    size: tuple[int, int] | None = None
+    job: Job | None = None
+    reason: str = ""
+
+    @property
+    def done(self) -> bool:
+        return self.job is None or self.job.answer.done()
 
 
 class Labeller:
@@ -64,7 +80,8 @@ class Labeller:
         decoder = Decoder()
         scheduler = Scheduler(self.threads, 2 * _UNDER_WAY, _BATCH, decoder)
         scheduler.start()
-        pending: deque[tuple[Photo, Job | None]] = deque()
+        pending: deque[_Pending] = deque()
+        held = 0
         chunks = reader.chunks()
         ahead = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
         ended: Exception | None = None
@@ -79,35 +96,39 @@ class Labeller:
                     break
                 ahead = asyncio.ensure_future(asyncio.to_thread(next, chunks, None))
                 for photo in chunk:
-                    while len(pending) >= _UNDER_WAY:
-                        yield await self._finished(*pending.popleft())
-                    pending.append((photo, self._submitted(scheduler, photo)))
+                    pending.append(self._submitted(scheduler, photo))
+                    held += pending[-1].bytes
+                    while pending and (pending[0].done or len(pending) >= _UNDER_WAY or held > _BYTES):
+                        held -= pending[0].bytes
+                        yield await self._finished(pending.popleft())
             while pending:
-                yield await self._finished(*pending.popleft())
+                yield await self._finished(pending.popleft())
         finally:
             ahead.cancel()
-            for _, job in pending:
-                if job:
-                    job.answer.cancel()
+            for left in pending:
+                if left.job:
+                    left.job.answer.cancel()
             await asyncio.gather(ahead, asyncio.to_thread(scheduler.stop), return_exceptions=True)
             decoder.close()
         if ended:
             raise ended
 
-    def _submitted(self, scheduler: Scheduler, photo: Photo) -> Job | None:
-        return scheduler.submit(self._runner, [photo.content])[0] if isinstance(photo.content, bytes) else None
+    def _submitted(self, scheduler: Scheduler, photo: Photo) -> "_Pending":
+        if isinstance(photo.content, str):
+            return _Pending(photo.path, photo.after, reason=photo.content)
+        [job] = scheduler.submit(self._runner, [photo.content])
+        return _Pending(photo.path, photo.after, len(photo.content), _size(photo.content), job)
 
-    async def _finished(self, photo: Photo, job: Job | None) -> tuple[Row, Position]:
-        if job is None or isinstance(photo.content, str):
-            return self.answers.failed(photo.path, None, str(photo.content)), photo.after
-        size = _size(photo.content)
+    async def _finished(self, photo: "_Pending") -> tuple[Row, Position]:
+        if photo.job is None:
+            return self.answers.failed(photo.path, None, photo.reason), photo.after
         try:
-            answer = await job.answer
+            [answer] = await photo.job.answer
         except PhotoError as error:
-            return self.answers.failed(photo.path, size, str(error)), photo.after
+            return self.answers.failed(photo.path, photo.size, str(error)), photo.after
         except Problem as error:  # such as no process for a photo that needs one
             raise BulkError(f"{photo.path}: {error}") from error
-        return self.answers.row(photo.path, size, answer[0]), photo.after
+        return self.answers.row(photo.path, photo.size, answer), photo.after
 
 
 def label(labeller: Labeller, paths: Sequence[str], show: Callable[[Row], None]) -> None:

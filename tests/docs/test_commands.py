@@ -49,6 +49,7 @@ ELSEWHERE = {
     ),
     "foodscene evaluate scenes-cnn --data intel-image-classification.zip \\\n"
     "    --ood mnist/ --ood food-101-10.tar.gz --save": "tests/training/evaluation/test_evaluation.py",
+    "kubectl apply -f deploy/kubernetes": "tests/deploy/test_kubernetes.py checks what is applied",
     "docker build --target serve -t foodscene .": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 foodscene": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 -v /srv/bundles:/bundles -e FOODSCENE_MODELS=/bundles foodscene": "as the one above",

@@ -1,6 +1,7 @@
-"""The commands that look at bundles and ask them: `predict`, `models` and `compile`."""
+"""The commands that look at bundles: `models` and `compile`; and what `predict` says of a few photos."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,10 @@ from foodscene.models.terminal import say
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
 
-def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos to label.")],
-    model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
-    models_folder: Folder = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many labels to give.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+def show_predictions(
+    photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
-    """Say what is on photos: labels with their probabilities, most probable first."""
+    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
     from foodscene.models.judgement import judge

@@ -169,10 +169,9 @@ def _measured_on(metrics: CardMetrics) -> str:
 
 def _strange(card: Card) -> Iterator[list[str]]:
     """What becomes of photos of something else."""
-    familiar = any(one.unknown is not None for one in card.out_of_distribution.values())
-    yield ["", "photos", "not called sure", *(["called not known"] if familiar else [])]
+    yield ["", "photos", "not called sure", "called not known"]
     for name, one in card.out_of_distribution.items():
-        yield [name, f"{one.photos:,}", _rounded(one.unsure), *([_rounded(one.unknown)] if familiar else [])]
+        yield [name, f"{one.photos:,}", _rounded(one.unsure), _rounded(one.unknown)]
 
 
 def _per_class(card: Card) -> Iterator[list[str]]:

@@ -174,7 +174,7 @@ def test_a_photo_that_the_network_fails_on_is_a_problem_and_harms_no_other() -> 
         assert (outcomes[1].kind, outcomes[1].status) == ("model-failed", 503)
         assert [float(outcomes[index].probabilities[0, 0]) for index in (0, 2)] == [1, 3]
 
-    run(test, threads=8)
+    run(test)
 
 
 def test_accepted_photos_are_answered_before_the_threads_end() -> None:

@@ -12,7 +12,7 @@ from foodscene.app.feedback import Corrections
 from foodscene.app.inference.deadline import Deadline
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.registry import Model, Registry
-from foodscene.app.inference.scheduler import Job, Scheduler
+from foodscene.app.inference.scheduler import Job, Probabilities, Scheduler
 from foodscene.app.inference.turns import Turns
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
@@ -20,8 +20,6 @@ from foodscene.app.server.drain import THREADS_SECONDS, drained_on_sigterm
 from foodscene.app.server.memory import give_back_freed
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
-from foodscene.models.engine import Answers
-from foodscene.models.judgement import Judgement, judge
 from foodscene.models.pixels import PhotoError
 from foodscene.models.prediction import Prediction, rank
 
@@ -36,7 +34,7 @@ class Answer:
 
     model: str
     predictions: list[Prediction]
-    judgement: Judgement
+    sure: bool
     milliseconds: float
     truncated: bool = False
     sure_above: float | None = None
@@ -50,7 +48,7 @@ class Answer:
                 | ({} if self.sure_above is None else {"sure": probability >= self.sure_above})
                 for label, probability in self.predictions
             ],
-            **self.judgement.as_json(),
+            "sure": self.sure,
             "milliseconds": round(self.milliseconds, 2),
             **({"truncated": True} if self.truncated else {}),
         }
@@ -120,7 +118,7 @@ class Service:
                 del outcome  # it leads back to this frame, and would keep the photo until garbage is collected
         return answer(model, outcome, top_k, started, truncated=jobs[0].truncated)
 
-    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Answers | Problem]:
+    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Probabilities | Problem]:
         """Wait for jobs, until the deadline: as `outcomes`. Raises as `predict` does."""
         async with self.deadline(request):
             return await self.outcomes(jobs)
@@ -129,8 +127,8 @@ class Service:
         """The time that an answer may take, once the request's body is there."""
         return Deadline(request, self.settings.deadline_seconds)
 
-    async def outcomes(self, jobs: Sequence[Job]) -> list[Answers | Problem]:
-        """Wait for jobs: the answers for the photos of each, or the problem with its photo.
+    async def outcomes(self, jobs: Sequence[Job]) -> list[Probabilities | Problem]:
+        """Wait for jobs: probabilities of shape (n, classes) of each, or the problem with its photo.
 
         When it is cancelled, the jobs are given up.
         """
@@ -141,7 +139,7 @@ class Service:
                 job.answer.cancel()  # nothing to an answer that is there
 
 
-async def _outcome(job: Job) -> Answers | Problem:
+async def _outcome(job: Job) -> Probabilities | Problem:
     try:
         return await job.answer
     except PhotoError as error:
@@ -149,12 +147,12 @@ async def _outcome(job: Job) -> Answers | Problem:
         return of_photo(error)
 
 
-def answer(model: Model, found: Answers, top_k: int, started: float, *, truncated: bool = False) -> Answer:
-    """The answer for the one photo of `found`, begun at `time.perf_counter()` `started`."""
+def answer(
+    model: Model, probabilities: Probabilities, top_k: int, started: float, *, truncated: bool = False
+) -> Answer:
+    """The answer for one photo's probabilities of shape (1, classes), begun at `time.perf_counter()` `started`."""
     PHOTOS.labels(model.name).inc()
-    probabilities = found.probabilities[0]
-    predictions = rank(probabilities, model.bundle.labels, top_k)
-    familiarity = None if found.familiarity is None else float(found.familiarity[0])
-    judgement = judge(probabilities, familiarity, model.bundle)
+    predictions = rank(probabilities[0], model.bundle.labels, top_k)
+    sure = predictions[0].probability >= model.bundle.card.sure_above
     each = model.bundle.card.sure_above if model.bundle.output == "multi_label" else None
-    return Answer(model.name, predictions, judgement, (time.perf_counter() - started) * 1000, truncated, each)
+    return Answer(model.name, predictions, sure, (time.perf_counter() - started) * 1000, truncated, each)

@@ -16,8 +16,6 @@ from foodscene.models.card import Card, CardInput, first_mistake
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.exported.reader import Exported
 from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
-from foodscene.models.familiarity import Familiarity, FamiliarityError
-from foodscene.models.familiarity import read as read_familiarity
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
 from foodscene.models.network import exported, saved
@@ -35,7 +33,7 @@ that is there counts."""
 INDICES = "class_indices.json"
 SETTINGS = (CONFIG, PREPROCESSOR)
 """What exporters write beside a `model.onnx`."""
-CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
+CONFUSION, README = "confusion.json", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -47,7 +45,6 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
-    FAMILIAR: 64_000_000,
     **dict.fromkeys(SETTINGS, 16_000_000),
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
@@ -77,8 +74,6 @@ class Bundle:
     """What the model's file is called."""
     exported: Exported | None = None
     """How a `model.onnx` is asked, where that is the model."""
-    familiar: Familiarity | None = None
-    """What is familiar to the model, where the bundle says it."""
 
     @property
     def name(self) -> str:
@@ -133,8 +128,7 @@ def read_bundle(folder: Path) -> Bundle:
         card = card.model_copy(update={"temperature": found.settings.temperature})
     values = scaling(found.input, found.settings.said_by)
     asked = found.network if isinstance(found.network, Exported) else None
-    familiar = None if asked else _familiar(folder)
-    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked, familiar)
+    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked)
 
 
 def model_file(folder: Path) -> str | None:
@@ -277,16 +271,6 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
         [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
-
-
-def _familiar(folder: Path) -> Familiarity | None:
-    content = read_part(folder, FAMILIAR)
-    try:
-        return read_familiarity(content) if content is not None else None
-    except FamiliarityError as error:
-        raise BundleError(
-            f"{folder / FAMILIAR}: {error}. Copy the bundle again, or remove the file: nothing is then called known."
-        ) from error
 
 
 def read_card(folder: Path) -> Card:

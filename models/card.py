@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Part(BaseModel):
@@ -62,9 +62,8 @@ class CardMetrics(_Part):
     """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
 
     Intervals are 95 % intervals, (low, high). `sure` is the share of answers that are called sure, `sure_top1` the
-    share of these that is right, `known` the share of photos that are familiar, `set_coverage` that of the label sets
-    that hold the right label, and `set_size` how many labels they have on average. Where `folds` stands, the photos
-    are all there were, and each was answered by one of so many networks that was trained without it (cross-validation).
+    share of these that is right. Where `folds` stands, the photos are all there were, and each was answered by one of
+    so many networks that was trained without it (cross-validation).
     """
 
     images: int = Field(gt=0)
@@ -76,9 +75,6 @@ class CardMetrics(_Part):
     calibration_error: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
     sure_top1: float | None = Field(default=None, ge=0, le=1)
-    known: float | None = Field(default=None, ge=0, le=1)
-    set_coverage: float | None = Field(default=None, ge=0, le=1)
-    set_size: float | None = Field(default=None, ge=1)
 
     @property
     def photos(self) -> str:
@@ -87,32 +83,23 @@ class CardMetrics(_Part):
         return f"{self.images:,} {how}"
 
 
-class CardOutOfDistribution(_Part):
-    """Photos of nothing that the model knows, and the share of them for which its answer is not called sure.
-
-    `unknown` is the share that is called not known. `auroc` is the probability that such a photo is less familiar than
-    a test photo (0.5 by chance), and `false_alarms` the share of them that passes where 95 % of test photos do.
-    """
+class CardStrangers(_Part):
+    """Photos of nothing that the model knows, and the share of them for which its answer is not called sure."""
 
     photos: int = Field(gt=0)
     unsure: float = Field(ge=0, le=1)
-    unknown: float | None = Field(default=None, ge=0, le=1)
-    auroc: float | None = Field(default=None, ge=0, le=1)
-    false_alarms: float | None = Field(default=None, ge=0, le=1)
 
 
 class Card(_Part):
     """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
 
     `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
-    model must not be used for. `set_above` is the probability from which on a label belongs to the set that holds the
-    right one 95 times of 100; none is promised where it is absent. `foreign` are the labels of what other bundles of
-    this package know nothing of. `output` says what the network's answers are, where its last layer does not;
+    model must not be used for. `output` says what the network's answers are, where its last layer does not;
     `temperature` divides the logits of a network that has no layer for that. `parts` are the figures of each data set
     where the model was measured on several.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     name: str = ""
     title: str = ""
     domain: str = ""
@@ -122,16 +109,12 @@ class Card(_Part):
     output: OutputKind | None = None
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sure_above: float = Field(default=0.5, ge=0, le=1)
-    set_above: float | None = Field(default=None, ge=0, le=1)
     recipe: dict[str, Any] = {}
     dataset: CardDataset | None = None
     metrics: CardMetrics | None = None
     parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
-    out_of_distribution: dict[str, CardOutOfDistribution] = Field(
-        default={}, validation_alias=AliasChoices("out_of_distribution", "strangers")
-    )
-    foreign: list[str] = []
+    strangers: dict[str, CardStrangers] = {}
     license: str = ""
     created: datetime | None = None
     versions: dict[str, str] = {}

@@ -18,7 +18,6 @@ def show_predictions(
     """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
-    from foodscene.models.judgement import judge
     from foodscene.models.pixels import PhotoError, read_photo
     from foodscene.models.prediction import rank
     from foodscene.models.text import printable
@@ -36,15 +35,12 @@ def show_predictions(
                 err=not as_json,
             )
             continue
-        found = engine.ask(pixels[None])
-        familiarity = None if found.familiarity is None else float(found.familiarity[0])
-        predictions = rank(found.probabilities[0], bundle.labels, top_k)
-        judgement = judge(found.probabilities[0], familiarity, bundle)
+        predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
         if as_json:
             answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer} | judgement.as_json()))
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
         else:
-            say(f"{photo}  ({bundle.name}){'' if judgement.known is not False else ': nothing that it knows'}")
+            say(f"{photo}  ({bundle.name})")
             shown = [(printable(label), probability) for label, probability in predictions]
             width = max(len(label) for label, _ in shown)
             for label, probability in shown:

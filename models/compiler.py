@@ -24,16 +24,13 @@ logger = logging.getLogger(__name__)
 def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
     """The ONNX model of a bundle; with `fresh`, what the cache holds is made anew.
 
-    It answers with features too, where the bundle says what of these is familiar.
-
     Raises `BundleError` where the model's file is no longer the one that was checked, or cannot be compiled.
     """
-    what = "-features" if bundle.familiar else ""
-    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}{what}.onnx"
+    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}.onnx"
     if not fresh:
         with contextlib.suppress(OSError):
             return place.read_bytes()
-    content = _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=bundle.familiar is not None)
+    content = _compile(bundle, {COMPILED_FROM: bundle.sha256})
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write(place, content)
@@ -70,25 +67,14 @@ def write_onnx(bundle: Bundle) -> Path:
     return path
 
 
-def compiled_features(bundle: Bundle) -> bytes:
-    """The ONNX model of a bundle with what enters its last dense layer as a second output. Raises `BundleError`."""
-    return _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=True)
-
-
-def _compile(bundle: Bundle, metadata: dict[str, str], *, features: bool = False) -> bytes:
-    from foodscene.models.graph.compiler import (  # takes onnx along, which a cached model does without
-        compile_graph,
-        features_of,
-    )
+def _compile(bundle: Bundle, metadata: dict[str, str]) -> bytes:
+    from foodscene.models.graph.compiler import compile_graph  # takes onnx along, which a cached model does without
 
     try:
         with files.opening(bundle.model, MOST_BYTES[MODEL]) as file:
             if hash_content(file) != bundle.sha256:
                 raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
             graph = read(file, bundle.file, sides=(bundle.spec.height, bundle.spec.width))
-            last = features_of(graph) if features else None
-            if features and last is None:
-                raise BundleError(f"{bundle.name}: {bundle.file} has no dense layer: its input would be the features.")
-            return bytes(compile_graph(graph, features=last, metadata=metadata).SerializeToString())
+            return bytes(compile_graph(graph, metadata=metadata).SerializeToString())
     except (ModelRefused, files.UnreadableFile, OSError) as error:
         raise BundleError(f"{bundle.name}: {error}") from error

@@ -8,17 +8,15 @@ import tempfile
 import threading
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models import files
-from foodscene.models.bundle import FAMILIAR, MODEL, MOST_BYTES, ONNX, Bundle, BundleError
-from foodscene.models.compiler import compiled, compiled_features
-from foodscene.models.errors import FoodsceneError
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
+from foodscene.models.compiler import compiled
 from foodscene.models.exported.reader import Exported
-from foodscene.models.familiarity import FamiliarityError
 from foodscene.models.graph.graph import ModelRefused, in_words
 from foodscene.models.graph.reader import read
 from foodscene.models.graph.writer import write
@@ -33,23 +31,6 @@ EngineKind = Literal["auto", "onnx", "keras"]
 logger = logging.getLogger(__name__)
 
 
-class EngineError(FoodsceneError, RuntimeError):
-    """A network that failed on some pixels. Its text has the engine's own words."""
-
-
-class Answers(NamedTuple):
-    """What a network makes of photos."""
-
-    probabilities: NDArray[np.float32]
-    """Shape (n, classes)."""
-    familiarity: NDArray[np.float32] | None = None
-    """Shape (n,): the share of validation photos that are less familiar, 0 to 1; None where the bundle does not say."""
-
-    def part(self, rows: slice) -> "Answers":
-        """Those of some of the photos."""
-        return Answers(self.probabilities[rows], None if self.familiarity is None else self.familiarity[rows])
-
-
 class Engine(Protocol):
     """Something that runs one model. Calls from several threads are safe."""
 
@@ -62,17 +43,13 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, prepared: NDArray[np.float32]) -> Answers:
-        """The answers for what `prepare` made. Raises `EngineError`."""
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of shape (n, classes)."""
         ...
-
-    def ask(self, pixels: NDArray[np.uint8]) -> Answers:
-        """The answers for photos of shape (n, height, width, channels), values 0-255. Raises `EngineError`."""
-        return self.run(self.prepare(pixels))
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
-        return self.ask(pixels).probabilities
+        return self.run(self.prepare(pixels))
 
 
 def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> Engine:
@@ -107,22 +84,17 @@ class _Engine(Engine):
         self._scaling = bundle.scaling
         self._output = bundle.output
         self._temperature = bundle.card.temperature
-        self._familiar = bundle.familiar
-        self._name = bundle.name
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._scaling.apply(pixels)
 
-    def run(self, prepared: NDArray[np.float32]) -> Answers:
-        output, features = self.answer(prepared)
-        # A network that fails on a photo has no label for it.
-        found = np.nan_to_num(probabilities(self._output, output, self._temperature), copy=False)
-        familiar = self._familiar.of(np.nan_to_num(features)) if self._familiar and features is not None else None
-        return Answers(found, familiar)
+    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = probabilities(self._output, self.answer(prepared), self._temperature)
+        return np.nan_to_num(found, copy=False)  # a network that fails on a photo has no label for it
 
     @abstractmethod
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The network's own output, of shape (n, units), and its features where they are asked for, (n, features)."""
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's own output, of shape (n, units)."""
 
 
 class OnnxEngine(_Engine):
@@ -135,16 +107,8 @@ class OnnxEngine(_Engine):
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        output, *features = self._outputs(None, prepared)
-        return np.asarray(output, dtype=np.float32), features[0] if features else None
-
-    def _outputs(self, wanted: list[str] | None, prepared: "NDArray[np.floating[Any]]") -> list[NDArray[Any]]:
-        """The network's outputs, or those `wanted`. Raises `EngineError`."""
-        try:
-            return list(self._session.run(wanted, {self._input: prepared}))
-        except Exception as error:  # ONNX Runtime's own exceptions share no base class
-            raise EngineError(f"{self._name}: ONNX Runtime failed on these pixels: {_said(error)}") from error
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
 
 
 class ExportedEngine(OnnxEngine):
@@ -154,34 +118,19 @@ class ExportedEngine(OnnxEngine):
         super().__init__(bundle, threads)
         self._exported = exported
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], None]:
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         exported = self._exported
         photos = prepared.transpose(0, 3, 1, 2) if exported.channels_first else prepared
         photos = np.ascontiguousarray(photos, dtype=exported.dtype)
         size = exported.batch or len(photos)
         answers = [self._ask(photos[start : start + size], size) for start in range(0, len(photos), size)]
-        return np.concatenate(answers).astype(np.float32), None
+        return np.concatenate(answers).astype(np.float32)
 
     def _ask(self, photos: "NDArray[np.floating[Any]]", size: int) -> "NDArray[np.floating[Any]]":
         """Answers of shape (n, units), for up to `size` photos; what a fixed batch lacks is filled up."""
         lacking = np.zeros((size - len(photos), *photos.shape[1:]), photos.dtype)
-        [answer] = self._outputs([self._exported.output], np.concatenate([photos, lacking]))
+        [answer] = self._session.run([self._exported.output], {self._input: np.concatenate([photos, lacking])})
         return np.asarray(answer).reshape(size, -1)[: len(photos)]
-
-
-class FeatureEngine(OnnxEngine):
-    """ONNX Runtime on a bundle's model, for what enters its last dense layer."""
-
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
-        if bundle.exported:
-            raise BundleError(f"{bundle.name}: of {bundle.file} only the answers are known; features need a model.h5.")
-        super().__init__(bundle, threads)
-        self._session = _session(bundle, compiled_features(bundle), threads)
-
-    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of shape (n, features), for photos of shape (n, height, width, channels), values 0-255."""
-        _, features = self.answer(self.prepare(pixels))
-        return np.asarray(features, dtype=np.float32)
 
 
 def _open_session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
@@ -234,22 +183,11 @@ class KerasEngine(_Engine):
                 "from there, or looks into it, needs a model.h5."
             )
         self.model = model or _load_keras(bundle)
-        self._asked = _with_features(self.model) if bundle.familiar else self.model
         self._lock = threading.Lock()
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock:
-            found = self._asked.predict_on_batch(prepared)
-        output, features = found if isinstance(found, list | tuple) else (found, None)
-        return np.asarray(output, dtype=np.float32), None if features is None else np.asarray(features)
-
-
-def _with_features(model: "keras.Model") -> "keras.Model":
-    """A model that answers with what enters its last dense layer too; the same where that is inside of another."""
-    import keras
-
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    return keras.Model(model.inputs, [model.outputs[0], dense[-1].input]) if dense else model
+            return np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32)
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
@@ -299,12 +237,9 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
         output = engine.predict(np.full((1, *bundle.spec.shape), 127, dtype=np.uint8))
     except BundleError:
         raise
-    except FamiliarityError as error:
-        raise BundleError(f"{bundle.name}: {FAMILIAR} belongs to another model: {error}.") from error
     except Exception as error:  # either engine's own exceptions
-        said = _said(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         raise BundleError(
-            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {said}"
+            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {_said(error)}"
         ) from error
     adds_up = bundle.output == "multi_label" or abs(float(output.sum()) - 1) <= 1e-3
     if output.shape != (1, len(bundle.labels)) or not (0 <= output.min() <= output.max() <= 1 and adds_up):

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import (
     CARD,
     CONFUSION,
-    FAMILIAR,
     LABELS,
     MODEL,
     MODELS,
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-4
 """The largest difference of a probability between the trained network and ONNX Runtime."""
 
-_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, FAMILIAR, README)
+_OWN = (*MODELS, LABELS, CARD, ONNX, CONFUSION, README)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from foodscene.models import saving
-from foodscene.models.bundle import FAMILIAR, Bundle
+from foodscene.models.bundle import Bundle
 from foodscene.models.card import Card, CardDataset, CardInput
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation.evaluation import Evaluation
@@ -40,15 +40,12 @@ def export(
         caution=recipe.caution,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
         sure_above=result.sure_above,
-        set_above=result.set_above,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
         license=_license(recipe, start),
         created=datetime.now(UTC).replace(microsecond=0),
     )
     files: dict[str, str | bytes] = {"README.md": cards.readme(card, data.classes)}
-    if result.familiar:
-        files[FAMILIAR] = result.familiar.as_bytes()
     if measured:
         card = cards.described(card, measured)
         files.update(cards.files(card, measured))
@@ -68,15 +65,7 @@ def measure(result: Result, data: Data) -> Evaluation | None:
     if not len(data.test):
         return None
     names = [data.names[row] for row in data.test]
-    known_above = result.familiar.known_above if result.familiar else 0.0
-    return Evaluation(
-        data.classes,
-        names,
-        data.labels[data.test],
-        result.probabilities,
-        familiarity=result.familiarity,
-        known_above=known_above,
-    )
+    return Evaluation(data.classes, names, data.labels[data.test], result.probabilities)
 
 
 def counts(data: Data) -> dict[str, int]:

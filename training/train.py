@@ -276,7 +276,7 @@ def _follow(
         figures = {}
         if measured:
             figures = {
-                **model_card.metrics(measured, result.sure_above, result.set_above).model_dump(exclude_none=True),
+                **model_card.metrics(measured, result.sure_above).model_dump(exclude_none=True),
                 "loss": measured.loss,
             }
         run.update(

@@ -75,8 +75,8 @@ def facts(model: Model) -> list[Fact]:
     if card.license:
         found.append(Fact("Terms", card.license))
     found.append(Fact("Called sure", f"from a probability of {card.sure_above:.0%}"))
-    if card.out_of_distribution:
-        shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.out_of_distribution.items())
+    if card.strangers:
+        shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.strangers.items())
         found.append(Fact("Not sure of strange pictures", shares))
     found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
     found.append(Fact("SHA-256", bundle.sha256))

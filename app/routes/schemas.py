@@ -11,10 +11,7 @@ from foodscene.models.outputs import OutputKind
 _ANSWER: JsonDict = {
     "model": "everyday",
     "predictions": [{"label": "forest", "probability": 0.97}, {"label": "sea", "probability": 0.02}],
-    "known": True,
-    "familiarity": 0.83,
     "sure": True,
-    "set": ["forest"],
     "milliseconds": 6.1,
 }
 
@@ -38,28 +35,7 @@ class AnswerBody(BaseModel):
 
     model: str = Field(examples=["everyday"])
     predictions: list[PredictionBody]
-    known: bool = Field(
-        default=True,
-        description="Whether the photo is like those that the model learned from; left out where the bundle has no "
-        "`familiar.npz`.",
-    )
-    familiarity: float = Field(
-        default=1.0,
-        ge=0,
-        le=1,
-        description="The share of validation photos that are less familiar; left out as `known` is.",
-        examples=[0.83],
-    )
-    sure: bool = Field(
-        description="Whether the first label is probable enough to rely on (the card's `sure_above`), and the photo "
-        "known."
-    )
-    set: list[str] = Field(
-        default=[],
-        description="Labels one of which is right 95 times of 100, most probable first; left out where that is not "
-        "promised: of what is not known, and by a card without `set_above`.",
-        examples=[["forest"]],
-    )
+    sure: bool = Field(description="Whether the first label is probable enough to rely on (the card's `sure_above`).")
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
     truncated: bool = Field(
         default=False, description="True for a JPEG that lacks its end, up to 5 % of its rows; left out otherwise."

@@ -123,17 +123,16 @@ export class Card {
   }
 
   #showAnswer() {
-    const { predictions, sure, known, milliseconds } = this.answer;
+    const { predictions, sure, milliseconds } = this.answer;
     const [first] = predictions;
-    this.#state("answered", known === false ? "Nothing that I know. Nearest" : sure ? "Looks like" : "Not sure. Perhaps");
-    this.element.classList.toggle("unknown", known === false);
+    this.#state("answered", sure ? "Looks like" : "Not sure. Perhaps");
     this.element.classList.toggle("unsure", !sure);
     this.#find(".top").textContent = shown(predictions);
     this.#find(".shares").replaceChildren(...predictions.map(row));
     this.#find(".note").textContent = `${duration(milliseconds)} · ${this.model.title}`;
     fill(this.#find(".code"), this.photo.name, this.model.name);
     const told = `${shown(predictions)}, ${percent(first.probability)}`;
-    announce(`${this.photo.name}: ${known === false ? `nothing that I know, nearest ${told}` : sure ? told : `not sure, perhaps ${told}`}.`);
+    announce(`${this.photo.name}: ${sure ? told : `not sure, perhaps ${told}`}.`);
   }
 
   #toggle(button) {

@@ -73,24 +73,20 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     for path in data:
         _there(path, "--data")
     loaded, each, whole = inference.measure(found, engine, data, split, layout, labels)
+    sure_above = found.card.sure_above
     photos = [(ood.NOISE, ood.noise(found.spec))]
     photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
-    unknown = [ood.measure_unsure(engine, name, pixels, found, whole.familiarity) for name, pixels in photos]
+    unknown = [ood.measure_unsure(engine, name, pixels, sure_above) for name, pixels in photos]
     speed = inference.milliseconds(found)
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = confidence.measure_sure(whole.probabilities, whole.right, found.card.sure_above, whole.known)
+    certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above)
     if as_json:
         parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
         left_out = {"left_out": dict(whole.left_out)}
-        figures = {
-            **whole.as_json(),
-            **left_out,
-            **confidence.as_json(certain),
-            "out_of_distribution": ood.as_json(unknown),
-        }
+        figures = {**whole.as_json(), **left_out, **confidence.as_json(certain), "strangers": ood.as_json(unknown)}
         say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
@@ -194,7 +190,7 @@ def _there(path: Path, option: str) -> None:
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
     """What an evaluation left in a bundle, which `saving.write` does not make itself."""
-    others = (bundle.folder / name for name in ("README.md", "confusion.json", "familiar.npz"))
+    others = (bundle.folder / name for name in ("README.md", "confusion.json"))
     return {path.name: path.read_bytes() for path in others if path.is_file()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
-from foodscene.models.engine import Answers, Engine, open_engine
+from foodscene.models.engine import Engine, open_engine
 from foodscene.training.datasets import open_dataset, renamed
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
@@ -67,9 +67,7 @@ def rows(data: "Data", split: str) -> NDArray[np.int64]:
     return np.flatnonzero(data.labels >= 0) if split == "all" else np.asarray(getattr(data, split))
 
 
-def evaluate(
-    engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64], known_above: float = 0.0
-) -> Evaluation:
+def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> Evaluation:
     """What an engine answers for the photos `data.pixels[rows]`.
 
     Classes are matched to `labels` by name; photos of classes that the model does not know are left out.
@@ -81,10 +79,7 @@ def evaluate(
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
     names = [data.names[row] for row in rows]
-    answers = ask(engine, data.pixels, rows)
-    return Evaluation(
-        tuple(labels), names, targets, answers.probabilities, dict(unknown), answers.familiarity, known_above
-    )
+    return Evaluation(tuple(labels), names, targets, predict(engine, data.pixels, rows), dict(unknown))
 
 
 class Measured(NamedTuple):
@@ -111,17 +106,14 @@ def measure(
     if not paths:
         raise EvaluationError("There are no photos to measure on: name a folder, or an archive as downloaded.")
     photos = apart([photos_for(bundle, path, layout, labels, split=split) for path in paths])
-    known_above = bundle.familiar.known_above if bundle.familiar else 0.0
-    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split), known_above) for one in photos}
+    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split)) for one in photos}
     return Measured(photos, each, join(list(each.values())))
 
 
-def ask(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Answers:
-    """An engine's answers for the photos `pixels[rows]`."""
+def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """An engine's probabilities for the photos `pixels[rows]`, shape (rows, labels)."""
     starts = range(0, len(rows), _BATCH)
-    found = [engine.ask(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
-    familiar = [one.familiarity for one in found if one.familiarity is not None]
-    return Answers(np.concatenate([one.probabilities for one in found]), np.concatenate(familiar) if familiar else None)
+    return np.concatenate([engine.predict(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts])
 
 
 def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine
-from foodscene.models.judgement import judge
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
 from foodscene.training.datasets.archives import open_files
@@ -26,46 +24,18 @@ NOISE = "noise"
 
 
 class OutOfDistribution(NamedTuple):
-    """The photos of one source, and what a model's answers for them are called."""
+    """The photos of one source, and for how many of them the model's answer is not called sure."""
 
     name: str
     photos: int
     unsure: Share
-    """Those whose answer is not called sure."""
-    unknown: Share | None = None
-    """Those that are called not known; None, as below, where the model has no familiarity."""
-    auroc: float | None = None
-    """The probability that one of them is less familiar than a photo of what the model knows: 0.5 by chance."""
-    false_alarms: float | None = None
-    """The share of them that is as familiar as the 95 % most familiar photos of what the model knows."""
 
 
-def measure_unsure(
-    engine: Engine, name: str, photos: NDArray[np.uint8], bundle: Bundle, known: NDArray[np.float32] | None = None
-) -> OutOfDistribution:
-    """What an engine makes of photos of shape (n, height, width, channels), by what its bundle calls sure and known.
-
-    `known` is the familiarity of photos of what the model knows, to tell these from: shape (m,).
-    """
-    answers = inference.ask(engine, photos, np.arange(len(photos)))
-    familiar = [None] * len(photos) if answers.familiarity is None else answers.familiarity.tolist()
-    judged = [judge(row, share, bundle) for row, share in zip(answers.probabilities, familiar, strict=True)]
-    unsure = metrics.share(sum(not one.sure for one in judged), len(photos))
-    if answers.familiarity is None:
-        return OutOfDistribution(name, len(photos), unsure)
-    unknown = metrics.share(sum(one.known is False for one in judged), len(photos))
-    if known is None:
-        return OutOfDistribution(name, len(photos), unsure, unknown)
-    passing = float((answers.familiarity >= np.quantile(known, 0.05)).mean())
-    return OutOfDistribution(name, len(photos), unsure, unknown, auroc(known, answers.familiarity), passing)
-
-
-def auroc(known: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The area under the ROC curve: the probability that one of `known` is above one of `other`, ties by half."""
-    ordered = np.sort(known)
-    below = len(known) - np.searchsorted(ordered, other, "right")
-    equal = np.searchsorted(ordered, other, "right") - np.searchsorted(ordered, other, "left")
-    return float((below + equal / 2).mean() / len(known))
+def measure_unsure(engine: Engine, name: str, photos: NDArray[np.uint8], above: float) -> OutOfDistribution:
+    """What an engine makes of photos of shape (n, height, width, channels), sure from the probability `above` on."""
+    probabilities = inference.predict(engine, photos, np.arange(len(photos)))
+    unsure = int((probabilities.max(axis=1) < above).sum())
+    return OutOfDistribution(name, len(photos), metrics.share(unsure, len(photos)))
 
 
 def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
@@ -98,12 +68,7 @@ def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = 
 
 def as_json(sets: Sequence[OutOfDistribution]) -> dict[str, Any]:
     """By source, for programs."""
-    return {
-        one.name: {"photos": one.photos, "unsure": one.unsure._asdict()}
-        | ({"unknown": one.unknown._asdict()} if one.unknown else {})
-        | ({} if one.auroc is None else {"auroc": one.auroc, "false_alarms": one.false_alarms})
-        for one in sets
-    }
+    return {one.name: {"photos": one.photos, "unsure": one.unsure._asdict()} for one in sets}
 
 
 def _open(path: Path) -> Dataset:

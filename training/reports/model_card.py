@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from jinja2 import PackageLoader
 
 from foodscene.models.bundle import CONFUSION, Bundle
-from foodscene.models.card import Card, CardMetrics, CardOutOfDistribution
+from foodscene.models.card import Card, CardMetrics, CardStrangers
 from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
 from foodscene.models.saving import is_ours, write_card
@@ -20,12 +19,9 @@ from foodscene.training.reports import markdown
 from foodscene.training.reports.markdown import Markdown
 
 
-def metrics(evaluation: Evaluation, sure_above: float, set_above: float | None = None) -> CardMetrics:
+def metrics(evaluation: Evaluation, sure_above: float) -> CardMetrics:
     """The figures that a card gives."""
-    top5, known = evaluation.top5, evaluation.known
-    certain = confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above, known)
-    sets = None if set_above is None else evaluation.sets(set_above)
-    in_set = None if sets is None else sets[np.arange(len(sets)), evaluation.targets]
+    top5, certain = evaluation.top5, confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above)
     return CardMetrics(
         images=len(evaluation.targets),
         folds=evaluation.folds or None,
@@ -36,9 +32,6 @@ def metrics(evaluation: Evaluation, sure_above: float, set_above: float | None =
         calibration_error=round(evaluation.calibration_error, 6),
         sure=round(certain.sure.value, 6),
         sure_top1=round(certain.right.value, 6) if certain.sure.value else None,
-        known=None if known is None else round(float(known.mean()), 6),
-        set_coverage=None if in_set is None else round(float(in_set.mean()), 6),
-        set_size=None if sets is None else round(float(sets.sum(axis=1).mean()), 4),
     )
 
 
@@ -65,20 +58,13 @@ def described(
     several = parts if parts and len(parts) > 1 else {}
     return card.model_copy(
         update={
-            "metrics": metrics(evaluation, card.sure_above, card.set_above),
-            "parts": {name: metrics(one, card.sure_above, card.set_above) for name, one in several.items()},
+            "metrics": metrics(evaluation, card.sure_above),
+            "parts": {name: metrics(one, card.sure_above) for name, one in several.items()},
             "per_class": {
                 label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
             },
-            "out_of_distribution": {
-                one.name: CardOutOfDistribution(
-                    photos=one.photos,
-                    unsure=round(one.unsure.value, 6),
-                    unknown=round(one.unknown.value, 6) if one.unknown else None,
-                    auroc=None if one.auroc is None else round(one.auroc, 4),
-                    false_alarms=None if one.false_alarms is None else round(one.false_alarms, 4),
-                )
-                for one in outside
+            "strangers": {
+                one.name: CardStrangers(photos=one.photos, unsure=round(one.unsure.value, 6)) for one in outside
             },
         }
     )
@@ -86,12 +72,10 @@ def described(
 
 def recalibrated(card: Card, sure_above: float) -> Card:
     """The card of a model whose probabilities are others now; without the figures that depend on them."""
-    gone = dict.fromkeys(("calibration_error", "sure", "sure_top1", "known", "set_coverage", "set_size"))
+    gone = {"calibration_error": None, "sure": None, "sure_top1": None}
     kept = card.metrics.model_copy(update=gone) if card.metrics else None
     parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
-    return card.model_copy(
-        update={"sure_above": sure_above, "metrics": kept, "parts": parts, "out_of_distribution": {}}
-    )
+    return card.model_copy(update={"sure_above": sure_above, "metrics": kept, "parts": parts, "strangers": {}})
 
 
 def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
@@ -129,7 +113,7 @@ def readme(card: Card, labels: Sequence[str], confusion: dict[str, Any] | None =
             labels=labels,
             figures=list(_figures(card, card.metrics)) if card.metrics else [],
             measured_on=_measured_on(card.metrics) if card.metrics else "",
-            strange=list(_strange(card)) if card.out_of_distribution else [],
+            strange=list(_strange(card)) if card.strangers else [],
             each=list(_per_class(card)) if card.per_class else [],
             confusion=found,
             counts=list(_counts(found)) if found else [],
@@ -152,9 +136,6 @@ def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
         "calibration error, 15 bins": [_rounded(one.calibration_error) for one in columns.values()],
         "answers that are called sure": [_rounded(one.sure) for one in columns.values()],
         "right among these": [_rounded(one.sure_top1) for one in columns.values()],
-        "called known": [_rounded(one.known) for one in columns.values()],
-        "right label in the set": [_rounded(one.set_coverage) for one in columns.values()],
-        "labels in a set, on average": [_rounded(one.set_size) for one in columns.values()],
     }
     yield ["", *columns]
     yield from ([name, *cells] for name, cells in rows.items() if any(cells))
@@ -169,9 +150,8 @@ def _measured_on(metrics: CardMetrics) -> str:
 
 def _strange(card: Card) -> Iterator[list[str]]:
     """What becomes of photos of something else."""
-    yield ["", "photos", "not called sure", "called not known"]
-    for name, one in card.out_of_distribution.items():
-        yield [name, f"{one.photos:,}", _rounded(one.unsure), _rounded(one.unknown)]
+    yield ["", "photos", "not called sure"]
+    yield from ([name, f"{one.photos:,}", _rounded(one.unsure)] for name, one in card.strangers.items())
 
 
 def _per_class(card: Card) -> Iterator[list[str]]:

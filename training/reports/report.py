@@ -76,14 +76,14 @@ def _review(
     drawn = folder / "pictures"
     drawn.mkdir()
     measured.save(folder / "predictions.npz")
-    certain = confidence.measure_sure(measured.probabilities, measured.right, bundle.card.sure_above, measured.known)
+    certain = confidence.measure_sure(measured.probabilities, measured.right, bundle.card.sure_above)
     figures = {
         "bundle": bundle.title,
         "data": [one.name for one in photos],
         "milliseconds": inference.milliseconds(bundle),
         **measured.as_json(),
         **confidence.as_json(certain),
-        "out_of_distribution": ood.as_json(outside),
+        "strangers": ood.as_json(outside),
     }
     (folder / "evaluation.json").write_bytes(json.dumps(figures, indent=2).encode())
     (folder / "confusion.csv").write_bytes(measured.confusion_csv().encode())

@@ -36,12 +36,12 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
     command = ("evaluate", copied, "--data", colours, "--strangers", tmp_path / "greys")
     answer = json.loads(call(*command, "--save", "--json"))
     assert answer["sure_above"] == 0.5
-    assert answer["out_of_distribution"]["greys"]["photos"] == 6
-    assert answer["out_of_distribution"]["noise"]["unsure"]["value"] == 1.0, "noise is grey on average"
+    assert answer["strangers"]["greys"]["photos"] == 6
+    assert answer["strangers"]["noise"]["unsure"]["value"] == 1.0, "noise is grey on average"
     card = bundle.read_bundle(copied).card
     assert card.metrics is not None
     assert card.metrics.sure == pytest.approx(answer["sure"]["value"], abs=1e-6)
-    assert set(card.out_of_distribution) == {"noise", "greys"}
+    assert set(card.strangers) == {"noise", "greys"}
     assert "not sure of greys" in call(*command)
     refused = CliRunner().invoke(program, ["evaluate", str(copied), "--data", str(colours), "--strangers", "nowhere"])
     assert refused.exit_code == 2

@@ -13,6 +13,9 @@ from pydantic_core import from_json
 from foodscene.models import files
 from foodscene.models.card import Card, CardInput
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.familiarity import Familiarity, FamiliarityError
+from foodscene.models.familiarity import read as read_familiarity
+from foodscene.models.graph.features import features_of
 from foodscene.models.graph.graph import Graph, ModelRefused
 from foodscene.models.graph.reader import outline
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
@@ -27,7 +30,7 @@ MODEL, LABELS, CARD, ONNX = "model.h5", "labels.txt", "card.json", "model.onnx"
 MODELS = (MODEL, "keras_model.h5", "model.keras")
 """What the model's file may be called: by us, by Teachable Machine, as an archive. The first that is there counts."""
 INDICES = "class_indices.json"
-CONFUSION, README = "confusion.json", "README.md"
+CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -39,6 +42,7 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
+    FAMILIAR: 16_000_000,
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
 
@@ -65,6 +69,8 @@ class Bundle:
     scaling: Scaling
     file: str = MODEL
     """What the model's file is called."""
+    familiar: Familiarity | None = None
+    """What photos are familiar to it; None where the bundle does not say."""
 
     @property
     def name(self) -> str:
@@ -114,7 +120,9 @@ def read_bundle(folder: Path) -> Bundle:
     taken = _input(folder.name, file, said, graph)
     told, why = ({}, "by card.json") if set(SCALING) & said.model_fields_set else guess(graph)
     taken = taken.model_copy(update={key: value for key, value in told.items() if key not in said.model_fields_set})
-    return Bundle(folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file)
+    return Bundle(
+        folder, labels, taken.spec, card, sha256, output, scaling(taken, why), file, _familiar(folder, sha256, graph)
+    )
 
 
 def model_file(folder: Path) -> str | None:
@@ -254,6 +262,19 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
         [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
+
+
+def _familiar(folder: Path, sha256: str, graph: Graph) -> Familiarity | None:
+    content = read_part(folder, FAMILIAR)
+    if content is None:
+        return None
+    features = features_of(graph)
+    try:
+        return read_familiarity(content, sha256, graph.shapes[features][1] if features else None)
+    except FamiliarityError as error:
+        raise BundleError(
+            f"{folder / FAMILIAR}: {error}. Remove it, or make it anew: foodscene calibrate {folder.name} --data PHOTOS"
+        ) from error
 
 
 def read_card(folder: Path) -> Card:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,21 @@ EngineKind = Literal["auto", "onnx", "keras"]
 logger = logging.getLogger(__name__)
 
 
+class Outputs(NamedTuple):
+    """What an engine gives for n photos."""
+
+    probabilities: NDArray[np.float32]
+    """Shape (n, classes)."""
+    features: NDArray[np.float32] | None = None
+    """What enters the network's last dense layer, shape (n, features); None where it has no such layer."""
+    closeness: NDArray[np.float32] | None = None
+    """How close the features are to what is familiar, shape (n,): see `models.familiarity`; None without that."""
+
+    def part(self, first: int, count: int) -> "Outputs":
+        """Those of `count` photos, from the one at `first` on."""
+        return Outputs(*(None if values is None else values[first : first + count] for values in self))  # type: ignore[arg-type]
+
+
 class Engine(Protocol):
     """Something that runs one model. Calls from several threads are safe."""
 
@@ -40,12 +55,16 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities of shape (n, classes)."""
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        """What the model makes of n photos."""
         ...
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
+        return self.look(pixels).probabilities
+
+    def look(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """All that the model makes of photos of shape (n, height, width, channels), values 0-255."""
         return self.run(self.prepare(pixels))
 
 
@@ -71,12 +90,13 @@ class _Engine(Engine):
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._scaling.apply(pixels)
 
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        return probabilities(self._output, self.answer(prepared), self._temperature)
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        answered = self.answer(prepared)
+        return answered._replace(probabilities=probabilities(self._output, answered.probabilities, self._temperature))
 
     @abstractmethod
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's own output, of shape (n, units)."""
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        """The network's own output, of shape (n, units), in the place of probabilities, and what comes with it."""
 
 
 class OnnxEngine(_Engine):
@@ -89,8 +109,8 @@ class OnnxEngine(_Engine):
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
 
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        return Outputs(*self._session.run(None, {self._input: prepared}))  # in their order: the compiler's is the same
 
 
 def _open_session(bundle: Bundle, threads: int, *, fresh: bool = False) -> "onnxruntime.InferenceSession":
@@ -119,11 +139,24 @@ class KerasEngine(_Engine):
     def __init__(self, bundle: Bundle, model: "keras.Model | None" = None) -> None:
         super().__init__(bundle)
         self.model = model or _load_keras(bundle)
+        self._familiar = bundle.familiar
+        self._both = _with_features(self.model) if bundle.familiar else None
         self._lock = threading.Lock()
 
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
         with self._lock:
-            return np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32)
+            if self._both is None or self._familiar is None:
+                return Outputs(np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32))
+            output, features = (np.asarray(one, dtype=np.float32) for one in self._both.predict_on_batch(prepared))
+        return Outputs(output, features, self._familiar.closeness(features))
+
+
+def _with_features(model: "keras.Model") -> "keras.Model":
+    """The same network with the features, which enter its last dense layer, as a second output."""
+    import keras
+
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
+    return keras.Model(model.inputs, [model.outputs[0], last.input])
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
@@ -144,6 +177,8 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
         except ModelRefused as error:
             raise BundleError(f"{bundle.name}: {error}") from error
         try:
+            if bundle.familiar:  # whose features are easily found in a network without networks in it
+                write(graph, copy := Path(folder) / "flat.h5")
             return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # noqa: BLE001 - Keras raises whatever an older version's file leads it to
             logger.info("Keras %s cannot load %s as it is: %s", keras.__version__, bundle.model, error)

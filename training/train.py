@@ -211,7 +211,7 @@ def _follow(
         with quiet_stderr():
             import tensorboard.summary  # noqa: F401 - writes too, where it finds TensorFlow
 
-            from foodscene.training.export import counts, export, measure
+            from foodscene.training.export import counts, export, measure, with_known
             from foodscene.training.loop import cross_validation
             from foodscene.training.loop.loop import train as loop
             from foodscene.training.reports import model_card, report
@@ -254,8 +254,9 @@ def _follow(
             written = _written(write, own, run.record.get("bundle_wanted"), tell)
         figures = {}
         if measured:
+            measured = with_known(measured, written, data)
             figures = {
-                **model_card.metrics(measured, result.sure_above).model_dump(exclude_none=True),
+                **model_card.metrics(measured, result.sure_above, written.card.conformal).model_dump(exclude_none=True),
                 "loss": measured.loss,
             }
         run.update(

@@ -59,7 +59,7 @@ def export(
         with contextlib.suppress(FamiliarityError):  # of a few photos it says nothing, and serves all the same
             familiar = acquaintance.learn(new, engine, [data], looked)
             (new.folder / FAMILIAR).write_bytes(familiar.as_bytes())
-        said = new.card.model_copy(update={"conformal": _promised(new, data, looked, measured)})
+        said = new.card.model_copy(update={"conformal": _promised(data, looked, measured)})
         described, files = said, {"README.md": cards.readme(said, data.classes).encode()}
         if measured:
             known = with_known(measured, read_bundle(new.folder), data)
@@ -75,9 +75,7 @@ def export(
     return saving.write(folder, result.model, data.classes, card, sample, complete=complete)
 
 
-def _promised(
-    bundle: Bundle, data: Data, looked: Sequence[Outputs], measured: Evaluation | None
-) -> CardConformal | None:
+def _promised(data: Data, looked: Sequence[Outputs], measured: Evaluation | None) -> CardConformal | None:
     """What the card says of sets of labels; by all photos' folds instead of the few that validated, if there are."""
     if measured and measured.folds:
         return conformal.fit([(measured.probabilities, measured.targets)])

@@ -52,7 +52,7 @@ def test_each_class_has_prototypes_by_its_share() -> None:
 
 
 def test_too_few_photos_are_refused() -> None:
-    with pytest.raises(familiarity.FamiliarityError, match="19 validation photos .* at least 20"):
+    with pytest.raises(familiarity.FamiliarityError, match=r"19 validation photos .* at least 20"):
         familiarity.fit(np.ones((5, 2), np.float32), np.zeros(5, np.int64), [np.ones((19, 2), np.float32)], SHA)
 
 

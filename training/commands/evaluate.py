@@ -123,8 +123,8 @@ def calibrate(
 ) -> None:
     """Fit a bundle's temperature, when its answers are called sure, its sets of labels, and what is familiar to it.
 
-    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. At least
-    20 photos must validate: of a folder without splits a fifth does. A bundle of foodscene gets a layer for the
+    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. At
+    least 20 photos must validate: of a folder without splits a fifth does. A bundle of foodscene gets a layer for the
     temperature, the copy of another one a number in its card. Keras is not needed for that.
     """
     import importlib.util
@@ -282,15 +282,8 @@ def _certain(certain: "Confidence", unknown: "list[OutOfDistribution]") -> Any:
     """What the model calls sure, and of which photos out of distribution it is not."""
     from rich.table import Table
 
-    columns = (
-        f"sure from {certain.above:.2f} on",
-        "photos",
-        "",
-        "called known",
-        "AUROC",
-        "false alarms",
-        "by probability",
-    )
+    above = f"sure from {certain.above:.2f} on"
+    columns = (above, "photos", "", "called known", "AUROC", "false alarms", "by probability")
     table = Table(*columns, box=None, header_style="bold")
     table.columns[1].justify = "right"
     table.add_row("sure of", "", _interval(certain.sure))

@@ -24,7 +24,7 @@ class CalibrationError(FoodsceneError, ValueError):
 
 
 def check(photos: int) -> None:
-    """Make sure that there are enough validation photos to calibrate somebody's bundle on. Raises `CalibrationError`."""
+    """Make sure that so many validation photos are enough to calibrate a bundle on. Raises `CalibrationError`."""
     if photos < LEAST:
         raise CalibrationError(
             f"{photos} validation photos are too few to calibrate on: at least {LEAST} are needed. Of a folder without "

@@ -136,7 +136,16 @@ def look(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> 
     """All that an engine makes of the photos `pixels[rows]`."""
     starts = range(0, len(rows), _BATCH)
     batches = [engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
-    return Outputs(*(None if kind[0] is None else np.concatenate(kind) for kind in zip(*batches, strict=True)))
+    return Outputs(
+        np.concatenate([one.probabilities for one in batches]),
+        _joined([one.features for one in batches]),
+        _joined([one.closeness for one in batches]),
+    )
+
+
+def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if present else None
 
 
 def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:

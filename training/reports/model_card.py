@@ -169,10 +169,18 @@ def _measured_on(metrics: CardMetrics) -> str:
 
 def _strange(card: Card) -> Iterator[list[str]]:
     """What becomes of photos of something else."""
-    yield ["", "photos", "not called sure", "called known", "AUROC", "false alarms, 95 % kept", "AUROC of probability"]
-    for name, one in card.out_of_distribution.items():
-        figures = (one.unsure, one.known, one.auroc, one.false_alarms, one.auroc_probability)
-        yield [name, f"{one.photos:,}", *map(_rounded, figures)]
+    sets = card.out_of_distribution
+    columns: dict[str, list[float | None]] = {
+        "not called sure": [one.unsure for one in sets.values()],
+        "called known": [one.known for one in sets.values()],
+        "AUROC": [one.auroc for one in sets.values()],
+        "false alarms at 95 % kept": [one.false_alarms for one in sets.values()],
+        "AUROC of the probability": [one.auroc_probability for one in sets.values()],
+    }
+    shown = {name: values for name, values in columns.items() if values != [None] * len(sets)}
+    yield ["", "photos", *shown]
+    for row, (name, one) in enumerate(sets.items()):
+        yield [name, f"{one.photos:,}", *(_rounded(values[row]) for values in shown.values())]
 
 
 def _per_class(card: Card) -> Iterator[list[str]]:

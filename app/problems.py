@@ -39,6 +39,7 @@ KINDS = {
     "bad-parameter": Kind(422, "A parameter is missing or wrong"),
     "too-many-requests": Kind(429, "Too many requests from this client"),
     "internal-error": Kind(500, "Something went wrong in the service"),
+    "model-failed": Kind(503, "The model gave no answer for this photo"),
     "overloaded": Kind(503, "The service is full at the moment"),
     "not-ready": Kind(503, "The service is starting or stopping"),
     "not-kept": Kind(503, "The photo could not be kept"),

@@ -2,34 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from foodscene.models.answer import Answer, answer
 from foodscene.models.bundle import SHIPPED, Bundle, find_bundle
 from foodscene.models.engine import EngineKind, open_engine
 from foodscene.models.pixels import read_photo
-from foodscene.models.prediction import Prediction, rank
+
+__all__ = ["Answer", "Classifier", "evaluate", "load", "predict"]
 
 if TYPE_CHECKING:
     from foodscene.training.evaluation.evaluation import Evaluation
-
-
-class Answer(NamedTuple):
-    """What a classifier says of a photo."""
-
-    predictions: list[Prediction]
-    """Labels with their probabilities, 0 to 1, most probable first."""
-    sure: bool
-    """Whether the first label's probability is one from which on the bundle calls its answers sure."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return self.predictions[0].label
-
-    @property
-    def probability(self) -> float:
-        """Of the most probable label, 0 to 1."""
-        return self.predictions[0].probability
 
 
 class Classifier:
@@ -57,8 +40,7 @@ class Classifier:
         if top_k < 1:
             raise ValueError(f"top_k: give a whole number from 1 on, not {top_k}.")
         pixels = read_photo(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
-        predictions = rank(self.engine.predict(pixels[None])[0], self.labels, top_k)
-        return Answer(predictions, predictions[0].probability >= self.bundle.card.sure_above)
+        return answer(self.bundle, self.engine.look(pixels[None]), top_k)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.bundle.name}: {len(self.labels)} labels>"

@@ -16,7 +16,10 @@ from foodscene.models.card import Card, CardInput, first_mistake
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.exported.reader import Exported
 from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
-from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.familiarity import Familiarity, FamiliarityError
+from foodscene.models.familiarity import read as read_familiarity
+from foodscene.models.graph.features import features_of
+from foodscene.models.graph.graph import Graph, ModelRefused
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
 from foodscene.models.network import exported, saved
 from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
@@ -33,7 +36,7 @@ that is there counts."""
 INDICES = "class_indices.json"
 SETTINGS = (CONFIG, PREPROCESSOR)
 """What exporters write beside a `model.onnx`."""
-CONFUSION, README = "confusion.json", "README.md"
+CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -45,6 +48,7 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
+    FAMILIAR: 16_000_000,
     **dict.fromkeys(SETTINGS, 16_000_000),
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
@@ -74,6 +78,8 @@ class Bundle:
     """What the model's file is called."""
     exported: Exported | None = None
     """How a `model.onnx` is asked, where that is the model."""
+    familiar: Familiarity | None = None
+    """What photos are familiar to it; None where the bundle does not say."""
 
     @property
     def name(self) -> str:
@@ -128,7 +134,8 @@ def read_bundle(folder: Path) -> Bundle:
         card = card.model_copy(update={"temperature": found.settings.temperature})
     values = scaling(found.input, found.settings.said_by)
     asked = found.network if isinstance(found.network, Exported) else None
-    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked)
+    familiar = _familiar(folder, sha256, found.network) if isinstance(found.network, Graph) else None
+    return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked, familiar)
 
 
 def model_file(folder: Path) -> str | None:
@@ -271,6 +278,19 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
         [(twice, _)] = Counter(labels).most_common(1)
         raise BundleError(f"{path} has the label {twice!r} twice.")
     return labels
+
+
+def _familiar(folder: Path, sha256: str, graph: Graph) -> Familiarity | None:
+    content = read_part(folder, FAMILIAR)
+    if content is None:
+        return None
+    features = features_of(graph)
+    try:
+        return read_familiarity(content, sha256, graph.shapes[features][1] if features else None)
+    except FamiliarityError as error:
+        raise BundleError(
+            f"{folder / FAMILIAR}: {error}. Remove it, or make it anew: foodscene calibrate {folder.name} --data PHOTOS"
+        ) from error
 
 
 def read_card(folder: Path) -> Card:

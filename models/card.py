@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+"""Of what is written. Version 1 called `out_of_distribution` `strangers`, with `photos` and `unsure` alone."""
 
 
 class _Part(BaseModel):
@@ -62,8 +63,9 @@ class CardMetrics(_Part):
     """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
 
     Intervals are 95 % intervals, (low, high). `sure` is the share of answers that are called sure, `sure_top1` the
-    share of these that is right. Where `folds` stands, the photos are all there were, and each was answered by one of
-    so many networks that was trained without it (cross-validation).
+    share of these that is right, `known` the share of photos that are called known. `set_coverage` is the share of sets
+    of labels that hold the right one, `set_size` how many labels they have on average. Where `folds` stands, the photos
+    are all there were, and each was answered by one of so many networks that was trained without it (cross-validation).
     """
 
     images: int = Field(gt=0)
@@ -75,6 +77,9 @@ class CardMetrics(_Part):
     calibration_error: float | None = Field(default=None, ge=0, le=1)
     sure: float | None = Field(default=None, ge=0, le=1)
     sure_top1: float | None = Field(default=None, ge=0, le=1)
+    known: float | None = Field(default=None, ge=0, le=1)
+    set_coverage: float | None = Field(default=None, ge=0, le=1)
+    set_size: float | None = Field(default=None, ge=0)
 
     @property
     def photos(self) -> str:
@@ -83,11 +88,33 @@ class CardMetrics(_Part):
         return f"{self.images:,} {how}"
 
 
-class CardStrangers(_Part):
-    """Photos of nothing that the model knows, and the share of them for which its answer is not called sure."""
+class CardConformal(_Part):
+    """Sets of labels: those whose probability is at least 1 - `quantile` hold the right one in `coverage` of photos.
+
+    Fitted on so many validation `photos`; where data sets were joined, the largest of their quantiles.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    quantile: float = Field(ge=0, le=1)
+    photos: int = Field(gt=0)
+
+
+class CardOutOfDistribution(_Part):
+    """Photos of nothing that the model knows, and how it tells them from the test photos.
+
+    `unsure` and `known` are the shares for which its answer is not called sure, and that it calls known. `auroc` is the
+    probability that one of them scores below a test photo; `false_alarms` the share of them that scores as high as 95
+    of 100 test photos. Both by what decides, which is familiarity where the bundle has it, and by the first
+    probability.
+    """
 
     photos: int = Field(gt=0)
     unsure: float = Field(ge=0, le=1)
+    known: float | None = Field(default=None, ge=0, le=1)
+    auroc: float | None = Field(default=None, ge=0, le=1)
+    false_alarms: float | None = Field(default=None, ge=0, le=1)
+    auroc_probability: float | None = Field(default=None, ge=0, le=1)
+    false_alarms_probability: float | None = Field(default=None, ge=0, le=1)
 
 
 class Card(_Part):
@@ -99,7 +126,7 @@ class Card(_Part):
     where the model was measured on several.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     name: str = ""
     title: str = ""
     domain: str = ""
@@ -114,15 +141,19 @@ class Card(_Part):
     metrics: CardMetrics | None = None
     parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
-    strangers: dict[str, CardStrangers] = {}
+    conformal: CardConformal | None = None
+    out_of_distribution: dict[str, CardOutOfDistribution] = Field(
+        default={}, validation_alias=AliasChoices("out_of_distribution", "strangers")
+    )
     license: str = ""
     created: datetime | None = None
     versions: dict[str, str] = {}
     sha256: str | None = None
 
     def as_json(self) -> str:
-        """What `card.json` holds."""
-        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+        """What `card.json` holds, in today's version."""
+        today = self.model_copy(update={"schema_version": SCHEMA_VERSION})
+        return today.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
 def first_mistake(error: ValidationError) -> str:

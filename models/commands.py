@@ -16,10 +16,10 @@ def show_predictions(
     photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
     """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
+    from foodscene.models.answer import answer, reliance
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
     from foodscene.models.pixels import PhotoError, read_photo
-    from foodscene.models.prediction import rank
     from foodscene.models.text import printable
 
     bundle = find_bundle(model, models_folder or SHIPPED)
@@ -35,16 +35,25 @@ def show_predictions(
                 err=not as_json,
             )
             continue
-        predictions = rank(engine.predict(pixels[None])[0], bundle.labels, top_k)
+        found = answer(bundle, engine.look(pixels[None]), top_k)
         if as_json:
-            answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer}))
+            labels = [
+                {"label": label, "probability": round(probability, 6)} for label, probability in found.predictions
+            ]
+            said = reliance(bundle, found)
+            said |= {"sure": found.sure} if said else {}
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": labels, **said}))
         else:
             say(f"{photo}  ({bundle.name})")
-            shown = [(printable(label), probability) for label, probability in predictions]
+            if found.known is False:
+                say("  This is nothing that it knows. The nearest labels:")
+            shown = [(printable(label), probability) for label, probability in found.predictions]
             width = max(len(label) for label, _ in shown)
             for label, probability in shown:
                 say(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
+            if found.set and bundle.card.conformal:
+                share = bundle.card.conformal.coverage * 100
+                say(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
     if failed:
         raise typer.Exit(1)
 

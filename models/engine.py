@@ -8,7 +8,7 @@ import tempfile
 import threading
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from foodscene.models import files
 from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
 from foodscene.models.compiler import compiled
+from foodscene.models.errors import FoodsceneError
 from foodscene.models.exported.reader import Exported
 from foodscene.models.graph.graph import ModelRefused, in_words
 from foodscene.models.graph.reader import read
@@ -31,6 +32,25 @@ EngineKind = Literal["auto", "onnx", "keras"]
 logger = logging.getLogger(__name__)
 
 
+class EngineError(FoodsceneError, RuntimeError):
+    """A network that failed on some pixels. Its text has the engine's own words."""
+
+
+class Outputs(NamedTuple):
+    """What an engine gives for n photos."""
+
+    probabilities: NDArray[np.float32]
+    """Shape (n, classes)."""
+    features: NDArray[np.float32] | None = None
+    """What enters the network's last dense layer, shape (n, features); None where it has no such layer."""
+    closeness: NDArray[np.float32] | None = None
+    """How close the features are to what is familiar, shape (n,): see `models.familiarity`; None without that."""
+
+    def part(self, first: int, count: int) -> "Outputs":
+        """Those of `count` photos, from the one at `first` on."""
+        return Outputs(*(None if values is None else values[first : first + count] for values in self))  # type: ignore[arg-type]
+
+
 class Engine(Protocol):
     """Something that runs one model. Calls from several threads are safe."""
 
@@ -43,12 +63,16 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities of shape (n, classes)."""
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        """What the model makes of n photos."""
         ...
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
+        return self.look(pixels).probabilities
+
+    def look(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """All that the model makes of photos of shape (n, height, width, channels), values 0-255."""
         return self.run(self.prepare(pixels))
 
 
@@ -84,17 +108,19 @@ class _Engine(Engine):
         self._scaling = bundle.scaling
         self._output = bundle.output
         self._temperature = bundle.card.temperature
+        self._name = bundle.name
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._scaling.apply(pixels)
 
-    def run(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        found = probabilities(self._output, self.answer(prepared), self._temperature)
-        return np.nan_to_num(found, copy=False)  # a network that fails on a photo has no label for it
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        answered = self.answer(prepared)
+        found = probabilities(self._output, answered.probabilities, self._temperature)
+        return answered._replace(probabilities=np.nan_to_num(found, copy=False))  # what fails on a photo has no label
 
     @abstractmethod
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's own output, of shape (n, units)."""
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        """The network's own output, of shape (n, units), in the place of probabilities, and what comes with it."""
 
 
 class OnnxEngine(_Engine):
@@ -107,8 +133,15 @@ class OnnxEngine(_Engine):
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
 
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(None, {self._input: prepared})[0], dtype=np.float32)
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        return Outputs(*self._outputs(None, prepared))  # in their order: the compiler's is the same
+
+    def _outputs(self, wanted: list[str] | None, prepared: "NDArray[np.floating[Any]]") -> list[NDArray[Any]]:
+        """The network's outputs, or those `wanted`. Raises `EngineError`."""
+        try:
+            return list(self._session.run(wanted, {self._input: prepared}))
+        except Exception as error:  # ONNX Runtime's own exceptions share no base class
+            raise EngineError(f"{self._name}: ONNX Runtime failed on these pixels: {_said(error)}") from error
 
 
 class ExportedEngine(OnnxEngine):
@@ -118,18 +151,18 @@ class ExportedEngine(OnnxEngine):
         super().__init__(bundle, threads)
         self._exported = exported
 
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
         exported = self._exported
         photos = prepared.transpose(0, 3, 1, 2) if exported.channels_first else prepared
         photos = np.ascontiguousarray(photos, dtype=exported.dtype)
         size = exported.batch or len(photos)
         answers = [self._ask(photos[start : start + size], size) for start in range(0, len(photos), size)]
-        return np.concatenate(answers).astype(np.float32)
+        return Outputs(np.concatenate(answers).astype(np.float32))
 
     def _ask(self, photos: "NDArray[np.floating[Any]]", size: int) -> "NDArray[np.floating[Any]]":
         """Answers of shape (n, units), for up to `size` photos; what a fixed batch lacks is filled up."""
         lacking = np.zeros((size - len(photos), *photos.shape[1:]), photos.dtype)
-        [answer] = self._session.run([self._exported.output], {self._input: np.concatenate([photos, lacking])})
+        [answer] = self._outputs([self._exported.output], np.concatenate([photos, lacking]))
         return np.asarray(answer).reshape(size, -1)[: len(photos)]
 
 
@@ -183,11 +216,24 @@ class KerasEngine(_Engine):
                 "from there, or looks into it, needs a model.h5."
             )
         self.model = model or _load_keras(bundle)
+        self._familiar = bundle.familiar
+        self._both = _with_features(self.model) if bundle.familiar else None
         self._lock = threading.Lock()
 
-    def answer(self, prepared: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
         with self._lock:
-            return np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32)
+            if self._both is None or self._familiar is None:
+                return Outputs(np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32))
+            output, features = (np.asarray(one, dtype=np.float32) for one in self._both.predict_on_batch(prepared))
+        return Outputs(output, features, self._familiar.closeness(features))
+
+
+def _with_features(model: "keras.Model") -> "keras.Model":
+    """The same network with the features, which enter its last dense layer, as a second output."""
+    import keras
+
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
+    return keras.Model(model.inputs, [model.outputs[0], last.input])
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
@@ -208,6 +254,8 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
         except ModelRefused as error:
             raise BundleError(f"{bundle.name}: {error}") from error
         try:
+            if bundle.familiar:  # whose features are easily found in a network without networks in it
+                write(graph, copy := Path(folder) / "flat.h5")
             return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # noqa: BLE001 - Keras raises whatever an older version's file leads it to
             logger.info("Keras %s cannot load %s as it is: %s", keras.__version__, bundle.model, error)
@@ -238,8 +286,9 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
     except BundleError:
         raise
     except Exception as error:  # either engine's own exceptions
+        said = _said(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         raise BundleError(
-            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {_said(error)}"
+            f"{bundle.name}: the model does not take photos of {in_words(bundle.spec.shape)}: {said}"
         ) from error
     adds_up = bundle.output == "multi_label" or abs(float(output.sum()) - 1) <= 1e-3
     if output.shape != (1, len(bundle.labels)) or not (0 <= output.min() <= output.max() <= 1 and adds_up):

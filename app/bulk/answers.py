@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from foodscene.models.answer import answer
 from foodscene.models.bundle import Bundle
-from foodscene.models.prediction import rank
+from foodscene.models.engine import Outputs
 
 Row = dict[str, Any]
 """Values by column: what a photo has none of is None."""
@@ -28,17 +26,17 @@ class Answers:
             *((FEATURES,) if features else ()),
         )
 
-    def row(self, path: str, size: tuple[int, int] | None, answer: NDArray[np.float32]) -> Row:
-        """Of a photo of this width and height, for its probabilities and, where wanted, the features after them."""
+    def row(self, path: str, size: tuple[int, int] | None, outputs: Outputs) -> Row:
+        """Of a photo of this width and height, for what the engine gave for it."""
         row = self._empty(path, size)
-        count = len(self._bundle.labels)
-        predictions = rank(answer[:count], self._bundle.labels, self._top_k)
-        for place, (label, probability) in enumerate(predictions, 1):
+        found = answer(self._bundle, outputs, self._top_k)
+        for place, (label, probability) in enumerate(found.predictions, 1):
             ending = "" if place == 1 else f"_{place}"
             row[f"label{ending}"], row[f"probability{ending}"] = label, round(probability, 6)
-        row["sure"] = predictions[0].probability >= self._bundle.card.sure_above
-        if FEATURES in row:
-            row[FEATURES] = [round(value, 6) for value in answer[count:].tolist()]
+        row |= {"known": found.known, "sure": found.sure, "set": found.set}
+        row["familiarity"] = None if found.familiarity is None else round(found.familiarity, 4)
+        if FEATURES in row and outputs.features is not None:
+            row[FEATURES] = [round(value, 6) for value in outputs.features[0].tolist()]
         return row
 
     def failed(self, path: str, size: tuple[int, int] | None, reason: str) -> Row:

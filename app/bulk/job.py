@@ -5,12 +5,13 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from foodscene.app.bulk.answers import Answers, Row
 from foodscene.app.bulk.errors import BulkError
-from foodscene.app.bulk.features import FeatureEngine
 from foodscene.app.bulk.parts import Parts, keeping
 from foodscene.app.bulk.photos import Photo, Position, Reader
 from foodscene.app.bulk.plan import Item, plan
@@ -18,7 +19,7 @@ from foodscene.app.bulk.progress import BulkProgress
 from foodscene.app.bulk.tables import Table, table_for
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.scheduler import Job, Runner, Scheduler
-from foodscene.app.inference.sessions import Sessions, open_sessions
+from foodscene.app.inference.sessions import open_sessions
 from foodscene.app.problems import Problem
 from foodscene.app.settings import usable_cores
 from foodscene.models.bundle import Bundle
@@ -71,8 +72,11 @@ class Labeller:
         self.answers = Answers(bundle, top_k, features=features)
         self.threads = threads or usable_cores()
         sessions = open_sessions(bundle, "auto", self.threads, "auto", _BATCH)
-        if features:
-            sessions = _with_features(bundle, sessions, self.threads)
+        blank = np.zeros((1, *bundle.spec.shape), np.uint8)
+        if features and sessions.engine.look(blank).features is None:
+            raise BulkError(
+                f"{bundle.name} has no dense layer, before which its features would be: leave out --features."
+            )
         self._runner = Runner(sessions, bundle.spec)
 
     async def rows(self, reader: Reader) -> AsyncGenerator[tuple[Row, Position], None]:
@@ -123,12 +127,12 @@ class Labeller:
         if photo.job is None:
             return self.answers.failed(photo.path, None, photo.reason), photo.after
         try:
-            [answer] = await photo.job.answer
+            outputs = await photo.job.answer
         except PhotoError as error:
             return self.answers.failed(photo.path, photo.size, str(error)), photo.after
         except Problem as error:  # such as no process for a photo that needs one
             raise BulkError(f"{photo.path}: {error}") from error
-        return self.answers.row(photo.path, photo.size, answer), photo.after
+        return self.answers.row(photo.path, photo.size, outputs), photo.after
 
 
 def label(labeller: Labeller, paths: Sequence[str], show: Callable[[Row], None]) -> None:
@@ -224,10 +228,6 @@ def _totals(items: Iterator[Item]) -> tuple[int, int]:
         else:
             photos += item.photos
     return photos, size
-
-
-def _with_features(bundle: Bundle, sessions: Sessions, threads: int) -> Sessions:
-    return replace(sessions, engine=FeatureEngine(bundle, 1 if sessions.batch == 1 else threads))
 
 
 def _size(photo: bytes) -> tuple[int, int] | None:

@@ -58,17 +58,18 @@ async def _explain(service: Service, model: Model, photo: bytes, label: str | No
             raise outcome
         finally:
             del outcome  # as in `Service.predict`
-    wanted = int(outcome[0].argmax()) if label is None else model.bundle.labels.index(label)
+    probabilities = outcome.probabilities[0]
+    wanted = int(probabilities.argmax()) if label is None else model.bundle.labels.index(label)
     if isinstance(job.photo, bytes):
         raise TypeError("a photo that was answered must have been decoded")
     covered = await _covered(service, model, job.photo[0], wanted)
-    falls = heat(float(outcome[0, wanted]), covered)
+    falls = heat(float(probabilities[wanted]), covered)
     strongest = float(falls.max())
     seen = await asyncio.to_thread(area, photo, model.bundle.spec)
     return {
         "model": model.name,
         "label": model.bundle.labels[wanted],
-        "probability": round(float(outcome[0, wanted]), 6),
+        "probability": round(float(probabilities[wanted]), 6),
         "grid": (falls / strongest if strongest > 0 else falls).round(3).tolist(),
         "strongest": round(strongest, 6),
         "area": [round(edge, 4) for edge in seen],
@@ -86,7 +87,7 @@ async def _covered(service: Service, model: Model, pixels: Pixels, wanted: int) 
         cells = CELLS[first : first + _PORTION * sessions]
         portions = await asyncio.to_thread(_portions, pixels, model, cells)
         outcomes = await service.outcomes(service.scheduler.submit(model.runner, portions))
-        found += [portion[:, wanted] for portion in outcomes if not isinstance(portion, Problem)]
+        found += [portion.probabilities[:, wanted] for portion in outcomes if not isinstance(portion, Problem)]
     return np.concatenate(found)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from numpy.typing import NDArray
 
 from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
@@ -64,7 +65,10 @@ async def metadata(request: Request, name: str, version: str = _VERSION) -> dict
             {"name": "photo", "datatype": "BYTES", "shape": [-1]},
             {"name": "pixels", "datatype": "UINT8", "shape": [-1, *model.bundle.spec.shape]},
         ],
-        "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(model.bundle.labels)]}],
+        "outputs": [
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(model.bundle.labels)]},
+            *(_FAMILIAR if model.bundle.familiar else []),
+        ],
         "parameters": {"labels": list(model.bundle.labels), "output": model.bundle.output},
     }
 
@@ -83,6 +87,12 @@ def _model(request: Request, name: str, version: str) -> Model:
         raise Problem("unknown-model", f"{model.name} has no version {version[:100]!r}; there is {_VERSION!r} alone.")
     return model
 
+
+_FAMILIAR = [
+    {"name": "known", "datatype": "BOOL", "shape": [-1]},
+    {"name": "familiarity", "datatype": "FP32", "shape": [-1]},
+]
+"""Further outputs of a model that says what is familiar to it."""
 
 _ANSWER = {
     "model_name": "everyday",
@@ -131,22 +141,20 @@ async def infer(request: Request) -> Response:
     for outcome in outcomes:
         if isinstance(outcome, Problem):
             raise outcome
-    probabilities = np.concatenate([outcome for outcome in outcomes if not isinstance(outcome, Problem)])
-    answer = {
-        "model_name": model.name,
-        "model_version": _VERSION,
-        "outputs": [
-            {
-                "name": "probabilities",
-                "datatype": "FP32",
-                "shape": list(probabilities.shape),
-                "data": probabilities.ravel().tolist(),
-            }
-        ],
-    }
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
+    outputs = [_tensor("probabilities", "FP32", np.concatenate([one.probabilities for one in answered]))]
+    if familiar := model.bundle.familiar:
+        closeness = np.concatenate([one.closeness for one in answered if one.closeness is not None])
+        outputs.append(_tensor("known", "BOOL", familiar.known(closeness)))
+        outputs.append(_tensor("familiarity", "FP32", familiar.familiarity(closeness).round(4)))
+    answer = {"model_name": model.name, "model_version": _VERSION, "outputs": outputs}
     if name is not None:
         answer["id"] = name
     return Response(json.dumps(answer), media_type="application/json")
+
+
+def _tensor(name: str, datatype: str, values: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(values.shape), "data": values.ravel().tolist()}
 
 
 def _read(

@@ -11,6 +11,9 @@ from foodscene.models.outputs import OutputKind
 _ANSWER: JsonDict = {
     "model": "everyday",
     "predictions": [{"label": "forest", "probability": 0.97}, {"label": "sea", "probability": 0.02}],
+    "known": True,
+    "familiarity": 0.83,
+    "set": ["forest"],
     "sure": True,
     "milliseconds": 6.1,
 }
@@ -35,7 +38,29 @@ class AnswerBody(BaseModel):
 
     model: str = Field(examples=["everyday"])
     predictions: list[PredictionBody]
-    sure: bool = Field(description="Whether the first label is probable enough to rely on (the card's `sure_above`).")
+    known: bool | None = Field(
+        default=None,
+        description="Whether the photo is of the kind that the model was trained on; left out where its bundle does "
+        "not say.",
+    )
+    familiarity: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The share of validation photos that are less familiar; left out as `known` is.",
+        examples=[0.83],
+    )
+    set: list[str] | None = Field(
+        default=None,
+        description="Labels of which the right one is one as often as the card's `conformal.coverage` says, most "
+        "probable first; null for a photo that is not known, of which nothing is promised; left out where the card has "
+        "none.",
+        examples=[["forest"]],
+    )
+    sure: bool = Field(
+        description="Whether the first label is probable enough to rely on (the card's `sure_above`), and the photo "
+        "known."
+    )
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
     truncated: bool = Field(
         default=False, description="True for a JPEG that lacks its end, up to 5 % of its rows; left out otherwise."

@@ -6,6 +6,7 @@ import { fill, listen as listenSnippets } from "./snippets.js";
 import { announce, duration, percent, size, spell } from "./words.js";
 
 const WEAK = 0.02;
+const UNKNOWN = "This is nothing that I know. The nearest:";
 
 let cards = 0;
 
@@ -123,9 +124,13 @@ export class Card {
   }
 
   #showAnswer() {
-    const { predictions, sure, milliseconds } = this.answer;
+    const { predictions, sure, known, set, milliseconds } = this.answer;
     const [first] = predictions;
-    this.#state("answered", sure ? "Looks like" : "Not sure. Perhaps");
+    const unknown = known === false;
+    this.#state("answered", unknown ? UNKNOWN : sure ? "Looks like" : "Not sure. Perhaps");
+    this.element.classList.toggle("unknown", unknown);
+    this.#find(".promise").hidden = !set;
+    this.#find(".promise span").textContent = (set ?? []).map(spell).join(", ");
     this.element.classList.toggle("unsure", !sure);
     this.#find(".top").textContent = shown(predictions);
     this.#find(".shares").replaceChildren(...predictions.map(row));

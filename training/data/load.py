@@ -44,6 +44,8 @@ class Data:
     """Shape (n,): the same number for photos that are copies of each other."""
     dropped: int
     """How many photos are in no split because a copy of them stands in a later one."""
+    parts: NDArray[np.int64] | None = None
+    """Shape (n,): which of the data sets that this one unites a photo is of; None where it is one by itself."""
 
 
 def load(  # noqa: PLR0913 - named options, each with a default
@@ -86,6 +88,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
         test=test,
         groups=facts.groups[decoded.rows],
         dropped=dropped,
+        parts=np.repeat(np.arange(len(dataset.parts)), dataset.parts)[decoded.rows] if dataset.parts else None,
     )
     _tell_left_out(dataset, console)
     for broken in decoded.broken[:10]:

@@ -51,12 +51,18 @@ def choose_threshold(probabilities: NDArray[np.float32], targets: NDArray[np.int
     return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
 
 
-def measure_sure(probabilities: NDArray[np.float32], right: NDArray[np.bool_], above: float) -> Confidence:
+def measure_sure(
+    probabilities: NDArray[np.float32],
+    right: NDArray[np.bool_],
+    above: float,
+    known: NDArray[np.bool_] | None = None,
+) -> Confidence:
     """How many answers are called sure from the probability `above` on, and how many of these are right.
 
-    `probabilities` has shape (n, classes), `right` (n,).
+    `probabilities` has shape (n, classes), `right` (n,). With `known`, (n,), answers for other photos are not sure.
     """
     sure = probabilities.max(axis=1) >= above
+    sure = sure if known is None else sure & known
     return Confidence(
         above, metrics.share(int(sure.sum()), len(sure)), metrics.share(int(right[sure].sum()), int(sure.sum()))
     )

@@ -48,6 +48,11 @@ class Evaluation:
     folds: int = 0
     """In how many parts the photos were answered, each by a network trained without it; 0: one network answered all."""
 
+    closeness: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Shape (n,): how close each photo is to what is familiar (`models.familiarity`); None where that is not said."""
+    known: NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Shape (n,): which photos are called known; None as `closeness`."""
+
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable label of each photo, shape (n,)."""
@@ -177,4 +182,11 @@ def join(evaluations: Sequence[Evaluation]) -> Evaluation:
         np.concatenate([one.targets for one in evaluations]),
         np.concatenate([one.probabilities for one in evaluations]),
         dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
+        closeness=_joined([one.closeness for one in evaluations]),
+        known=_joined([one.known for one in evaluations]),
     )
+
+
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None

@@ -155,6 +155,27 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
     run(test)
 
 
+def test_a_photo_that_the_network_fails_on_is_a_problem_and_harms_no_other() -> None:
+    async def test(scheduler: Scheduler, gate: Gate) -> None:
+        class Failing(Gate):
+            def run(self, pixels: NDArray[np.float32]) -> Outputs:
+                outputs = super().run(pixels)
+                if (outputs.probabilities == 2).any():
+                    raise EngineError("toy: an index is out of range")
+                return outputs
+
+        failing = Failing()
+        jobs = scheduler.submit(Runner(Sessions(failing, 1, 4), SPEC), [gray(value) for value in (1, 2, 3)])
+        await reached(lambda: len(jobs[0].runner.decoded) >= 2)
+        failing.open.set()
+        outcomes = await asyncio.gather(*(job.answer for job in jobs), return_exceptions=True)
+        assert isinstance(outcomes[1], Problem)
+        assert (outcomes[1].kind, outcomes[1].status) == ("model-failed", 503)
+        assert [float(outcomes[index].probabilities[0, 0]) for index in (0, 2)] == [1, 3]
+
+    run(test, threads=8)
+
+
 def test_accepted_photos_are_answered_before_the_threads_end() -> None:
     async def main() -> None:
         scheduler = Scheduler(2, 100, 4, Decoder())

@@ -1,6 +1,7 @@
 """Photos of nothing that a model knows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from foodscene.models import bundle
 from foodscene.models.engine import open_engine
 from foodscene.models.pixels import InputSpec
-from foodscene.training.evaluation import out_of_distribution
+from foodscene.training.data import load
+from foodscene.training.evaluation import inference, out_of_distribution
 from foodscene.training.evaluation.evaluation import EvaluationError
 
 SPEC = InputSpec(16, 16, 3, "squash")
@@ -38,7 +40,10 @@ def test_counted_are_those_below_the_probability(toy_bundle: Path, colours: Path
     name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
     highest = engine.predict(photos).max(axis=1)
     above = float(np.median(highest)) + 1e-6
-    measured = out_of_distribution.measure_unsure(engine, name, photos, above)
+    loaded = load.load(colours, found.spec)
+    inside = inference.evaluate(engine, found.labels, loaded, loaded.test)
+    asked = replace(found, card=found.card.model_copy(update={"sure_above": above}))
+    measured = out_of_distribution.measure(engine, asked, name, photos, inside)
     assert 0 < (highest < above).sum() < len(photos) == measured.photos
     assert measured.unsure.value == pytest.approx((highest < above).mean())
     assert out_of_distribution.as_json([measured])["colours"]["photos"] == 18

@@ -18,7 +18,7 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     loaded, engine = load.load(colours, found.spec), open_engine(found)
     measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
     name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
-    nothing = out_of_distribution.measure_unsure(engine, name, photos, above=0.9)
+    nothing = out_of_distribution.measure(engine, found, name, photos, measured)
     model_card.save(found, measured, {"colours": measured, "again": measured}, [nothing])
 
     said = bundle.read_bundle(found.folder).card
@@ -29,7 +29,7 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     assert said.metrics.sure == pytest.approx(sure.mean(), abs=1e-6)
     assert said.metrics.sure_top1 == pytest.approx(measured.right[sure].mean(), abs=1e-6)
     assert said.per_class["red"]["photos"] == 6
-    assert said.strangers["colours"].photos == 18
+    assert said.out_of_distribution["colours"].photos == 18
     assert said.per_class["red"]["recall_low"] < said.per_class["red"]["recall"]
     assert said.parts["again"] == said.metrics
     low, high = said.metrics.top1_interval or (1, 0)
@@ -40,4 +40,4 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     again = model_card.recalibrated(said, 0.75)
     assert again.sure_above == 0.75
     assert again.metrics is not None
-    assert (again.metrics.top1, again.metrics.sure, again.strangers) == (said.metrics.top1, None, {})
+    assert (again.metrics.top1, again.metrics.sure, again.out_of_distribution) == (said.metrics.top1, None, {})

@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from foodscene.models import bundle
-from foodscene.models.card import Card, CardDataset, CardMetrics, CardStrangers
+from foodscene.models.card import Card, CardDataset, CardMetrics, CardOutOfDistribution
 from foodscene.training.reports import model_card
 
 CARD = Card(
@@ -16,7 +16,7 @@ CARD = Card(
     dataset=CardDataset(name="photos", fingerprint="f", counts={"train": 1200, "test": 40}),
     metrics=CardMetrics(images=40, top1=0.75, top1_interval=(0.6, 0.86), calibration_error=0.02),
     per_class={"a": {"photos": 10, "precision": 0.8, "recall": 0.7, "recall_low": 0.4, "recall_high": 0.9, "f1": 0.75}},
-    strangers={"noise": CardStrangers(photos=250, unsure=0.996)},
+    out_of_distribution={"noise": CardOutOfDistribution(photos=250, unsure=0.996)},
     sure_above=0.8,
     license="Anyone's.",
 )
@@ -75,7 +75,7 @@ def test_names_are_text_whatever_they_contain() -> None:
             "recipe": {"command": "echo ```"},
             "dataset": CardDataset(name=f"1. {odd}", fingerprint="f", counts={"train": 1}),
             "per_class": {odd: CARD.per_class["a"]},
-            "strangers": {odd: CARD.strangers["noise"]},
+            "out_of_distribution": {odd: CARD.out_of_distribution["noise"]},
         }
     )
     said = model_card.readme(card, (odd, "b"), {"labels": [odd, "b"], "matrix": [[7, 3], [0, 30]]})

@@ -16,8 +16,8 @@ __all__ = ["Answer", "Classifier", "Outcome", "evaluate", "load", "predict", "re
 
 _TRAINING = ("Outcome", "resume", "train")
 
-# Packages that we use tell their makers what runs here, or look for newer versions, unless they are told not to, each by
-# a variable that it reads when it is imported: so here, before any of them is. Whatever the environment says.
+# Packages that we use tell their makers what runs here, or look for newer versions, unless they are told not to, by
+# variables that they read when they are imported: so here, before any of them is, whatever the environment says.
 os.environ.update(
     DO_NOT_TRACK="1",
     HF_HUB_DISABLE_TELEMETRY="1",

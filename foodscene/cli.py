@@ -83,7 +83,3 @@ def cli() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
-
-
-if __name__ == "__main__":
-    cli()

@@ -49,7 +49,7 @@ def ask():
     print(urllib.request.urlopen(urllib.request.Request(f"{address}/models/everyday", photo)).status, flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=ask).start()
-run.run(Settings(drain_seconds=0), "127.0.0.1", int(sys.argv[2]))
+run.run(Settings(drain_seconds=0), run.bind("127.0.0.1", int(sys.argv[2])))
 """
 
 MIRRORS = """
@@ -128,7 +128,9 @@ def test_train_asks_nobody_and_leaves_settings_and_fonts_alone(
     _, hosts, files = alone(["-m", "foodscene", "train", "food/basic", "--data", "photos", "--run", "run", *settings])
     assert hosts == []
     # Keras' own settings, and matplotlib's list of this machine's fonts: neither is anything that waits to be sent.
-    assert [one for one in files if not re.search(r"^\.keras/keras\.json$|matplotlib/fontlist-v[\d.]+\.json", one)] == []
+    assert [
+        one for one in files if not re.search(r"^\.keras/keras\.json$|matplotlib/fontlist-v[\d.]+\.json", one)
+    ] == []
 
 
 @pytest.mark.slow

@@ -125,6 +125,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
         begun = runs.create(
             folder,
             {
+                "id": runs.new_id(),
                 "status": "begun",
                 "recipe": checked.record(),
                 "command": _command(recipe, sources, labels, settings, weights, begin_from, taught_by),

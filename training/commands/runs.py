@@ -151,12 +151,13 @@ def take_in(
 def mirror(
     context: typer.Context,
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
+    experiment: Annotated[str, typer.Option(help="The experiment in MLflow that they belong to.")] = "foodscene",
 ) -> None:
-    """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
+    """Copy the runs that have ended into MLflow, and what is new of those that went on since they were copied."""
     from foodscene.training.runs import log
     from foodscene.training.runs import mlflow as mirrors
 
-    say(f"{mirrors.mirror(log.find_runs(context.obj), to)} runs copied to {to}")
+    say(f"{mirrors.mirror(log.find_runs(context.obj), to, experiment)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":

@@ -37,7 +37,7 @@ def _begun(place: Path, settings: "Recipe", data: list[Path], folder: Path) -> R
 
     if not (place / "run.json").exists():
         facts = {"recipe": settings.record(), "data": [str(path) for path in data], "started": run.now()}
-        return run.create(place, {"status": "running", **facts, "sweep": folder.name})
+        return run.create(place, {"id": run.new_id(), "status": "running", **facts, "sweep": folder.name})
     begun = run.read_run(place)
     if begun.record.get("recipe") != settings.record():
         raise run.RunError(f"{place} was begun with other settings than this trial's. Name another folder: --folder.")

@@ -78,8 +78,14 @@ def evaluate(engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[
     rows, targets = rows[labelled >= 0], labelled[labelled >= 0]
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
-    names = [data.names[row] for row in rows]
-    return Evaluation(tuple(labels), names, targets, predict(engine, data.pixels, rows), dict(unknown))
+    return Evaluation(
+        tuple(labels),
+        [data.names[row] for row in rows],
+        targets,
+        predict(engine, data.pixels, rows),
+        dict(unknown),
+        contents=data.contents_of(rows),
+    )
 
 
 class Measured(NamedTuple):

@@ -61,6 +61,11 @@ def _missing(package: str) -> str | None:
         )
     if top in ("", "foodscene"):
         return None
+    if top == "tensorflow" and sys.version_info >= (3, 14):
+        return (
+            "TensorFlow has no version for Python 3.14 yet, and training runs on it: take Python 3.11 to 3.13, or "
+            "install JAX or PyTorch and set KERAS_BACKEND to jax or torch. Serving takes this Python."
+        )
     # What serves is always there: what is missing belongs to an extra.
     extra = "mlflow" if top == "mlflow" else "train"
     return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"'

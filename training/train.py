@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -349,17 +350,18 @@ def _command(
     start: Bundle | None,
     teacher: Bundle | None,
 ) -> str:
-    """What trains the same again, without this machine's paths."""
-    options = [f"--data {label}{path.name}" for label, path in sources]
-    options += [f"--labels {Path(labels).name}"] if labels else []
-    options += [f"--set {setting}" for setting in settings]
+    """What trains the same again, without this machine's paths, as a shell takes it."""
+    words = ["foodscene", "train", str(recipe)]
+    for label, path in sources:
+        words += ["--data", f"{label}{path.name}"]
+    words += ["--labels", Path(labels).name] if labels else []
+    for setting in settings:
+        words += ["--set", setting]
     if weights:
-        options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
-    if start:
-        options.append(f"--from {start.name}")
-    if teacher:
-        options.append(f"--teacher {teacher.name}")
-    return " ".join(["foodscene train", str(recipe), *options])
+        words += ["--weights", weights if weights in ("imagenet", "none") else Path(weights).name]
+    words += ["--from", start.name] if start else []
+    words += ["--teacher", teacher.name] if teacher else []
+    return shlex.join(words)
 
 
 def _at_size_of(start: Bundle, recipe: Recipe) -> Recipe:

@@ -26,5 +26,5 @@ WORKDIR /home/foodscene
 ENV FOODSCENE_HOST=0.0.0.0 FOODSCENE_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import os, sys; from http.client import HTTPConnection; asked = HTTPConnection('localhost', int(os.environ.get('FOODSCENE_PORT') or 8000), timeout=2); asked.request('GET', '/readyz'); sys.exit(asked.getresponse().status != 200)"]
+    CMD ["python", "-c", "import os, sys; from http.client import HTTPConnection; asked = HTTPConnection('localhost', int(port) if (port := os.environ.get('FOODSCENE_PORT', '')).isdigit() else 8000, timeout=2); asked.request('GET', '/readyz'); sys.exit(asked.getresponse().status != 200)"]
 CMD ["foodscene", "serve"]

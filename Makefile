@@ -9,6 +9,20 @@ PIP := -m pip --disable-pip-version-check --quiet install
 LOCKED := $(PIP) --require-hashes --requirement
 OURS := $(PIP) --no-deps --no-build-isolation --editable .
 
+# A .venv that was left half made, has no pip, or was made in another folder than this is moved aside and made anew: what
+# is in it would fail with an error that says none of that.
+define CHECK
+test ! -d .venv || test -L .venv || { test ! -e .venv/unfinished && .venv/bin/python -c "import pip" && grep -qF "$(CURDIR)/.venv/" .venv/bin/pip; } \
+	2>/dev/null || { rm -rf .venv-aside; mv .venv .venv-aside; echo moved; }
+endef
+ifneq ($(shell $(CHECK)),)
+$(info .venv was not whole, or was made elsewhere: it is .venv-aside now, and made anew.)
+endif
+
+# Debian and Ubuntu have venv in a package of its own, and leave half of a .venv without it.
+VENV = test -d .venv || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv is not whole here. On Debian and Ubuntu: \
+	apt install python3-venv. Then the same command again."; exit 1; }
+
 .PHONY: serve test quick check docs wheel bench lock help
 
 help:
@@ -46,15 +60,20 @@ bench: .venv-bench/ready
 .venv/serve: pyproject.toml requirements-serve.lock
 	@echo "Setting up .venv to serve (half a minute, once) ..."
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'foodscene needs Python 3.11 or later: make PYTHON=python3.12 ...')"
-	@test -d .venv || $(PYTHON) -m venv .venv
+	@$(VENV)
+	@touch .venv/unfinished
 	@$(BIN)/python $(LOCKED) requirements-serve.lock
 	@$(BIN)/python $(OURS)
+	@rm .venv/unfinished
 	@touch $@
 
 .venv/dev: .venv/serve requirements.lock
 	@echo "Setting up .venv to train and test (TensorFlow: 3 GB, some minutes, once) ..."
+	@$(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 14) and 'TensorFlow has no version for Python 3.14 yet: training takes 3.11 to 3.13. Remove .venv, then: make PYTHON=python3.13 ...')"
+	@touch .venv/unfinished
 	@$(BIN)/python $(LOCKED) requirements.lock --no-compile
 	@$(BIN)/python $(OURS)
+	@rm .venv/unfinished
 	@touch $@
 
 .venv-bench/ready: pyproject.toml requirements.lock

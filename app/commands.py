@@ -89,12 +89,17 @@ def _as_json(row: "Row", model: str) -> str:
 
 def serve(
     host: Annotated[
-        str,
+        str | None,
         typer.Option(
-            envvar="FOODSCENE_HOST", help="The address to listen on; 0.0.0.0 for every one, :: for those of IPv6 too."
+            show_default="127.0.0.1", help="The address to listen on; 0.0.0.0 for every one, :: for those of IPv6 too."
         ),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="FOODSCENE_PORT", min=0, max=65535, help="The port to listen on.")] = 8000,
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, show_default="8000", help="The port to listen on; 0: a free one, which is printed."
+        ),
+    ] = None,
     models: Annotated[
         Path | None, typer.Option(show_default="those that ship", help="The folder of bundles, or one bundle.")
     ] = None,
@@ -111,17 +116,24 @@ def serve(
 
     Every setting can also be given as an environment variable, FOODSCENE_<NAME>; docs/serving.md lists them.
     """
-    given = {"models": models, "workers": workers, "threads": threads, "engine": engine, "root_path": root_path}
+    given = {
+        "host": host,
+        "port": port,
+        "models": models,
+        "workers": workers,
+        "threads": threads,
+        "engine": engine,
+        "root_path": root_path,
+    }
     # As variables, since each worker process reads its settings from the environment.
     os.environ.update({f"FOODSCENE_{name.upper()}": str(value) for name, value in given.items() if value is not None})
 
-    from foodscene.app.server.run import run
+    from foodscene.app.server.run import bind, run, shown
     from foodscene.app.settings import SettingsError, read_settings
 
-    settings = read_settings()
+    settings = read_settings(lambda line: say(f"foodscene: {line}", err=True))
     if not settings.models.is_dir():
         raise SettingsError(f"{settings.models} is not a folder. Give the folder that holds the bundles with --models.")
-    host = host.removeprefix("[").removesuffix("]")
-    shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"foodscene: http://{shown}:{port}{settings.root_path}", err=True)
-    run(settings, host, port)
+    sockets = bind(settings.host, settings.port)
+    typer.echo(f"foodscene: {shown(settings.host, sockets)}{settings.root_path}", err=True)
+    run(settings, sockets)

@@ -1,8 +1,10 @@
 """What an operator can set: each field as an environment variable `FOODSCENE_<NAME>`, a few as options of `serve`."""
 
 import ipaddress
+import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -10,13 +12,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from foodscene.app import variables
 from foodscene.models.bundle import SHIPPED
 from foodscene.models.engine import EngineKind
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.pixels import LIMITS, Limits
 
 Listed = Annotated[tuple[str, ...], NoDecode]
-"""Several values in one environment variable, with commas between them."""
+"""Several values in one environment variable, with commas between them, or as a list in JSON."""
 
 
 def usable_cores() -> int:
@@ -37,6 +40,20 @@ def _origin(text: str) -> str:
     return f"{parts.scheme}://{parts.netloc.removesuffix(usual) if usual else parts.netloc}"
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    """The values of a list that is written with commas between them, or in JSON; empty ones left out."""
+    if text.strip().startswith("["):
+        try:
+            listed = json.loads(text)
+        except ValueError:
+            listed = None  # [::1], [fd00::]/8
+        if listed is not None:
+            if not all(isinstance(one, str) for one in listed):
+                raise ValueError('a list in JSON holds texts alone, as ["a", "b"]')
+            return tuple(one.strip() for one in listed)
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _spellings(proxy: str) -> list[str]:
     """An address or network as a socket names it; an IPv4 one also as a socket that takes IPv6 too does."""
     try:
@@ -51,8 +68,12 @@ def _spellings(proxy: str) -> list[str]:
 class Settings(BaseSettings):
     """Read from the environment when the service starts. A wrong value stops it with a message that names the field."""
 
-    model_config = SettingsConfigDict(env_prefix="FOODSCENE_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=variables.PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
+    host: str = Field(
+        "127.0.0.1", description="The address to listen on; 0.0.0.0 for every one, :: for those of IPv6 too."
+    )
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0: a free one, which is printed.")
     models: Path = Field(SHIPPED, description="The folder of the bundles, one sub-folder each; or a bundle's own.")
     engine: EngineKind = Field("auto", description="What runs the models: `onnx`, `keras`, or whichever fits (`auto`).")
     workers: PositiveInt = Field(1, description="Server processes. Each holds all models; the cores are shared out.")
@@ -162,8 +183,13 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         1.0, ge=0, description="After SIGTERM: how long /readyz is red before no connection is accepted any more."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least important line logged."
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="The least important line logged; capitals will do."
+    )
+    log_clients: bool = Field(
+        True,
+        description="Whether a request's line in the log says its client's address: the connection's, or what a "
+        "trusted proxy forwards.",
     )
     feedback: Path | None = Field(
         None,
@@ -174,10 +200,34 @@ class Settings(BaseSettings):
         5000.0, description="Megabytes of photos in that folder; when reached, no more are kept: 403."
     )
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        given = isinstance(value, str) and variables.is_platforms("PORT", value)
+        return cls.model_fields["port"].default if given else value
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        return host.strip().removeprefix("[").removesuffix("]")
+
+    @field_validator("engine", "scheduling", "log_level", mode="before")
+    @classmethod
+    def _word(cls, value: object) -> object:
+        word = value.strip().lower() if isinstance(value, str) else value
+        return {"warn": "warning", "fatal": "critical"}.get(word, word) if isinstance(word, str) else word
+
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return _listed(value) if isinstance(value, str) else value
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if isinstance(value, str) and value and not value.replace(",", "").strip():
+            raise ValueError("it holds no key. Leave the variable unset where no key is to be asked for.")
+        return value
 
     @field_validator("api_keys")
     @classmethod
@@ -196,7 +246,7 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, proxies: str) -> str:
         """Each address without brackets; those of IPv4 as a socket for both names them, too."""
-        found = [text.strip().removeprefix("[").removesuffix("]") for text in proxies.split(",") if text.strip()]
+        found = [text.removeprefix("[").removesuffix("]") for text in _listed(proxies)]
         return ",".join(dict.fromkeys(spelled for text in found for spelled in _spellings(text)))
 
     @field_validator("root_path")
@@ -229,8 +279,16 @@ class SettingsError(FoodsceneError, ValueError):
     """Settings that the service cannot start with. Its text names the variable."""
 
 
-def read_settings() -> Settings:
-    """The settings as the environment has them. Raises `SettingsError`."""
+def read_settings(tell: Callable[[str], None]) -> Settings:
+    """The settings as the environment has them; `tell` gets a line for each variable that is passed over.
+
+    Raises `SettingsError` for a wrong value, and for a variable that looks like a misspelled key or limit.
+    """
+    passed_over, misspelled = variables.look(os.environ, Settings.model_fields)
+    if misspelled:
+        raise SettingsError("\n".join(misspelled))
+    for line in passed_over:
+        tell(line)
     try:
         return Settings()
     except ValidationError as error:

@@ -5,6 +5,7 @@ as training needs packages that serving does without.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Classifier", "Outcome", "evaluate", "load", "predict", "resume", "train"]
 
 _TRAINING = ("Outcome", "resume", "train")
+
+# Packages that we use tell their makers what runs here, or look for newer versions, unless they are told not to, by
+# variables that they read when they are imported: so here, before any of them is, whatever the environment says.
+os.environ.update(
+    DO_NOT_TRACK="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    NO_ALBUMENTATIONS_UPDATE="1",
+    ORT_DISABLE_TELEMETRY="1",
+)
 
 
 def __getattr__(name: str) -> Any:

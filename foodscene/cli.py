@@ -63,6 +63,11 @@ def _missing(package: str) -> str | None:
         )
     if top in ("", "foodscene"):
         return None
+    if top == "tensorflow" and sys.version_info >= (3, 14):
+        return (
+            "TensorFlow has no version for Python 3.14 yet, and training runs on it: take Python 3.11 to 3.13, or "
+            "install JAX or PyTorch and set KERAS_BACKEND to jax or torch. Serving takes this Python."
+        )
     # What serves is always there: what is missing belongs to an extra.
     extra = {"mlflow": "mlflow", **dict.fromkeys(("fsspec", "pyarrow"), "bulk")}.get(top, "train")
     smaller = ', or "foodscene[scratch]" for --backend scratch' if top in _SCRATCH else ""
@@ -86,7 +91,3 @@ def cli() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
-
-
-if __name__ == "__main__":
-    cli()

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import foodscene  # noqa: F401 - before ONNX Runtime, which it keeps from telling of this machine
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

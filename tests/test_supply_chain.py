@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import Marker
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING, SERVING, GPU = LOCKS = [ROOT / f"requirements{name}.lock" for name in ("", "-serve", "-gpu")]
@@ -96,7 +99,8 @@ def pin() -> Any:
 
 def test_pins_are_what_was_answered_and_nothing_else() -> None:
     text = "\n".join((ROOT / "Dockerfile").read_text() + "".join(path.read_text() for path in WORKFLOWS) for _ in "1")
-    commits, digests = {"v4.2.2": "a" * 40}, dict.fromkeys(("python:3.12-slim", "python:3.11", "python:3.12"), "b" * 64)
+    slim = [f"python:3.{minor}-slim" for minor in (11, 12, 13, 14)]
+    commits, digests = {"v4.2.2": "a" * 40}, dict.fromkeys((*slim, "python:3.11", "python:3.12"), "b" * 64)
     made = pin().pinned(text, lambda action, tag: commits[tag], digests.__getitem__)
     assert made.count(f"actions/checkout@{'a' * 40} # v4.2.2") == text.count("uses: ") > 2
     assert f"FROM python:3.12-slim@sha256:{'b' * 64} AS base" in made
@@ -119,3 +123,22 @@ def test_the_audit_says_when_it_could_not_ask(place: dict[str, str], status: int
     )
     assert done.returncode == status
     assert "DEPENDENCIES NOT AUDITED: pypi.org" in done.stderr
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+def test_every_python_that_serves_has_one_version_of_everything(python: str) -> None:
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    entries = re.findall(
+        r"^([a-z0-9._-]+)(?:\[[\w,-]+\])?==([\w.!+-]+)(?: ; ([^\\\n]+))?", SERVING.read_text(), re.MULTILINE
+    )
+    chosen = Counter(name for name, _, marker in entries if not marker or Marker(marker).evaluate(environment))
+    assert set(chosen.values()) == {1}
+    [h5py] = [one for name, one, marker in entries if name == "h5py" and Marker(marker).evaluate(environment)]
+    assert (Version(h5py) >= Version("3.15")) == (python == "3.14"), "the first with wheels for Python 3.14"
+
+
+def test_the_scheduled_workflow_serves_on_every_python_that_is_promised() -> None:
+    nightly = (ROOT / ".github" / "workflows" / "nightly.yml").read_text()
+    for python in ("3.11", "3.12", "3.13", "3.14"):
+        assert f"python:{python}-slim" in nightly
+    assert '"uv"' in nightly

@@ -103,7 +103,8 @@ def measure(result: Result, data: Data) -> Evaluation | None:
     if not len(data.test):
         return None
     names = [data.names[row] for row in data.test]
-    return Evaluation(data.classes, names, data.labels[data.test], result.probabilities)
+    contents = data.contents_of(data.test)
+    return Evaluation(data.classes, names, data.labels[data.test], result.probabilities, contents=contents)
 
 
 def counts(data: Data) -> dict[str, int]:

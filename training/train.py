@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,7 @@ def train(  # noqa: PLR0913 - named options, each with a default
         begun = runs.create(
             folder,
             {
+                "id": runs.new_id(),
                 "status": "begun",
                 "recipe": checked.record(),
                 "command": _command(
@@ -390,21 +392,20 @@ def _command(  # noqa: PLR0913, PLR0917 - what a command says
     outliers: str | Path | None,
     backend: Backend,
 ) -> str:
-    """What trains the same again, without this machine's paths."""
-    options = [f"--data {label}{path.name}" for label, path in sources]
-    options += [f"--labels {Path(labels).name}"] if labels else []
-    options += [f"--set {setting}" for setting in settings]
+    """What trains the same again, without this machine's paths, as a shell takes it."""
+    words = ["foodscene", "train", str(recipe)]
+    for label, path in sources:
+        words += ["--data", f"{label}{path.name}"]
+    words += ["--labels", Path(labels).name] if labels else []
+    for setting in settings:
+        words += ["--set", setting]
     if weights:
-        options.append(f"--weights {weights if weights in ('imagenet', 'none') else Path(weights).name}")
-    if start:
-        options.append(f"--from {start.name}")
-    if teacher:
-        options.append(f"--teacher {teacher.name}")
-    if outliers:
-        options.append(f"--outliers {Path(outliers).name}")
-    if backend != "keras":
-        options.append(f"--backend {backend}")
-    return " ".join(["foodscene train", str(recipe), *options])
+        words += ["--weights", weights if weights in ("imagenet", "none") else Path(weights).name]
+    words += ["--from", start.name] if start else []
+    words += ["--teacher", teacher.name] if teacher else []
+    words += ["--outliers", Path(outliers).name] if outliers else []
+    words += ["--backend", backend] if backend != "keras" else []
+    return shlex.join(words)
 
 
 def _at_size_of(start: Bundle, recipe: Recipe) -> Recipe:

@@ -95,8 +95,14 @@ class RequestLog:
                     "path": path,
                     "status": status,
                     "milliseconds": round(seconds * 1000, 2),
+                    **self._client(scope),
                 },
             )
+
+    def _client(self, scope: Scope) -> dict[str, str]:
+        """The client's address, where it is to be logged: a forwarded one from trusted proxies alone, see `server`."""
+        client = scope.get("client") if self.service.settings.log_clients else None
+        return {"client": client[0]} if client else {}
 
 
 @cache

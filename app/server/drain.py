@@ -4,7 +4,9 @@ And then it ends, whatever an engine or a decoder is doing: a thread that is ins
 """
 
 import asyncio
+import faulthandler
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -55,6 +57,9 @@ def drained_on_sigterm(begin: Callable[[], None], seconds: float) -> Iterator[No
 
 
 def _end_within(seconds: float) -> None:
-    if hasattr(signal, "setitimer"):
+    if os.getpid() == 1:
+        # The first process of a container has no alarm that it does not handle itself. This one needs no Python thread.
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    elif hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -1,25 +1,17 @@
 """What an operator reads: settings, metrics and problems, from the service's own lists."""
 
-import typer
 from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.tables import default, table, values
 from foodscene.app import metrics as measured
 from foodscene.app.problems import KINDS
 from foodscene.app.settings import Settings
-from foodscene.cli import program
 
 _SHOWN = {"models": "the bundles that ship", "feedback": "unset", "api_keys": "none", "cors_origins": "none"}
 
 
 def settings() -> str:
-    """Every setting of the service, those of `foodscene serve` alone included."""
-    options = typer.main.get_command(program).commands["serve"].params  # type: ignore[attr-defined]
-    own = [
-        [f"`{option.envvar}`", option.help, "text" if option.name == "host" else "whole number", f"`{option.default}`"]
-        for option in options
-        if option.envvar
-    ]
+    """Every setting of the service."""
     rows = [
         [
             f"`FOODSCENE_{name.upper()}`",
@@ -29,7 +21,7 @@ def settings() -> str:
         ]
         for name, field in Settings.model_fields.items()
     ]
-    return table(["variable", "what", "values", "default"], own + rows)
+    return table(["variable", "what", "values", "default"], rows)
 
 
 def metrics() -> str:

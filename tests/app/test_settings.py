@@ -27,7 +27,7 @@ def test_origins_are_spelled_as_browsers_send_them(written: str, meant: str) -> 
 def test_what_is_no_origin_is_named(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOODSCENE_CORS_ORIGINS", written)
     with pytest.raises(SettingsError, match=r"FOODSCENE_CORS_ORIGINS: .* is no origin"):
-        read_settings()
+        read_settings(print)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,29 @@ def test_a_prefix_is_spelled_as_paths_begin(written: str) -> None:
 def test_what_is_no_prefix_is_refused(written: str) -> None:
     with pytest.raises(ValidationError, match="give a path alone"):
         Settings(root_path=written)
+
+
+@pytest.mark.parametrize("written", ["warning", "WARNING", " Warn "])
+def test_words_may_be_in_capitals(written: str) -> None:
+    assert Settings(log_level=written).log_level == "warning"
+    assert Settings(engine="ONNX", scheduling="Batch").engine == "onnx"
+
+
+def test_lists_have_commas_or_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = ("a" * 64, "b" * 64)
+    for written in (",".join(keys), f" {keys[0]} , {keys[1]}, ", f'["{keys[0]}", "{keys[1]}"]'):
+        monkeypatch.setenv("FOODSCENE_API_KEYS", written)
+        assert Settings().api_keys == keys
+    assert Settings(cors_origins='["https://a.example", "https://b.example"]').cors_origins[1] == "https://b.example"
+    assert Settings(trusted_proxies='["::1"]').trusted_proxies == Settings(trusted_proxies="[::1]").trusted_proxies
+
+
+@pytest.mark.parametrize("written", [" ", ",", " , ,"])
+def test_keys_that_are_none_do_not_open_the_service(written: str) -> None:
+    with pytest.raises(ValidationError, match="it holds no key"):
+        Settings(api_keys=written)
+
+
+def test_a_list_in_json_of_anything_else_is_refused() -> None:
+    with pytest.raises(ValidationError, match="texts alone"):
+        Settings(cors_origins="[1, 2]")

@@ -90,3 +90,11 @@ def test_every_error_for_people_is_one() -> None:
     ]
     others = {error.__name__ for error in ours if not issubclass(error, FoodsceneError)}
     assert others <= {"Problem", "ClientGone"}, "answers of the service, which is no command"
+
+
+def test_where_tensorflow_has_no_version_training_says_which_python_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.sys, "version_info", (3, 14, 0))
+    assert "Python 3.11 to 3.13" in str(cli._missing("tensorflow.python"))
+    assert "foodscene[train]" in str(cli._missing("optuna"))
+    monkeypatch.setattr(cli.sys, "version_info", (3, 13, 0))
+    assert "foodscene[train]" in str(cli._missing("tensorflow"))

@@ -115,15 +115,24 @@ def compare(context: typer.Context, first: Which, second: Which) -> None:
 
     from foodscene.models.terminal import open_console
     from foodscene.training.runs import log
+    from foodscene.training.runs.run import RunError
 
     one, other = _choose(context, first), _choose(context, second)
     difference = log.compare(one, other)
     console = open_console()
-    for title, rows in (("setting", difference.settings), ("figure", difference.figures)):
+    shown = {"setting": difference.settings, "figure": difference.figures}
+    if difference.others:
+        del shown["figure"]
+    for title, rows in shown.items():
         table = Table(title, one.name, other.name, box=None, header_style="bold")
         for key, (left, right) in rows.items():
             table.add_row(key, _figure(left), _figure(right))
         console.print(table if rows else f"No {title} differs.", "")
+    if difference.others:
+        raise RunError(
+            f"{one.name} and {other.name} were measured on other photos, with none in common, so their figures cannot "
+            "be compared. Measure both bundles on the same ones: foodscene evaluate BUNDLE --data PHOTOS."
+        )
     console.print(_verdict(difference), highlight=False)
 
 
@@ -151,12 +160,13 @@ def take_in(
 def mirror(
     context: typer.Context,
     to: Annotated[str, typer.Option(help="MLflow's address: a server's URL, or sqlite:///mlflow.db.")],
+    experiment: Annotated[str, typer.Option(help="The experiment in MLflow that they belong to.")] = "foodscene",
 ) -> None:
-    """Copy the runs that have ended into MLflow; those that are there already stay as they are."""
+    """Copy the runs that have ended into MLflow, and what is new of those that went on since they were copied."""
     from foodscene.training.runs import log
     from foodscene.training.runs import mlflow as mirrors
 
-    say(f"{mirrors.mirror(log.find_runs(context.obj), to)} runs copied to {to}")
+    say(f"{mirrors.mirror(log.find_runs(context.obj), to, experiment)} runs copied to {to}")
 
 
 def _choose(context: typer.Context, name: str) -> "Run":
@@ -167,7 +177,7 @@ def _choose(context: typer.Context, name: str) -> "Run":
 
 def _verdict(difference: Any) -> str:
     if difference.chance is None:
-        return "They did not answer the same test photos, so chance cannot be told from a difference."
+        return "They did not answer the same test photos, as far as is known: chance cannot be told from a difference."
     said = (
         f"Of {difference.photos:,} test photos in common, {difference.only_first} are right in the first run alone, "
         f"{difference.only_second} in the second alone. "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from foodscene.models.terminal import open_console
 from foodscene.training.data import cache, splits
 from foodscene.training.data.splits import Fractions
 from foodscene.training.data.survey import Survey, survey
-from foodscene.training.datasets import Dataset, DatasetError, Split, open_dataset, renamed, union
+from foodscene.training.datasets import Dataset, DatasetError, Sample, Split, open_dataset, renamed, union
 from foodscene.training.recipes.recipe import Recipe
 
 Source = Path | Dataset
@@ -46,6 +47,13 @@ class Data:
     """How many photos are in no split because a copy of them stands in a later one."""
     parts: NDArray[np.int64] | None = None
     """Shape (n,): which of the data sets that this one unites a photo is of; None where it is one by itself."""
+    contents: tuple[str, ...] = ()
+    """What each photo is known by whatever its name, n of them: 32 hexadecimal digits of its file and its part of it.
+    Empty where the photos are none of files."""
+
+    def contents_of(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
+        """`contents` of some rows."""
+        return tuple(self.contents[row] for row in rows) if self.contents else ()
 
 
 def load(  # noqa: PLR0913 - named options, each with a default
@@ -89,6 +97,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
         groups=facts.groups[decoded.rows],
         dropped=dropped,
         parts=np.repeat(np.arange(len(dataset.parts)), dataset.parts)[decoded.rows] if dataset.parts else None,
+        contents=tuple(_content(dataset.samples[row], facts.contents[row]) for row in decoded.rows),
     )
     _tell_left_out(dataset, console)
     for broken in decoded.broken[:10]:
@@ -118,6 +127,10 @@ def _opened(source: Source | Sequence[Source], layout: str | None = None, labels
     sources = [source] if isinstance(source, Path | Dataset) else source
     opened = [part if isinstance(part, Dataset) else open_dataset(part, layout, labels) for part in sources]
     return opened[0] if len(opened) == 1 else union(opened)
+
+
+def _content(sample: Sample, content: bytes) -> str:
+    return sha256(content + repr(sample.box).encode() if sample.box else content).hexdigest()[:32]
 
 
 def divide(

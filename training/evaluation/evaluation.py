@@ -47,6 +47,8 @@ class Evaluation:
     """How many photos there were of each class that the model does not know: they are not among the n."""
     folds: int = 0
     """In how many parts the photos were answered, each by a network trained without it; 0: one network answered all."""
+    contents: tuple[str, ...] = ()
+    """What the photos are known by whatever they are called, n of them; empty where that is not known."""
 
     closeness: NDArray[np.float32] | None = field(default=None, repr=False)
     """Shape (n,): how close each photo is to what is familiar (`models.familiarity`); None where that is not said."""
@@ -155,7 +157,7 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Keep the answers in one compressed `.npz` file, without pickles."""
         file = io.BytesIO()
-        texts = {"labels": self.labels, "names": self.names}
+        texts = {"labels": self.labels, "names": self.names, "contents": self.contents}
         encoded = {key: np.frombuffer("\n".join(text).encode(), np.uint8) for key, text in texts.items()}
         arrays = {"truths": self.targets.astype(np.int32), "probabilities": self.probabilities, **encoded}
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
@@ -166,8 +168,15 @@ def load(path: Path) -> Evaluation:
     """Answers as `Evaluation.save` keeps them. Raises `EvaluationError` where the file is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels, names = (file[key].tobytes().decode().split("\n") for key in ("labels", "names"))
-            return Evaluation(tuple(labels), names, file["truths"].astype(np.int64), file["probabilities"])
+            texts = {key: file[key].tobytes().decode() for key in ("labels", "names", "contents") if key in file}
+            contents = texts.get("contents")  # which answers from before it was kept have not
+            return Evaluation(
+                tuple(texts["labels"].split("\n")),
+                texts["names"].split("\n"),
+                file["truths"].astype(np.int64),
+                file["probabilities"],
+                contents=tuple(contents.split("\n")) if contents else (),
+            )
     except FileNotFoundError:
         raise EvaluationError(f"{path.parent} keeps no answers: it has no {path.name}.") from None
     except (OSError, ValueError, KeyError) as error:
@@ -175,18 +184,50 @@ def load(path: Path) -> Evaluation:
 
 
 def join(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Answers of one model for several data sets, as one."""
+    """Answers of one model for several data sets, as one. A photo that several of them have counts once."""
+    kept, seen = [], set[str]()
+    for one in evaluations:
+        new = [row for row in range(len(one.targets)) if not one.contents or one.contents[row] not in seen]
+        seen |= set(one.contents)
+        kept.append((one, np.array(new, dtype=np.int64)))
     return Evaluation(
         evaluations[0].labels,
-        [name for one in evaluations for name in one.names],
-        np.concatenate([one.targets for one in evaluations]),
-        np.concatenate([one.probabilities for one in evaluations]),
+        [one.names[row] for one, rows in kept for row in rows],
+        np.concatenate([one.targets[rows] for one, rows in kept]),
+        np.concatenate([one.probabilities[rows] for one, rows in kept]),
         dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
-        closeness=_joined([one.closeness for one in evaluations]),
-        known=_joined([one.known for one in evaluations]),
+        closeness=_joined([None if one.closeness is None else one.closeness[rows] for one, rows in kept]),
+        known=_joined([None if one.known is None else one.known[rows] for one, rows in kept]),
+        contents=tuple(one.contents[row] for one, rows in kept for row in rows)
+        if all(one.contents for one in evaluations)
+        else (),
     )
 
 
 def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
     present = [part for part in parts if part is not None]
     return np.concatenate(present) if len(present) == len(parts) else None
+
+
+def in_common(first: Evaluation, second: Evaluation, *, by_name: bool) -> NDArray[np.int64]:
+    """The photos that both answered under the same label, as rows of the first and of the second, shape (photos, 2).
+
+    They are told by what is in them; by their names, `by_name`, where an older record does not say that.
+    """
+    if not (first.contents and second.contents) and not by_name:
+        return np.empty((0, 2), np.int64)
+    places = {key: row for row, key in enumerate(_keys(first, second))}
+    pairs = [(places[key], row) for row, key in enumerate(_keys(second, first)) if key in places]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _keys(one: Evaluation, other: Evaluation) -> list[tuple[str, str, int]]:
+    """A photo, its label, and how many of them came before it: copies lie in one split."""
+    known = one.contents if one.contents and other.contents else one.names
+    times: Counter[tuple[str, str]] = Counter()
+    found = []
+    for photo, target in zip(known, one.targets, strict=True):
+        key = (photo, one.labels[target])
+        found.append((*key, times[key]))
+        times[key] += 1
+    return found

@@ -90,7 +90,14 @@ def evaluate(
     known = familiar.known(outputs.closeness) if familiar and outputs.closeness is not None else None
     closeness = None if known is None else outputs.closeness
     return Evaluation(
-        tuple(labels), names, targets, outputs.probabilities, dict(unknown), closeness=closeness, known=known
+        tuple(labels),
+        names,
+        targets,
+        outputs.probabilities,
+        dict(unknown),
+        contents=data.contents_of(rows),
+        closeness=closeness,
+        known=known,
     )
 
 

@@ -58,7 +58,14 @@ def evaluate(
     probabilities = np.empty((len(rows), len(data.classes)), np.float32)
     for fold, answers in enumerate(kept):
         probabilities[folds == fold] = answers
-    return Evaluation(data.classes, [data.names[row] for row in rows], data.labels[rows], probabilities, folds=FOLDS)
+    return Evaluation(
+        data.classes,
+        [data.names[row] for row in rows],
+        data.labels[rows],
+        probabilities,
+        folds=FOLDS,
+        contents=data.contents_of(rows),
+    )
 
 
 def suits(dataset: Dataset, data: Data) -> bool:

@@ -4,8 +4,9 @@ Every function returns the text of an SVG file that needs no other.
 """
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from foodscene.training.evaluation.metrics import Bin
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+_P = ParamSpec("_P")
 
 
 class _Colour(NamedTuple):
@@ -46,10 +50,31 @@ _SERIES = (
 _COLOURS = (_INK, _SOFT, _LINE, _PAPER, _HEAT, _MISS, *_SERIES)
 _DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 
+_STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # a class may be called $, and a run from $5 to $10
+    "text.usetex": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "foodscene",
+}
+
 MOST_COUNTS = 30
 """Classes up to which a confusion matrix says its counts; up to four times as many it still has labels."""
 
 
+def _plainly(draw: Callable[_P, str]) -> Callable[_P, str]:
+    """Draw what people wrote as they wrote it: texts take their style when they are made."""
+
+    @wraps(draw)
+    def drawn(*given: _P.args, **options: _P.kwargs) -> str:
+        from matplotlib import rc_context
+
+        with rc_context(_STYLE):
+            return draw(*given, **options)
+
+    return drawn
+
+
+@_plainly
 def confusion(evaluation: Evaluation) -> str:
     """The confusion matrix: a row for each true label, a column for each predicted, shaded by the row's share."""
     table = evaluation.confusion()
@@ -79,6 +104,7 @@ def confusion(evaluation: Evaluation) -> str:
     return _svg(figure)
 
 
+@_plainly
 def reliability(bins: Sequence[Bin], error: float) -> str:
     """The reliability diagram: how often answers are right by the probability given, and how many there are of each."""
     figure = _figure(5.2, 5.4)
@@ -100,19 +126,21 @@ def reliability(bins: Sequence[Bin], error: float) -> str:
     return _svg(figure)
 
 
+@_plainly
 def histories(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Loss and top-1 by epoch, a colour for each run: training dotted, validation drawn through."""
     figure = _figure(9.2, 3.4 + 0.22 * (len(runs) if len(runs) > 1 else 0))
     left, right = figure.subplots(1, 2)
     for axes, name, title in ((left, "loss", "loss"), (right, "top1", "top-1")):
-        for number, (run, rows) in enumerate(runs.items()):
+        for number, rows in enumerate(runs.values()):
             colour = _SERIES[number % len(_SERIES)].drawn
             epochs = [row["epoch"] for row in rows]
             dash = _DASHES[0] if number < len(_SERIES) else _DASHES[3]
             for column, style, what in ((f"val_{name}", dash, "validation"), (name, _DASHES[2], "training")):
                 values = [row.get(column, np.nan) for row in rows]
                 marker = "o" if len(rows) < 3 else None
-                label = what if len(runs) == 1 else f"{run}" if style is dash else None
+                # A number in place of a run's name: matplotlib leaves out what begins with an underscore.
+                label = what if len(runs) == 1 else f"{number}" if style is dash else None
                 axes.plot(epochs, values, color=colour, linestyle=style, linewidth=1.8, marker=marker, label=label)
         said = title if len(runs) == 1 else f"{title} on validation photos; dotted, on training photos"
         axes.set_title(said, loc="left", fontsize=10, color=_INK.drawn)
@@ -123,12 +151,15 @@ def histories(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         _legend(left, "best")
     else:
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(
+        legend = figure.legend(
             handles, labels, loc="outside lower left", frameon=False, fontsize=9, labelcolor=_INK.drawn, ncols=2
         )
+        for text, name in zip(legend.get_texts(), runs, strict=True):
+            text.set_text(name)
     return _svg(figure)
 
 
+@_plainly
 def curves(lines: Mapping[str, Sequence[tuple[float, float]]], untouched: float, units: Mapping[str, str]) -> str:
     """Top-1 as photos are altered more and more, a small chart for each way; the dashed line is without any."""
     columns = min(3, len(lines))
@@ -169,8 +200,6 @@ def _legend(axes: "Axes", where: Literal["best", "upper left"]) -> None:
 
 
 def _svg(figure: "Figure") -> str:
-    from matplotlib import rc_context
-
     for axes in figure.axes:
         axes.set_facecolor("none")
         axes.tick_params(color=_LINE.drawn)
@@ -180,8 +209,7 @@ def _svg(figure: "Figure") -> str:
         for spine in axes.spines.values():
             spine.set_color(_LINE.drawn)
     text = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "foodscene"}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": MARK})
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None, "Creator": MARK})
     svg = text.getvalue()
     for colour in _COLOURS:
         svg = svg.replace(colour.drawn, f"var(--{colour.name})")

@@ -12,7 +12,8 @@ pictures/          the figures drawn, the surest mistakes, what the network sees
 import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from foodscene.models import folders
 from foodscene.models.bundle import Bundle
 from foodscene.models.confusion import Confusion
 from foodscene.models.engine import Engine, open_engine
+from foodscene.models.terminal import say
 from foodscene.models.text import duration, spell
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import confidence, conformal, inference, robustness
@@ -88,8 +90,10 @@ def _review(
     }
     (folder / "evaluation.json").write_bytes(json.dumps(figures, indent=2).encode())
     (folder / "confusion.csv").write_bytes(measured.confusion_csv().encode())
-    (drawn / "confusion.svg").write_bytes(charts.confusion(measured).encode())
-    (drawn / "reliability.svg").write_bytes(charts.reliability(measured.bins, measured.calibration_error).encode())
+    with _drawing("confusion matrix"):
+        (drawn / "confusion.svg").write_bytes(charts.confusion(measured).encode())
+    with _drawing("reliability diagram"):
+        (drawn / "reliability.svg").write_bytes(charts.reliability(measured.bins, measured.calibration_error).encode())
 
     places = {name: (one.pixels, row) for one in photos for row, name in enumerate(one.names)}
     pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
@@ -100,7 +104,22 @@ def _review(
     for number, mistake in enumerate(measured.mistakes(_MISTAKES)):
         Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)
     if model is not None:
-        _explain(drawn, model, pixels, rows, measured)
+        with _drawing("pictures of what the network sees"):
+            _explain(drawn, model, pixels, rows, measured)
+
+
+@contextmanager
+def _drawing(what: str) -> Iterator[None]:
+    """A picture that cannot be drawn is left out of the report, and said: the run and its figures are none the worse.
+
+    What cannot be written for want of room is raised.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a label or a network leads matplotlib or Keras to
+        say(f"The {what} could not be drawn, and is left out of the report: {type(error).__name__}: {error}", err=True)
 
 
 def check(folder: Path) -> None:
@@ -135,7 +154,8 @@ def _write_page(folder: Path, run: Path) -> None:
     history = Run(run).load_history()
     if history:
         drawn.mkdir(exist_ok=True)
-        (drawn / "history.svg").write_bytes(charts.histories({run.name: history}).encode())
+        with _drawing("history"):
+            (drawn / "history.svg").write_bytes(charts.histories({run.name: history}).encode())
     environment = Environment(
         loader=PackageLoader("foodscene.training"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -160,8 +180,9 @@ def _alter(
     found = robustness.measure_altered(engine, pixels, rows, measured.targets)
     (folder / "sensitivity.json").write_bytes(json.dumps([row.as_json() for row in found], indent=2).encode())
     units = {row.kind: row.unit for row in found}
-    drawn = charts.curves(robustness.curves(found), found[0].top1.value, units)
-    (folder / "pictures" / "sensitivity.svg").write_bytes(drawn.encode())
+    with _drawing("curves of altered photos"):
+        drawn = charts.curves(robustness.curves(found), found[0].top1.value, units)
+        (folder / "pictures" / "sensitivity.svg").write_bytes(drawn.encode())
 
 
 def _explain(

@@ -1,5 +1,6 @@
 """The run log: every run folder is a record. Lists them, and compares two of them."""
 
+import difflib
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,12 +33,14 @@ class Comparison(NamedTuple):
     """Dotted keys of the recipe, with both values; None where one has no such key."""
     figures: dict[str, tuple[float | None, float | None]]
     photos: int
-    """The test photos that both runs answered; 0 where they did not see the same ones."""
+    """The test photos that both runs answered, told by what is in them; 0 where there are none, or none is known."""
     only_first: int
     """How many of these the first run alone tells rightly."""
     only_second: int
     chance: float | None
     """McNemar's exact p; None without photos in common."""
+    others: bool = False
+    """Whether it is known that the two were measured on other photos: their figures cannot be compared."""
 
 
 def find_runs(root: Path) -> list[Run]:
@@ -83,14 +86,20 @@ def fact(one: Run, key: str) -> Any:
 def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
     """Those runs that fulfil all conditions, such as `recipe=food/*`, `status=finished`, `top1>0.8`.
 
-    Raises `RunError` for what is no condition.
+    Raises `RunError` for what is no condition, and for a fact that no run has.
     """
     tests = [_parse(condition) for condition in conditions]
+    for key, _, _ in tests:
+        _check_known(runs, key)
     return [one for one in runs if all(_holds(fact(one, key), compare, wanted) for key, compare, wanted in tests)]
 
 
 def order(runs: Sequence[Run], key: str = "top1") -> list[Run]:
-    """The best first: the lowest losses, errors and times, the highest of all else; those without the figure last."""
+    """The best first: the lowest losses, errors and times, the highest of all else; those without the figure last.
+
+    Raises `RunError` for a figure that no run has.
+    """
+    _check_known(runs, key)
     sign = 1 if any(word in key for word in _LOW_IS_GOOD) else -1
 
     def rank(one: Run) -> tuple[bool, Any]:
@@ -117,8 +126,6 @@ def find_run(runs: Sequence[Run], name: str) -> Run:
 
 def compare(first: Run, second: Run) -> Comparison:
     """What differs between two runs in settings and in figures, and whether chance could be the reason."""
-    import numpy as np
-
     from foodscene.training.evaluation import (
         evaluation,
         metrics,  # which a listing of a thousand runs does not wait for
@@ -126,7 +133,9 @@ def compare(first: Run, second: Run) -> Comparison:
 
     settings = _differing(flat(first.record.get("recipe", {})), flat(second.record.get("recipe", {})))
     settings = {key: pair for key, pair in settings.items() if key not in ("name", "title", "about", "reported")}
-    settings |= _differing({"data": fact(first, "data")}, {"data": fact(second, "data")})
+    prints = [str(fact(one, "dataset.fingerprint") or "")[:12] for one in (first, second)]
+    for key, pair in (("data", (fact(first, "data"), fact(second, "data"))), ("photos", (prints[0], prints[1]))):
+        settings |= _differing({key: pair[0]}, {key: pair[1]})
     figures = {
         key: (fact(first, key), fact(second, key))
         for key in ("top1", "top5", "loss", "test.calibration_error", "val_top1", "val_loss", "parameters", "seconds")
@@ -136,30 +145,33 @@ def compare(first: Run, second: Run) -> Comparison:
         one, other = (evaluation.load(each.folder / "predictions.npz") for each in (first, second))
     except evaluation.EvaluationError:
         return Comparison(settings, figures, 0, 0, 0, None)
-    places = {
-        (name, one.labels[target]): index
-        for index, (name, target) in enumerate(zip(one.names, one.targets, strict=True))
-    }
-    pairs = [
-        (places[key], index)
-        for index, key in enumerate(zip(other.names, (other.labels[target] for target in other.targets), strict=True))
-        if key in places
-    ]
-    if not pairs:
-        return Comparison(settings, figures, 0, 0, 0, None)
-    here, there = np.array(pairs).T
-    right, also = one.right[here], other.right[there]
+    pairs = evaluation.in_common(one, other, by_name=prints[0] == prints[1])
+    if not len(pairs):
+        return Comparison(settings, figures, 0, 0, 0, None, others=bool(one.contents and other.contents))
+    right, also = one.right[pairs[:, 0]], other.right[pairs[:, 1]]
     chance = metrics.mcnemar(right, also)
     return Comparison(settings, figures, len(pairs), int((right & ~also).sum()), int((also & ~right).sum()), chance)
 
 
+def _check_known(runs: Sequence[Run], key: str) -> None:
+    if key in SHORT or key == "name" or not runs or any(fact(one, key) is not None for one in runs):
+        return
+    known = [*SHORT, *dict.fromkeys(key for one in runs for key in flat(one.record))]
+    near = difflib.get_close_matches(key, known, n=3)
+    raise RunError(
+        f"No run has {key}." + (f" Did you mean {' or '.join(near)}?" if near else "") + " `foodscene runs show N` "
+        "prints everything that a run has."
+    )
+
+
 def _parse(condition: str) -> tuple[str, str, str]:
-    found = re.fullmatch(r"([\w.]+)\s*(>=|<=|!=|=|>|<)\s*(.+)", condition.strip())
+    found = re.fullmatch(r"([\w.]+)\s*(>=|<=|!=|==?|>|<)\s*(.+)", condition.strip())
     if not found:
         raise RunError(
             f"--where {condition}: write it as KEY=PATTERN or KEY>NUMBER, such as recipe=food/* or top1>0.8."
         )
     key, comparison, wanted = found.groups()
+    comparison = "=" if comparison == "==" else comparison
     if comparison in _COMPARISONS:
         try:
             float(wanted)
@@ -171,7 +183,19 @@ def _parse(condition: str) -> tuple[str, str, str]:
 def _holds(value: Any, comparison: str, wanted: str) -> bool:
     if comparison in _COMPARISONS:
         return isinstance(value, int | float) and bool(_COMPARISONS[comparison](value, float(wanted)))
-    return (value is not None and fnmatchcase(str(value), wanted)) == (comparison == "=")
+    return (value is not None and _is(value, wanted)) == (comparison == "=")
+
+
+def _is(value: Any, wanted: str) -> bool:
+    """Whether a value is what a person wrote: a number in any spelling, a text by its pattern, true and false."""
+    if isinstance(value, bool):
+        return wanted.lower() == str(value).lower()
+    if isinstance(value, int | float):
+        try:
+            return float(wanted) == value
+        except ValueError:
+            pass
+    return fnmatchcase(str(value), wanted)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

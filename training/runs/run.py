@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,6 +210,11 @@ def newest_unfinished(root: Path, recipe: str | None) -> Run:
 def folder_name(recipe: str, now: datetime) -> str:
     """`20261121-093005-scenes-custom-cnn`: sorts by time, and is a file name everywhere."""
     return f"{now:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9._]+', '-', recipe)}"
+
+
+def new_id() -> str:
+    """What a run is known by wherever its folder is moved: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
 
 
 def now() -> str:

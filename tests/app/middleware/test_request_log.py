@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+from collections.abc import Callable
 
 import pytest
 from starlette.testclient import TestClient
@@ -34,6 +35,17 @@ def test_every_request_leaves_a_line_without_the_photo(
     assert (line["method"], line["path"], line["status"]) == ("POST", "/api/v1/predict", 200)
     assert line["milliseconds"] > 0
     assert "holiday" not in caplog.text
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_a_client_s_address_is_logged_where_it_may_be(
+    start: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, logged: bool
+) -> None:
+    service = start(log_clients=logged)
+    with caplog.at_level(logging.INFO):
+        service.get("/healthz", headers={"x-forwarded-for": "192.0.2.1"})
+    lines = [json.loads(JsonLines().format(one)) for one in caplog.records if one.name == "foodscene.app.access"]
+    assert lines[-1].get("client") == ("testclient" if logged else None), "what strangers forward is not believed"
 
 
 def test_what_nobody_thought_of_is_a_problem_without_a_stack_trace(

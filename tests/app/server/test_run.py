@@ -144,6 +144,46 @@ def test_two_workers_answer_and_count_together(serve: Serve, red: bytes) -> None
     assert server.stop() == 0
 
 
+def figure(text: str, name: str) -> float:
+    return float(text.partition(f"\n{name} ")[2].partition("\n")[0])
+
+
+def test_figures_of_a_dead_worker_go_and_processes_are_counted_together(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--workers", "2", FOODSCENE_THREADS="1", TMPDIR=str(tmp_path))
+    until = time.monotonic() + 30
+    while len(workers := {path.stem: path for path in tmp_path.glob("foodscene-metrics-*/gauge_livesum_*.db")}) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    text = httpx.get(f"{server.url}/metrics").text
+    alone = {name: workers[name].stem.rpartition("_")[2] for name in workers}
+    pages = [int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in alone.values()]
+    memory = figure(text, "process_resident_memory_bytes")
+    assert memory == pytest.approx(sum(pages) * os.sysconf("SC_PAGE_SIZE"), rel=0.3)
+    assert figure(text, "process_cpu_seconds_total") > 0
+    assert abs(figure(text, "process_start_time_seconds") - time.time()) < 120
+    killed, process = next(iter(alone.items()))
+    os.kill(int(process), signal.SIGKILL)
+    until = time.monotonic() + 30
+    while workers[killed].exists():
+        assert time.monotonic() < until, "its gauges stay"
+        time.sleep(0.05)
+    assert server.stop() == 0
+
+
+def test_a_free_port_is_printed_and_a_taken_one_is_said_before_any_address(toy_bundle: Path) -> None:
+    command = [sys.executable, "-m", "foodscene", "serve", "--models", str(toy_bundle), "--port"]
+    with subprocess.Popen([*command, "0"], stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr
+        said = first.stderr.readline()
+        port = int(said.rpartition(":")[2])
+        assert port > 0
+        second = subprocess.run([*command, str(port)], capture_output=True, text=True, check=False, timeout=60)
+        first.terminate()
+    assert second.returncode == 1
+    assert "Another program listens at 127.0.0.1" in second.stderr
+    assert "http://" not in second.stderr
+
+
 @pytest.mark.slow
 def test_an_endless_head_is_cut_off(serve: Serve) -> None:
     server = serve()

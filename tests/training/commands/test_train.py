@@ -114,7 +114,7 @@ def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos
     assert code == 0, (output, error)
     record = json.loads((tmp_path / "small/run.json").read_text())
     assert record["teacher"] == str(large)
-    assert record["command"].endswith("--set model.filters=[2] --teacher tiny")
+    assert record["command"].endswith("--set 'model.filters=[2]' --teacher tiny")
     _, _, error = call(*command, tmp_path / "other", "--set", "input.size=24", "--teacher", large)
     assert "takes photos as 16 x 16 x 3" in str(error)
     _, _, error = call(*command, tmp_path / "none", "--teacher", tmp_path)

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from foodscene.models.text import spell
 from foodscene.training.evaluation import robustness
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.reports import charts
@@ -59,3 +60,23 @@ def test_colours_follow_the_screen(measured: Evaluation) -> None:
     assert "prefers-color-scheme: dark" in svg
     assert "#010203" not in svg, "what was drawn with is replaced throughout"
     assert "var(--heat)" in svg
+
+
+@pytest.mark.parametrize(
+    "names", [("$", "$$", "$$$"), ("from $5 to $10", "a_$x^2$_b", r"\\frac{1}"), ("_x", "<b>", "&")]
+)
+def test_names_are_drawn_as_they_are(names: tuple[str, ...]) -> None:
+    measured = Evaluation(names, ["1", "2", "3"], np.arange(3), np.eye(3, dtype=np.float32))
+    said = texts(charts.confusion(measured))
+    assert all(said.count(spell(name).strip()) == 2 for name in names)
+    rows = [{"epoch": n, "loss": 1 / n, "val_loss": 2 / n, "top1": 0.5, "val_top1": 0.4} for n in (1, 2, 3)]
+    assert set(names) <= set(texts(charts.histories(dict.fromkeys(names, rows))))
+    points = [(0.0, 0.9), (1.0, 0.4)]
+    said = texts(charts.curves(dict.fromkeys(names, points), 0.9, dict.fromkeys(names, "$ of $")))
+    assert {*names, "$ of $"} <= set(said)
+
+
+def test_many_runs_are_named_in_the_order_in_which_they_are_drawn() -> None:
+    rows = [{"epoch": n, "loss": 1 / n, "val_loss": 2 / n, "top1": 0.5, "val_top1": 0.4} for n in (1, 2, 3)]
+    names = [f"_run-{number}" for number in range(9)]
+    assert [text for text in texts(charts.histories(dict.fromkeys(names, rows))) if text in names] == names

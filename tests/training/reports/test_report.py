@@ -79,6 +79,20 @@ def test_as_json_for_programs(toy_bundle: Path, photos: Path) -> None:
     assert answer["milliseconds"] > 0
 
 
+def test_a_picture_that_fails_is_left_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> str:
+        raise ValueError("no such glyph")
+
+    monkeypatch.setattr(report.charts, "histories", fail)
+    begun = run.create(tmp_path / "run", {"status": "running", "recipe": {"name": "food/basic"}, "started": run.now()})
+    begun.save_history([{"epoch": 1, "loss": 1.0, "val_loss": 1.0, "top1": 0.5, "val_top1": 0.5}])
+    result = CliRunner().invoke(program, ["runs", "--runs", str(tmp_path), "report", "run"])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "The history could not be drawn" in result.output
+    page = Page((begun.folder / "report.html").read_text())
+    assert "" not in page.addresses
+
+
 def test_of_a_run_that_has_not_been_measured(tmp_path: Path) -> None:
     begun = run.create(tmp_path / "a-run", {"status": "interrupted", "recipe": {"title": "Half <done>"}})
     begun.save_history([{"epoch": 1, "loss": 1.0, "val_loss": 1.5, "top1": 0.4, "val_top1": 0.3}])

@@ -90,6 +90,58 @@ def test_compared_by_settings_figures_and_the_same_photos(tmp_path: Path) -> Non
     assert log.compare(one, other).chance is None
 
 
+def known(folder: Path, names: list[str], contents: list[str], right: list[bool]) -> None:
+    probabilities = np.array([[0.9, 0.1] if one else [0.1, 0.9] for one in right], np.float32)
+    targets = np.zeros(len(names), np.int64)
+    Evaluation(("a", "b"), names, targets, probabilities, contents=tuple(contents)).save(folder / "predictions.npz")
+
+
+def test_photos_are_told_by_what_is_in_them_not_by_their_names(tmp_path: Path) -> None:
+    one, other = (record(tmp_path, name, "food/basic", 0.5) for name in ("one", "other"))
+    one.record["dataset"], other.record["dataset"] = {"fingerprint": "a" * 32}, {"fingerprint": "b" * 32}
+    known(one.folder, ["1.jpg", "2.jpg", "3.jpg"], ["x", "y", "y"], [True, False, True])
+    known(other.folder, ["9/a.jpg", "1.jpg", "9/b.jpg"], ["y", "z", "y"], [True, True, False])
+    difference = log.compare(one, other)
+    assert difference.settings["photos"] == ("a" * 12, "b" * 12)
+    assert (difference.photos, difference.only_first, difference.only_second) == (2, 1, 1)
+    known(other.folder, ["1.jpg", "2.jpg", "3.jpg"], ["u", "v", "w"], [True] * 3)
+    assert log.compare(one, other).others
+    answered(other.folder, [True] * 3)  # an older record, of another data set: nothing is known
+    difference = log.compare(one, other)
+    assert (difference.photos, difference.others) == (0, False)
+
+
+def test_runs_on_other_photos_are_not_compared(tmp_path: Path) -> None:
+    for name, photo in (("one", "x"), ("other", "y")):
+        made = record(tmp_path, name, "food/basic", 0.5)
+        known(made.folder, ["1.jpg"], [photo], [True])
+    result = CliRunner().invoke(program, ["runs", "--runs", str(tmp_path), "compare", "one", "other"])
+    assert isinstance(result.exception, RunError)
+    assert "other photos, with none in common" in str(result.exception)
+    assert "top1" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        ("recipe.optimizer.learning_rate=1e-2", 3),
+        ("recipe.optimizer.learning_rate == 0.010", 3),
+        ("recipe.optimizer.learning_rate!=.01", 1),
+        ("status==finished", 3),
+    ],
+)
+def test_numbers_are_met_in_any_spelling(condition: str, found: int, root: Path) -> None:
+    assert len(log.select(log.find_runs(root), [condition])) == found
+
+
+def test_a_fact_that_no_run_has_is_named(root: Path) -> None:
+    with pytest.raises(RunError, match=r"No run has recip\. Did you mean recipe"):
+        log.select(log.find_runs(root), ["recip=*"])
+    with pytest.raises(RunError, match=r"No run has tpo1\. Did you mean .*top1"):
+        log.order(log.find_runs(root), "tpo1")
+    assert log.select([], ["anything=*"]) == []
+
+
 def call(*arguments: object) -> str:
     result = CliRunner().invoke(program, ["runs", *map(str, arguments)])
     assert result.exit_code == 0, (result.output, result.exception)

@@ -1,6 +1,11 @@
 """The run log copied into MLflow: the real one, in a database of its own."""
 
+import importlib.util
+import socket
+import time
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -49,6 +54,104 @@ def test_settings_figures_and_histories_arrive_once(root: Path, tmp_path: Path) 
         (2, 1.0),
         (3, pytest.approx(2 / 3)),
     ]
+
+
+def copies(address: str) -> list[Any]:
+    client = mlflow.MlflowClient(address)
+    return list(client.search_runs([client.get_experiment_by_name("foodscene").experiment_id]))
+
+
+@pytest.mark.slow
+def test_runs_of_one_name_in_two_folders_are_two_and_a_moved_one_is_one(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    for sweep in ("one", "two"):
+        facts = {"status": "finished", "started": run.now(), "recipe": {"name": "a"}}
+        run.create(tmp_path / sweep / "best", {"id": run.new_id(), **facts})
+    assert [mirror.mirror(log.find_runs(tmp_path / sweep), address) for sweep in ("one", "two")] == [1, 1]
+    (tmp_path / "one").rename(tmp_path / "moved")
+    assert mirror.mirror(log.find_runs(tmp_path / "moved"), address) == 0
+    assert [one.info.run_name for one in copies(address)] == ["best", "best"]
+
+
+@pytest.mark.slow
+def test_a_run_that_went_on_is_brought_up_to_date_under_its_own_times(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    recipe = {"name": "food/basic", "training": {"epochs": 3}, "data": {"rename": {"$5": "cheap"}}}
+    started = "2026-01-02T03:04:05+00:00"
+    facts = {"status": "interrupted", "started": started, "seconds": 4.0, "recipe": recipe}
+    one = run.create(tmp_path / "runs" / "one", facts)
+    rows = [{"epoch": n, "phase": "train", "loss": 2.0 / n, "seconds": 2.0} for n in (1, 2, 3)]
+    one.save_history(rows[:2])
+    assert mirror.mirror([one], address) == 1
+    [before] = copies(address)
+    assert before.info.status == "KILLED"
+    assert before.info.end_time - before.info.start_time == 4000
+    one.save_history(rows)
+    one.update(status="finished", finished="2026-01-02T03:04:15+00:00", test={"top1": 0.5})
+    assert mirror.mirror([one], address) == 1
+    assert mirror.mirror([one], address) == 0
+    [after] = copies(address)
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    assert after.info.start_time == datetime.fromisoformat(started).timestamp() * 1000
+    assert after.info.end_time - after.info.start_time == 10_000
+    assert after.data.metrics["test_top1"] == 0.5
+    curve = mlflow.MlflowClient(address).get_metric_history(after.info.run_id, "loss")
+    assert sorted((point.step, point.timestamp - after.info.start_time) for point in curve) == [
+        (1, 2000),
+        (2, 4000),
+        (3, 6000),
+    ]
+    one.update(recipe={**recipe, "training": {"epochs": 9}})  # MLflow changes no parameter
+    assert mirror.mirror([one], address) == 1
+    [longer] = copies(address)
+    assert longer.data.params["training.epochs"] == "9"
+    assert len(mlflow.MlflowClient(address).get_metric_history(longer.info.run_id, "loss")) == 3
+
+
+@pytest.mark.slow
+def test_a_copy_that_was_interrupted_is_finished(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing:
+        killing.setattr(mlflow.MlflowClient, "set_terminated", kill)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.mirror(log.find_runs(root), address)
+    assert mirror.mirror(log.find_runs(root), address) == 2
+    assert sorted(one.info.status for one in copies(address)) == ["FAILED", "FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_deleted_experiment_is_a_sentence_with_a_way_out(root: Path, tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    mirror.mirror(log.find_runs(root), address)
+    client = mlflow.MlflowClient(address)
+    client.delete_experiment(client.get_experiment_by_name("foodscene").experiment_id)
+    with pytest.raises(RunError, match=r"foodscene was deleted in MLflow.*--experiment"):
+        mirror.mirror(log.find_runs(root), address)
+    command = ["runs", "--runs", str(root), "mirror", "--to", address, "--experiment", "other"]
+    assert "2 runs copied" in CliRunner().invoke(program, command).output
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_an_absent_server_is_said_soon(listens: bool, root: Path) -> None:
+    with socket.socket() as server:  # one that takes connections and never answers, or none at all
+        server.bind(("127.0.0.1", 0))
+        if listens:
+            server.listen()
+        address, began = f"http://127.0.0.1:{server.getsockname()[1]}", time.monotonic()
+        with pytest.raises(RunError, match=address):
+            mirror.mirror(log.find_runs(root), address)
+        assert time.monotonic() - began < 10
+
+
+def test_what_a_database_needs_is_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RunError, match=r"sqlalchemy is not installed.*foodscene\[mlflow\]"):
+        mirror.mirror(log.find_runs(root), "sqlite:///mlflow.db")
 
 
 @pytest.mark.slow

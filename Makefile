@@ -72,6 +72,6 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--custom-compile-command "make lock"
 
 lock:
-	echo "$(BACKEND)" | $(COMPILE) $(UPGRADE) --extra train --extra scratch --extra bench --extra lite --extra mlflow --extra dev --output-file requirements.lock pyproject.toml -
+	echo "$(BACKEND)" | $(COMPILE) $(UPGRADE) --extra train --extra scratch --extra bench --extra bulk --extra lite --extra mlflow --extra dev --output-file requirements.lock pyproject.toml -
 	echo "$(BACKEND)" | $(COMPILE) --constraint requirements.lock --output-file requirements-serve.lock pyproject.toml -
 	echo "$(BACKEND)" | $(COMPILE) --constraint requirements.lock --extra train --extra gpu --output-file requirements-gpu.lock pyproject.toml -

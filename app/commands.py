@@ -1,10 +1,90 @@
-"""The command that serves."""
+"""The commands that answer: `serve`, and `predict`, which uses the same threads where there are many photos."""
 
+import json
 import os
+import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from foodscene.models.commands import Folder, show_predictions
+from foodscene.models.terminal import say
+
+if TYPE_CHECKING:
+    from foodscene.app.bulk.answers import Row
+
+
+def predict(
+    photos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Photos to label: files, folders, patterns, archives (ARCHIVE/FOLDER for a part of one), Parquet, "
+            "s3://, gs:// and https://; with --out also .txt and .csv files that list paths."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
+    models_folder: Folder = None,
+    top_k: Annotated[int, typer.Option(min=1, help="How many labels to give.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write a table: .csv, .jsonl or .parquet. What was stopped goes on with the same command."),
+    ] = None,
+    features: Annotated[
+        bool, typer.Option("--features", help="Add to the table what enters the network's last layer.")
+    ] = False,
+) -> None:
+    """Say what is on photos: labels with their probabilities, most probable first."""
+    if out is None and features:
+        raise typer.BadParameter("the features go into a table: name it with --out.", param_hint="--features")
+    if out is not None and as_json:
+        raise typer.BadParameter("lines of JSON go into a table whose name ends with .jsonl.", param_hint="--json")
+    from foodscene.app.bulk.plan import is_archive, is_pattern
+
+    def single(path: str) -> bool:
+        exists = Path(path).exists()
+        return (
+            "://" not in path and not Path(path).is_dir() and (exists or not is_pattern(path)) and not is_archive(path)
+        )
+
+    if out is None and all(map(single, photos)):
+        show_predictions([Path(photo) for photo in photos], model, models_folder, top_k, as_json=as_json)
+        return
+
+    from foodscene.app.bulk.job import Labeller, label, write_table
+    from foodscene.models.bundle import SHIPPED, find_bundle
+
+    bundle = find_bundle(model, models_folder or SHIPPED)
+    # A process that is to end, by whatever signal, keeps what it did.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    labeller = Labeller(bundle, top_k, features=features)
+    if out is None:
+        label(labeller, photos, lambda row: say(_as_json(row, bundle.name) if as_json else _as_text(row)))
+        return
+    try:
+        outcome = write_table(labeller, bundle, photos, out)
+    except KeyboardInterrupt:
+        say(
+            f"foodscene: Stopped. What is done is kept beside {out}, and the same command goes on from there.", err=True
+        )
+        raise
+    failed = f", {outcome.failed:,} of them without an answer: `error` says why" if outcome.failed else ""
+    say(f"{out}: {outcome.rows:,} photos{failed}." if outcome.rows is not None else f"{out} is whole.")
+
+
+def _as_text(row: "Row") -> str:
+    said = f"{row['label']}  {row['probability']:.1%}" if row["error"] is None else row["error"]
+    return f"{row['path']}  {said}"
+
+
+def _as_json(row: "Row", model: str) -> str:
+    """As one of a few photos is printed."""
+    if row["error"] is not None:
+        return json.dumps({"photo": row["path"], "error": row["error"]})
+    endings = [name.removeprefix("label") for name in row if name.startswith("label")]
+    answer = [{"label": row[f"label{end}"], "probability": row[f"probability{end}"]} for end in endings]
+    return json.dumps({"photo": row["path"], "model": model, "predictions": answer})
 
 
 def serve(

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.requests import Request
 
@@ -20,26 +21,28 @@ from foodscene.app.server.drain import THREADS_SECONDS, drained_on_sigterm
 from foodscene.app.server.memory import give_back_freed
 from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
-from foodscene.models.engine import Answers
-from foodscene.models.judgement import Judgement, judge
+from foodscene.models import answer as answers
+from foodscene.models.engine import Outputs
 from foodscene.models.pixels import PhotoError
-from foodscene.models.prediction import Prediction, rank
+from foodscene.models.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one photo was found to be; `milliseconds` from its arrival to this answer.
 
-    `truncated` says that the photo lacks its end. Where each label is answered by itself, `sure_above` is the
+    `truncated` says that the photo lacks its end; `reliance` has `known`, `familiarity` and `set` as far as the model's
+    bundle can say them: see `models.answer`. Where each label is answered by itself, `sure_above` is the
     probability from which on it is called sure.
     """
 
     model: str
     predictions: list[Prediction]
-    judgement: Judgement
+    sure: bool
     milliseconds: float
     truncated: bool = False
     sure_above: float | None = None
+    reliance: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """The answer as DESIGN.md draws it."""
@@ -47,13 +50,17 @@ class Answer:
             "model": self.model,
             "predictions": [
                 {"label": label, "probability": round(probability, 6)}
-                | ({} if self.sure_above is None else {"sure": probability >= self.sure_above})
+                | ({} if self.sure_above is None else {"sure": self._relied_on(probability, self.sure_above)})
                 for label, probability in self.predictions
             ],
-            **self.judgement.as_json(),
+            **self.reliance,
+            "sure": self.sure,
             "milliseconds": round(self.milliseconds, 2),
             **({"truncated": True} if self.truncated else {}),
         }
+
+    def _relied_on(self, probability: float, sure_above: float) -> bool:
+        return probability >= sure_above and self.reliance.get("known") is not False
 
 
 class Service:
@@ -120,7 +127,7 @@ class Service:
                 del outcome  # it leads back to this frame, and would keep the photo until garbage is collected
         return answer(model, outcome, top_k, started, truncated=jobs[0].truncated)
 
-    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Answers | Problem]:
+    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Outputs | Problem]:
         """Wait for jobs, until the deadline: as `outcomes`. Raises as `predict` does."""
         async with self.deadline(request):
             return await self.outcomes(jobs)
@@ -129,8 +136,8 @@ class Service:
         """The time that an answer may take, once the request's body is there."""
         return Deadline(request, self.settings.deadline_seconds)
 
-    async def outcomes(self, jobs: Sequence[Job]) -> list[Answers | Problem]:
-        """Wait for jobs: the answers for the photos of each, or the problem with its photo.
+    async def outcomes(self, jobs: Sequence[Job]) -> list[Outputs | Problem]:
+        """Wait for jobs: what the engine gives for each, or the problem with its photo.
 
         When it is cancelled, the jobs are given up.
         """
@@ -141,7 +148,7 @@ class Service:
                 job.answer.cancel()  # nothing to an answer that is there
 
 
-async def _outcome(job: Job) -> Answers | Problem:
+async def _outcome(job: Job) -> Outputs | Problem:
     try:
         return await job.answer
     except PhotoError as error:
@@ -149,12 +156,12 @@ async def _outcome(job: Job) -> Answers | Problem:
         return of_photo(error)
 
 
-def answer(model: Model, found: Answers, top_k: int, started: float, *, truncated: bool = False) -> Answer:
-    """The answer for the one photo of `found`, begun at `time.perf_counter()` `started`."""
+def answer(model: Model, outputs: Outputs, top_k: int, started: float, *, truncated: bool = False) -> Answer:
+    """The answer for what the engine gave for one photo, begun at `time.perf_counter()` `started`."""
     PHOTOS.labels(model.name).inc()
-    probabilities = found.probabilities[0]
-    predictions = rank(probabilities, model.bundle.labels, top_k)
-    familiarity = None if found.familiarity is None else float(found.familiarity[0])
-    judgement = judge(probabilities, familiarity, model.bundle)
-    each = model.bundle.card.sure_above if model.bundle.output == "multi_label" else None
-    return Answer(model.name, predictions, judgement, (time.perf_counter() - started) * 1000, truncated, each)
+    bundle = model.bundle
+    found = answers.answer(bundle, outputs, top_k)
+    said = answers.reliance(bundle, found)
+    each = bundle.card.sure_above if bundle.output == "multi_label" else None
+    milliseconds = (time.perf_counter() - started) * 1000
+    return Answer(model.name, found.predictions, found.sure, milliseconds, truncated, each, said)

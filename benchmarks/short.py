@@ -52,6 +52,7 @@ def main() -> int:
             "scratch": run("scratch", "--rounds", "1", "--steps", "4"),
             "serving": run("serving", "--photos", photos, "--seconds", "1", "--rounds", "1", "--rivals"),
             "beside": run("beside", "--photos", photos, "--uploads", "200"),
+            "bulk": run("bulk", "--photos", photos, "--count", "2000", "--kills", "1", "--seconds", "1"),
             "soak": run("soak", "--photos", photos, "--requests", "500"),
         }
         side = sides(ROOT / "models" / "everyday", rivals=False)[0]

@@ -2,41 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from foodscene.models.answer import Answer, answer
 from foodscene.models.bundle import SHIPPED, Bundle, find_bundle
 from foodscene.models.engine import EngineKind, open_engine
-from foodscene.models.judgement import judge
 from foodscene.models.pixels import read_photo
-from foodscene.models.prediction import Prediction, rank
+
+__all__ = ["Answer", "Classifier", "evaluate", "load", "predict"]
 
 if TYPE_CHECKING:
     from foodscene.training.evaluation.evaluation import Evaluation
-
-
-class Answer(NamedTuple):
-    """What a classifier says of a photo."""
-
-    predictions: list[Prediction]
-    """Labels with their probabilities, 0 to 1, most probable first."""
-    sure: bool
-    """Whether the first label is probable enough to rely on, and the photo known."""
-    known: bool | None = None
-    """Whether the photo is like those that the model learned from; None where the bundle does not say."""
-    familiarity: float | None = None
-    """The share of validation photos that are less familiar, 0 to 1."""
-    set: list[str] | None = None
-    """Labels one of which is right 95 times of 100; None where nothing is promised."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return self.predictions[0].label
-
-    @property
-    def probability(self) -> float:
-        """Of the most probable label, 0 to 1."""
-        return self.predictions[0].probability
 
 
 class Classifier:
@@ -64,10 +40,7 @@ class Classifier:
         if top_k < 1:
             raise ValueError(f"top_k: give a whole number from 1 on, not {top_k}.")
         pixels = read_photo(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
-        found = self.engine.ask(pixels[None])
-        familiarity = None if found.familiarity is None else float(found.familiarity[0])
-        predictions = rank(found.probabilities[0], self.labels, top_k)
-        return Answer(predictions, *judge(found.probabilities[0], familiarity, self.bundle))
+        return answer(self.bundle, self.engine.look(pixels[None]), top_k)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.bundle.name}: {len(self.labels)} labels>"

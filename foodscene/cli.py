@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from foodscene.app.commands import serve
-from foodscene.models.commands import compile_bundle, models, predict
+from foodscene.app.commands import predict, serve
+from foodscene.models.commands import compile_bundle, models
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.terminal import say
 from foodscene.models.text import printable_lines
@@ -64,7 +64,7 @@ def _missing(package: str) -> str | None:
     if top in ("", "foodscene"):
         return None
     # What serves is always there: what is missing belongs to an extra.
-    extra = "mlflow" if top == "mlflow" else "train"
+    extra = {"mlflow": "mlflow", **dict.fromkeys(("fsspec", "pyarrow"), "bulk")}.get(top, "train")
     smaller = ', or "foodscene[scratch]" for --backend scratch' if top in _SCRATCH else ""
     return f'{package} is not installed here: this command needs pip install "foodscene[{extra}]"{smaller}'
 

@@ -18,7 +18,8 @@ from foodscene.models.exported.reader import Exported
 from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
 from foodscene.models.familiarity import Familiarity, FamiliarityError
 from foodscene.models.familiarity import read as read_familiarity
-from foodscene.models.graph.graph import ModelRefused
+from foodscene.models.graph.features import features_of
+from foodscene.models.graph.graph import Graph, ModelRefused
 from foodscene.models.labels import LabelsError, parse, parse_indices, without_numbers
 from foodscene.models.network import exported, saved
 from foodscene.models.outputs import OutputKind, check, kind_of, labels_of
@@ -47,7 +48,7 @@ MOST_BYTES = {
     INDICES: 16_000_000,
     CARD: 16_000_000,
     CONFUSION: 16_000_000,
-    FAMILIAR: 64_000_000,
+    FAMILIAR: 16_000_000,
     **dict.fromkeys(SETTINGS, 16_000_000),
 }
 """What a bundle's files may have. The largest network of Keras' applications has 1.4 GB, an ONNX file up to 2 GiB."""
@@ -78,7 +79,7 @@ class Bundle:
     exported: Exported | None = None
     """How a `model.onnx` is asked, where that is the model."""
     familiar: Familiarity | None = None
-    """What is familiar to the model, where the bundle says it."""
+    """What photos are familiar to it; None where the bundle does not say."""
 
     @property
     def name(self) -> str:
@@ -133,7 +134,7 @@ def read_bundle(folder: Path) -> Bundle:
         card = card.model_copy(update={"temperature": found.settings.temperature})
     values = scaling(found.input, found.settings.said_by)
     asked = found.network if isinstance(found.network, Exported) else None
-    familiar = None if asked else _familiar(folder)
+    familiar = _familiar(folder, sha256, found.network) if isinstance(found.network, Graph) else None
     return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked, familiar)
 
 
@@ -279,13 +280,16 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
     return labels
 
 
-def _familiar(folder: Path) -> Familiarity | None:
+def _familiar(folder: Path, sha256: str, graph: Graph) -> Familiarity | None:
     content = read_part(folder, FAMILIAR)
+    if content is None:
+        return None
+    features = features_of(graph)
     try:
-        return read_familiarity(content) if content is not None else None
+        return read_familiarity(content, sha256, graph.shapes[features][1] if features else None)
     except FamiliarityError as error:
         raise BundleError(
-            f"{folder / FAMILIAR}: {error}. Copy the bundle again, or remove the file: nothing is then called known."
+            f"{folder / FAMILIAR}: {error}. Remove it, or make it anew: foodscene calibrate {folder.name} --data PHOTOS"
         ) from error
 
 

@@ -9,6 +9,7 @@ from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[2] = 2
+"""Of what is written. Version 1 called `out_of_distribution` `strangers`, with `photos` and `unsure` alone."""
 
 
 class _Part(BaseModel):
@@ -62,8 +63,8 @@ class CardMetrics(_Part):
     """Figures on the test split: shares from 0 to 1 over `images` photos that training never saw.
 
     Intervals are 95 % intervals, (low, high). `sure` is the share of answers that are called sure, `sure_top1` the
-    share of these that is right, `known` the share of photos that are familiar, `set_coverage` that of the label sets
-    that hold the right label, and `set_size` how many labels they have on average. Where `folds` stands, the photos
+    share of these that is right, `known` the share of photos that are called known. `set_coverage` is the share of sets
+    of labels that hold the right one, `set_size` how many labels they have on average. Where `folds` stands, the photos
     are all there were, and each was answered by one of so many networks that was trained without it (cross-validation).
     """
 
@@ -78,7 +79,7 @@ class CardMetrics(_Part):
     sure_top1: float | None = Field(default=None, ge=0, le=1)
     known: float | None = Field(default=None, ge=0, le=1)
     set_coverage: float | None = Field(default=None, ge=0, le=1)
-    set_size: float | None = Field(default=None, ge=1)
+    set_size: float | None = Field(default=None, ge=0)
 
     @property
     def photos(self) -> str:
@@ -87,27 +88,40 @@ class CardMetrics(_Part):
         return f"{self.images:,} {how}"
 
 
-class CardOutOfDistribution(_Part):
-    """Photos of nothing that the model knows, and the share of them for which its answer is not called sure.
+class CardConformal(_Part):
+    """Sets of labels: those whose probability is at least 1 - `quantile` hold the right one in `coverage` of photos.
 
-    `unknown` is the share that is called not known. `auroc` is the probability that such a photo is less familiar than
-    a test photo (0.5 by chance), and `false_alarms` the share of them that passes where 95 % of test photos do.
+    Fitted on so many validation `photos`; where data sets were joined, the largest of their quantiles.
+    """
+
+    coverage: float = Field(gt=0, lt=1)
+    quantile: float = Field(ge=0, le=1)
+    photos: int = Field(gt=0)
+
+
+class CardOutOfDistribution(_Part):
+    """Photos of nothing that the model knows, and how it tells them from the test photos.
+
+    `unsure` and `known` are the shares for which its answer is not called sure, and that it calls known. `auroc` is the
+    probability that one of them scores below a test photo; `false_alarms` the share of them that scores as high as 95
+    of 100 test photos. Both by what decides, which is familiarity where the bundle has it, and by the first
+    probability.
     """
 
     photos: int = Field(gt=0)
     unsure: float = Field(ge=0, le=1)
-    unknown: float | None = Field(default=None, ge=0, le=1)
+    known: float | None = Field(default=None, ge=0, le=1)
     auroc: float | None = Field(default=None, ge=0, le=1)
     false_alarms: float | None = Field(default=None, ge=0, le=1)
+    auroc_probability: float | None = Field(default=None, ge=0, le=1)
+    false_alarms_probability: float | None = Field(default=None, ge=0, le=1)
 
 
 class Card(_Part):
     """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
 
     `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
-    model must not be used for. `set_above` is the probability from which on a label belongs to the set that holds the
-    right one 95 times of 100; none is promised where it is absent. `foreign` are the labels of what other bundles of
-    this package know nothing of. `output` says what the network's answers are, where its last layer does not;
+    model must not be used for. `output` says what the network's answers are, where its last layer does not;
     `temperature` divides the logits of a network that has no layer for that. `parts` are the figures of each data set
     where the model was measured on several.
     """
@@ -122,24 +136,24 @@ class Card(_Part):
     output: OutputKind | None = None
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sure_above: float = Field(default=0.5, ge=0, le=1)
-    set_above: float | None = Field(default=None, ge=0, le=1)
     recipe: dict[str, Any] = {}
     dataset: CardDataset | None = None
     metrics: CardMetrics | None = None
     parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
+    conformal: CardConformal | None = None
     out_of_distribution: dict[str, CardOutOfDistribution] = Field(
         default={}, validation_alias=AliasChoices("out_of_distribution", "strangers")
     )
-    foreign: list[str] = []
     license: str = ""
     created: datetime | None = None
     versions: dict[str, str] = {}
     sha256: str | None = None
 
     def as_json(self) -> str:
-        """What `card.json` holds."""
-        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+        """What `card.json` holds, in today's version."""
+        today = self.model_copy(update={"schema_version": SCHEMA_VERSION})
+        return today.model_dump_json(indent=2, exclude_none=True) + "\n"
 
 
 def first_mistake(error: ValidationError) -> str:

@@ -1,6 +1,7 @@
-"""The commands that look at bundles and ask them: `predict`, `models` and `compile`."""
+"""The commands that look at bundles: `models` and `compile`; and what `predict` says of a few photos."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,14 @@ from foodscene.models.terminal import say
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
 
-def predict(
-    photos: Annotated[list[Path], typer.Argument(help="Photos to label.")],
-    model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
-    models_folder: Folder = None,
-    top_k: Annotated[int, typer.Option(min=1, help="How many labels to give.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")] = False,
+def show_predictions(
+    photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
-    """Say what is on photos: labels with their probabilities, most probable first."""
+    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
+    from foodscene.models.answer import answer, reliance
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
-    from foodscene.models.judgement import judge
     from foodscene.models.pixels import PhotoError, read_photo
-    from foodscene.models.prediction import rank
     from foodscene.models.text import printable
 
     bundle = find_bundle(model, models_folder or SHIPPED)
@@ -39,19 +35,25 @@ def predict(
                 err=not as_json,
             )
             continue
-        found = engine.ask(pixels[None])
-        familiarity = None if found.familiarity is None else float(found.familiarity[0])
-        predictions = rank(found.probabilities[0], bundle.labels, top_k)
-        judgement = judge(found.probabilities[0], familiarity, bundle)
+        found = answer(bundle, engine.look(pixels[None]), top_k)
         if as_json:
-            answer = [{"label": label, "probability": round(probability, 6)} for label, probability in predictions]
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": answer} | judgement.as_json()))
+            labels = [
+                {"label": label, "probability": round(probability, 6)} for label, probability in found.predictions
+            ]
+            said = reliance(bundle, found)
+            said |= {"sure": found.sure} if said else {}
+            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": labels, **said}))
         else:
-            say(f"{photo}  ({bundle.name}){'' if judgement.known is not False else ': nothing that it knows'}")
-            shown = [(printable(label), probability) for label, probability in predictions]
+            say(f"{photo}  ({bundle.name})")
+            if found.known is False:
+                say("  This is nothing that it knows. The nearest labels:")
+            shown = [(printable(label), probability) for label, probability in found.predictions]
             width = max(len(label) for label, _ in shown)
             for label, probability in shown:
                 say(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
+            if found.set and bundle.card.conformal:
+                share = bundle.card.conformal.coverage * 100
+                say(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
     if failed:
         raise typer.Exit(1)
 

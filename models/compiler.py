@@ -1,6 +1,7 @@
 """A bundle's model as ONNX: compiled from its file where it is needed, and kept in the cache by the file's sha256."""
 
 import contextlib
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -9,6 +10,7 @@ from foodscene.models import files
 from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
 from foodscene.models.exported.settings import COMPILED_FROM
 from foodscene.models.files import OccupiedError, cache_root, hash_content, write
+from foodscene.models.graph.features import features_of
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 
@@ -22,18 +24,19 @@ logger = logging.getLogger(__name__)
 
 
 def compiled(bundle: Bundle, *, fresh: bool = False) -> bytes:
-    """The ONNX model of a bundle; with `fresh`, what the cache holds is made anew.
+    """The ONNX model of a bundle, which answers with the features too, and with the closeness to what is familiar.
 
-    It answers with features too, where the bundle says what of these is familiar.
+    That where the bundle says what is: see `graph.compiler`. With `fresh`, what the cache holds is made anew.
 
     Raises `BundleError` where the model's file is no longer the one that was checked, or cannot be compiled.
     """
-    what = "-features" if bundle.familiar else ""
-    place = cache_root() / _FOLDER / f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{VERSION}{what}.onnx"
+    familiar = hashlib.sha256(bundle.familiar.prototypes.tobytes()).hexdigest()[:16] if bundle.familiar else "plain"
+    name = f"{bundle.sha256}-{bundle.spec.height}x{bundle.spec.width}-{familiar}-{VERSION}.onnx"
+    place = cache_root() / _FOLDER / name
     if not fresh:
         with contextlib.suppress(OSError):
             return place.read_bytes()
-    content = _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=bundle.familiar is not None)
+    content = _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=True)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write(place, content)
@@ -70,25 +73,17 @@ def write_onnx(bundle: Bundle) -> Path:
     return path
 
 
-def compiled_features(bundle: Bundle) -> bytes:
-    """The ONNX model of a bundle with what enters its last dense layer as a second output. Raises `BundleError`."""
-    return _compile(bundle, {COMPILED_FROM: bundle.sha256}, features=True)
-
-
 def _compile(bundle: Bundle, metadata: dict[str, str], *, features: bool = False) -> bytes:
-    from foodscene.models.graph.compiler import (  # takes onnx along, which a cached model does without
-        compile_graph,
-        features_of,
-    )
+    from foodscene.models.graph.compiler import compile_graph  # takes onnx along, which a cached model does without
 
     try:
         with files.opening(bundle.model, MOST_BYTES[MODEL]) as file:
             if hash_content(file) != bundle.sha256:
                 raise BundleError(f"{bundle.name}: {bundle.file} has changed since it was checked. Try again.")
             graph = read(file, bundle.file, sides=(bundle.spec.height, bundle.spec.width))
-            last = features_of(graph) if features else None
-            if features and last is None:
-                raise BundleError(f"{bundle.name}: {bundle.file} has no dense layer: its input would be the features.")
-            return bytes(compile_graph(graph, features=last, metadata=metadata).SerializeToString())
+            node = features_of(graph) if features else None
+            prototypes = bundle.familiar.prototypes if bundle.familiar and node else None
+            compiled = compile_graph(graph, features=node, prototypes=prototypes, metadata=metadata)
+            return bytes(compiled.SerializeToString())
     except (ModelRefused, files.UnreadableFile, OSError) as error:
         raise BundleError(f"{bundle.name}: {error}") from error

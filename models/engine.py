@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models import files
-from foodscene.models.bundle import FAMILIAR, MODEL, MOST_BYTES, ONNX, Bundle, BundleError
-from foodscene.models.compiler import compiled, compiled_features
+from foodscene.models.bundle import MODEL, MOST_BYTES, ONNX, Bundle, BundleError
+from foodscene.models.compiler import compiled
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.exported.reader import Exported
-from foodscene.models.familiarity import FamiliarityError
 from foodscene.models.graph.graph import ModelRefused, in_words
 from foodscene.models.graph.reader import read
 from foodscene.models.graph.writer import write
@@ -37,17 +36,19 @@ class EngineError(FoodsceneError, RuntimeError):
     """A network that failed on some pixels. Its text has the engine's own words."""
 
 
-class Answers(NamedTuple):
-    """What a network makes of photos."""
+class Outputs(NamedTuple):
+    """What an engine gives for n photos."""
 
     probabilities: NDArray[np.float32]
     """Shape (n, classes)."""
-    familiarity: NDArray[np.float32] | None = None
-    """Shape (n,): the share of validation photos that are less familiar, 0 to 1; None where the bundle does not say."""
+    features: NDArray[np.float32] | None = None
+    """What enters the network's last dense layer, shape (n, features); None where it has no such layer."""
+    closeness: NDArray[np.float32] | None = None
+    """How close the features are to what is familiar, shape (n,): see `models.familiarity`; None without that."""
 
-    def part(self, rows: slice) -> "Answers":
-        """Those of some of the photos."""
-        return Answers(self.probabilities[rows], None if self.familiarity is None else self.familiarity[rows])
+    def part(self, first: int, count: int) -> "Outputs":
+        """Those of `count` photos, from the one at `first` on."""
+        return Outputs(*(None if values is None else values[first : first + count] for values in self))  # type: ignore[arg-type]
 
 
 class Engine(Protocol):
@@ -62,17 +63,17 @@ class Engine(Protocol):
         """
         ...
 
-    def run(self, prepared: NDArray[np.float32]) -> Answers:
-        """The answers for what `prepare` made. Raises `EngineError`."""
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        """What the model makes of n photos."""
         ...
-
-    def ask(self, pixels: NDArray[np.uint8]) -> Answers:
-        """The answers for photos of shape (n, height, width, channels), values 0-255. Raises `EngineError`."""
-        return self.run(self.prepare(pixels))
 
     def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities of shape (n, classes), for photos of shape (n, height, width, channels), values 0-255."""
-        return self.ask(pixels).probabilities
+        return self.look(pixels).probabilities
+
+    def look(self, pixels: NDArray[np.uint8]) -> Outputs:
+        """All that the model makes of photos of shape (n, height, width, channels), values 0-255."""
+        return self.run(self.prepare(pixels))
 
 
 def open_engine(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> Engine:
@@ -107,22 +108,19 @@ class _Engine(Engine):
         self._scaling = bundle.scaling
         self._output = bundle.output
         self._temperature = bundle.card.temperature
-        self._familiar = bundle.familiar
         self._name = bundle.name
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._scaling.apply(pixels)
 
-    def run(self, prepared: NDArray[np.float32]) -> Answers:
-        output, features = self.answer(prepared)
-        # A network that fails on a photo has no label for it.
-        found = np.nan_to_num(probabilities(self._output, output, self._temperature), copy=False)
-        familiar = self._familiar.of(np.nan_to_num(features)) if self._familiar and features is not None else None
-        return Answers(found, familiar)
+    def run(self, prepared: NDArray[np.float32]) -> Outputs:
+        answered = self.answer(prepared)
+        found = probabilities(self._output, answered.probabilities, self._temperature)
+        return answered._replace(probabilities=np.nan_to_num(found, copy=False))  # what fails on a photo has no label
 
     @abstractmethod
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """The network's own output, of shape (n, units), and its features where they are asked for, (n, features)."""
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        """The network's own output, of shape (n, units), in the place of probabilities, and what comes with it."""
 
 
 class OnnxEngine(_Engine):
@@ -135,9 +133,8 @@ class OnnxEngine(_Engine):
         self._session = _open_session(bundle, threads)
         self._input = self._session.get_inputs()[0].name
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        output, *features = self._outputs(None, prepared)
-        return np.asarray(output, dtype=np.float32), features[0] if features else None
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
+        return Outputs(*self._outputs(None, prepared))  # in their order: the compiler's is the same
 
     def _outputs(self, wanted: list[str] | None, prepared: "NDArray[np.floating[Any]]") -> list[NDArray[Any]]:
         """The network's outputs, or those `wanted`. Raises `EngineError`."""
@@ -154,34 +151,19 @@ class ExportedEngine(OnnxEngine):
         super().__init__(bundle, threads)
         self._exported = exported
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], None]:
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
         exported = self._exported
         photos = prepared.transpose(0, 3, 1, 2) if exported.channels_first else prepared
         photos = np.ascontiguousarray(photos, dtype=exported.dtype)
         size = exported.batch or len(photos)
         answers = [self._ask(photos[start : start + size], size) for start in range(0, len(photos), size)]
-        return np.concatenate(answers).astype(np.float32), None
+        return Outputs(np.concatenate(answers).astype(np.float32))
 
     def _ask(self, photos: "NDArray[np.floating[Any]]", size: int) -> "NDArray[np.floating[Any]]":
         """Answers of shape (n, units), for up to `size` photos; what a fixed batch lacks is filled up."""
         lacking = np.zeros((size - len(photos), *photos.shape[1:]), photos.dtype)
         [answer] = self._outputs([self._exported.output], np.concatenate([photos, lacking]))
         return np.asarray(answer).reshape(size, -1)[: len(photos)]
-
-
-class FeatureEngine(OnnxEngine):
-    """ONNX Runtime on a bundle's model, for what enters its last dense layer."""
-
-    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
-        if bundle.exported:
-            raise BundleError(f"{bundle.name}: of {bundle.file} only the answers are known; features need a model.h5.")
-        super().__init__(bundle, threads)
-        self._session = _session(bundle, compiled_features(bundle), threads)
-
-    def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features of shape (n, features), for photos of shape (n, height, width, channels), values 0-255."""
-        _, features = self.answer(self.prepare(pixels))
-        return np.asarray(features, dtype=np.float32)
 
 
 def _open_session(bundle: Bundle, threads: int) -> "onnxruntime.InferenceSession":
@@ -234,22 +216,24 @@ class KerasEngine(_Engine):
                 "from there, or looks into it, needs a model.h5."
             )
         self.model = model or _load_keras(bundle)
-        self._asked = _with_features(self.model) if bundle.familiar else self.model
+        self._familiar = bundle.familiar
+        self._both = _with_features(self.model) if bundle.familiar else None
         self._lock = threading.Lock()
 
-    def answer(self, prepared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def answer(self, prepared: NDArray[np.float32]) -> Outputs:
         with self._lock:
-            found = self._asked.predict_on_batch(prepared)
-        output, features = found if isinstance(found, list | tuple) else (found, None)
-        return np.asarray(output, dtype=np.float32), None if features is None else np.asarray(features)
+            if self._both is None or self._familiar is None:
+                return Outputs(np.asarray(self.model.predict_on_batch(prepared), dtype=np.float32))
+            output, features = (np.asarray(one, dtype=np.float32) for one in self._both.predict_on_batch(prepared))
+        return Outputs(output, features, self._familiar.closeness(features))
 
 
 def _with_features(model: "keras.Model") -> "keras.Model":
-    """A model that answers with what enters its last dense layer too; the same where that is inside of another."""
+    """The same network with the features, which enter its last dense layer, as a second output."""
     import keras
 
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    return keras.Model(model.inputs, [model.outputs[0], dense[-1].input]) if dense else model
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense))
+    return keras.Model(model.inputs, [model.outputs[0], last.input])
 
 
 def _load_keras(bundle: Bundle) -> "keras.Model":
@@ -270,6 +254,8 @@ def _load_keras(bundle: Bundle) -> "keras.Model":
         except ModelRefused as error:
             raise BundleError(f"{bundle.name}: {error}") from error
         try:
+            if bundle.familiar:  # whose features are easily found in a network without networks in it
+                write(graph, copy := Path(folder) / "flat.h5")
             return keras.models.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # noqa: BLE001 - Keras raises whatever an older version's file leads it to
             logger.info("Keras %s cannot load %s as it is: %s", keras.__version__, bundle.model, error)
@@ -299,8 +285,6 @@ def _check_output(bundle: Bundle, engine: Engine) -> None:
         output = engine.predict(np.full((1, *bundle.spec.shape), 127, dtype=np.uint8))
     except BundleError:
         raise
-    except FamiliarityError as error:
-        raise BundleError(f"{bundle.name}: {FAMILIAR} belongs to another model: {error}.") from error
     except Exception as error:  # either engine's own exceptions
         said = _said(error.__cause__ if isinstance(error.__cause__, Exception) else error)
         raise BundleError(

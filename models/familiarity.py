@@ -1,12 +1,14 @@
-"""Familiarity: how near a photo lies to those that a model learned from, among the features before its last layer.
+"""Familiarity: whether a photo is of the kind that a model was trained on, by its features' nearest prototype.
 
-The features of training photos, brought to unit length, are condensed to some prototypes; a photo's score is its
-largest cosine to any of them. K. Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
-2018, and Y. Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022, do it with Gaussians and
-with all photos. A model's probabilities only say which of its labels is the likeliest, whatever is in the photo.
+The features are what enters a network's last dense layer. Prototypes are means of those of training photos, of unit
+length, found class by class by spherical k-means (Dhillon and Modha, "Concept Decompositions for Large Sparse Text Data
+Using Clustering", 2001). A photo's closeness is the largest cosine of its features to a prototype, -1 to 1, as nearest
+neighbours in feature space tell strange photos apart (Sun et al., "Out-of-Distribution Detection with Deep Nearest
+Neighbors", 2022). Validation photos say how close is usual.
 """
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -16,144 +18,181 @@ from numpy.typing import NDArray
 
 from foodscene.models.errors import FoodsceneError
 
+PROTOTYPES = 1000
+"""Of all classes together, unless there are more classes: each has one at least."""
+
+MOST_BYTES = 8_000_000
+"""Of the prototypes, in half precision: 1,000 of 4,000 features. Of longer features there are fewer."""
+
 KEPT = 0.95
-"""The share of validation photos that are to be called known."""
-FEWEST = 40
-"""Validation photos below which their twentieth is chance: two of them decide."""
-MOST_PROTOTYPES = 1000
-MOST_PHOTOS = 20_000
-"""Training photos whose features are looked at, evenly over them; more change the prototypes little."""
+"""The share of the validation photos that counts as known, of each data set where there were several."""
 
-_STEPS = 100
-"""Quantiles that are kept of the validation photos' scores, less one."""
+LEAST = 20
+"""Validation photos below which nothing is said: of fewer, a share of 95 in 100 cannot be told from all of them."""
+
+_QUANTILES = 1001
 _ROUNDS = 10
-"""Of k-means, which has come to rest by then but for a few photos."""
-_LARGEST = 8_000_000
-"""Values of all prototypes together: 16 MB as they are kept."""
-
-Features = NDArray[np.floating[Any]]
-"""Shape (n, features)."""
 
 
 class FamiliarityError(FoodsceneError, ValueError):
-    """A file that holds no familiarity, or photos that give none. Its text says why."""
+    """Familiarity that cannot be found out, or a file of it that is wrong. Its text says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Familiarity:
-    """What is familiar to a model."""
+    """What is familiar to one model."""
 
-    prototypes: NDArray[np.float32]
-    """Shape (prototypes, features): rows of length 1."""
+    prototypes: NDArray[np.float16]
+    """Shape (prototypes, features), each of unit length."""
     quantiles: NDArray[np.float32]
-    """Shape (q,), ascending: the validation photos' scores, at evenly spaced shares of them."""
-    known_above: float
-    """The share of validation photos, 0 to 1, that must be less familiar than a photo that is known."""
+    """Shape (1001,), ascending: the closeness of validation photos, from the least to the most familiar one."""
+    threshold: float
+    """The closeness from which on a photo is known."""
+    photos: tuple[int, int]
+    """On how many photos it stands: training photos for the prototypes, validation photos for the rest."""
+    sha256: str
+    """Of the file of the model whose features these are, in hexadecimal."""
 
-    def of(self, features: Features) -> NDArray[np.float32]:
-        """The share of validation photos that are less familiar, 0 to 1, for each row of `features`: shape (n,)."""
-        shares = np.linspace(0, 1, len(self.quantiles))
-        return np.interp(self.scores(features), self.quantiles, shares).astype(np.float32)
+    def closeness(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The largest cosine to a prototype, -1 to 1, shape (n,), of features of shape (n, features)."""
+        return _closeness(self.prototypes, features)
 
-    def scores(self, features: Features) -> NDArray[np.float32]:
-        """The largest cosine to a prototype, -1 to 1, for each row of `features`: shape (n,).
+    def familiarity(self, closeness: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The share of validation photos that are less familiar, 0 to 1, shape (n,)."""
+        return np.interp(closeness, self.quantiles, np.linspace(0, 1, len(self.quantiles)))
 
-        Raises `FamiliarityError` for features of another model, which are of another number.
-        """
-        if features.shape[-1] != self.prototypes.shape[1]:
-            raise FamiliarityError(
-                f"its prototypes have {self.prototypes.shape[1]:,} values, and the features {features.shape[-1]:,}"
-            )
-        return np.asarray((_unit(features) @ self.prototypes.T).max(axis=1), dtype=np.float32)
+    def known(self, closeness: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which photos are known, shape (n,)."""
+        return np.asarray(closeness >= self.threshold)
 
     def as_bytes(self) -> bytes:
         """What `familiar.npz` holds."""
         file = BytesIO()
-        np.savez_compressed(
+        np.savez(
             file,
-            prototypes=self.prototypes.astype(np.float16),
+            prototypes=self.prototypes,
             quantiles=self.quantiles,
-            known_above=np.float64(self.known_above),
+            threshold=np.array([self.threshold], np.float64),
+            photos=np.array(self.photos, np.int64),
+            sha256=np.frombuffer(bytes.fromhex(self.sha256), np.uint8),
         )
         return file.getvalue()
 
 
-def read(content: bytes) -> Familiarity:
-    """The familiarity in the bytes of a `familiar.npz`. Raises `FamiliarityError`; nothing is unpickled."""
+def fit(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    validation: Sequence[NDArray[np.float32]],
+    sha256: str,
+) -> Familiarity:
+    """What is familiar to the model of that `sha256`.
+
+    `features` are those of training photos, shape (n, features), `labels` their classes, shape (n,); `validation` has
+    the features of validation photos, an array for each data set. At least `KEPT` of each of these is known.
+    Raises `FamiliarityError` where there are too few photos, or too many features for a file.
+    """
+    count = sum(map(len, validation))
+    if count < LEAST or not len(features):
+        raise FamiliarityError(
+            f"{count} validation photos beside {len(features)} training photos are too few to say what is familiar: "
+            f"at least {LEAST} must validate. Of a folder without splits a fifth does, so that {5 * LEAST} photos are "
+            "enough."
+        )
+    found = prototypes(features, labels)
+    scores = [np.sort(_closeness(found, part)) for part in validation if len(part)]
+    quantiles = np.quantile(np.concatenate(scores), np.linspace(0, 1, _QUANTILES)).astype(np.float32)
+    # Rounded down, so that sums taken in another order do not lose the photo whose closeness it is.
+    threshold = min(float(np.floor(part[int((1 - KEPT) * len(part))] * 1e5) / 1e5) for part in scores)
+    return Familiarity(found, quantiles, threshold, (len(features), count), sha256)
+
+
+def prototypes(features: NDArray[np.float32], labels: NDArray[np.int64], most: int = PROTOTYPES) -> NDArray[np.float16]:
+    """Means of unit length, shape (prototypes, features): of each class as its share of the photos, one at least.
+
+    `features` has shape (n, features), `labels` (n,). There are at most `most`, or as many as there are classes.
+    Raises `FamiliarityError` where one of each class would have more than `MOST_BYTES`.
+    """
+    size = features.shape[1]
+    classes, counts = np.unique(labels, return_counts=True)
+    room = min(most, MOST_BYTES // (2 * size))
+    if room < len(classes) and 2 * size * len(classes) > MOST_BYTES:
+        raise FamiliarityError(
+            f"{len(classes):,} classes of {size:,} features each are too many to keep what is familiar: "
+            f"at most {MOST_BYTES / 1e6:g} MB."
+        )
+    spare = max(0, room - len(classes))
+    shares = np.minimum(counts, 1 + np.floor(spare * counts / counts.sum()).astype(int))
+    rng = np.random.default_rng(0)
+    unit = _unit(features)
+    means = [_clustered(unit[labels == label], int(share), rng) for label, share in zip(classes, shares, strict=True)]
+    return np.concatenate(means).astype(np.float16)
+
+
+def read(content: bytes, sha256: str, size: int | None) -> Familiarity:
+    """What `familiar.npz` holds, for the model of that `sha256`, whose features are `size` values.
+
+    Raises `FamiliarityError` for what is no such file, or belongs to another model.
+    """
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > 2 * _LARGEST:
-                raise FamiliarityError("it unpacks to more than any model's prototypes take")
-        with np.load(BytesIO(content), allow_pickle=False) as held:
-            prototypes, quantiles = (held[name].astype(np.float32) for name in ("prototypes", "quantiles"))
-            known_above = float(held["known_above"])
-    except FamiliarityError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise whatever damage leads them to
-        raise FamiliarityError(f"it is damaged: {error}") from error
-    if prototypes.ndim != 2 or not 0 < prototypes.size <= _LARGEST or quantiles.ndim != 1 or len(quantiles) < 2:
-        raise FamiliarityError("its arrays have not the shapes of prototypes and quantiles")
-    finite = np.isfinite(prototypes).all() and np.isfinite(quantiles).all() and (np.diff(quantiles) >= 0).all()
-    if not (finite and 0 <= known_above <= 1):
-        raise FamiliarityError("its values are none that prototypes, quantiles and a share can have")
-    return Familiarity(_unit(prototypes), quantiles, known_above)
+            kept = _array(archive, "prototypes", np.float16, 2)
+            quantiles = _array(archive, "quantiles", np.float32, 1)
+            threshold = _array(archive, "threshold", np.float64, 1)
+            photos = _array(archive, "photos", np.int64, 1)
+            belongs = _array(archive, "sha256", np.uint8, 1).tobytes().hex()
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise FamiliarityError(f"it cannot be read: {error}") from error
+    if belongs != sha256:
+        raise FamiliarityError("it was made for another model")
+    if kept.shape[1] != size or not len(kept):
+        raise FamiliarityError(f"its prototypes have the shape {kept.shape}, and the model has {size} features")
+    if (
+        len(quantiles) != _QUANTILES
+        or (np.diff(quantiles) < 0).any()
+        or threshold.shape != (1,)
+        or photos.shape != (2,)
+    ):
+        raise FamiliarityError("its quantiles are not 1,001 ascending numbers with one threshold")
+    return Familiarity(kept, quantiles, float(threshold[0]), (int(photos[0]), int(photos[1])), sha256)
 
 
-def fit(
-    features: Features, labels: NDArray[np.int64], validation: Features, parts: NDArray[np.int64] | None = None
-) -> Familiarity:
-    """What is familiar to a model, by the `features` of training photos, of the classes `labels`, and of `validation`.
+def _array(archive: zipfile.ZipFile, name: str, dtype: Any, axes: int) -> NDArray[Any]:
+    """An array of a `.npz`, of that type and so many axes, all of it finite. Raises `ValueError`.
 
-    Of the validation photos of each data set, by `parts`, a number for each photo, `KEPT` are known. Raises
-    `FamiliarityError` where `suffices` says no.
+    `numpy.load` would make room for whatever size a file claims, and inflate whatever it holds.
     """
-    found = np.unique(labels)
-    if not suffices(len(validation), len(found), features.shape[1]):
-        raise FamiliarityError(
-            f"{len(validation)} validation photos are too few, as {FEWEST} at least are needed, or {len(found):,} "
-            f"classes with {features.shape[1]:,} features each are too many"
-        )
-    most = max(1, min(MOST_PROTOTYPES, _LARGEST // features.shape[1]) // len(found))
-    unit = _unit(features)
-    prototypes = np.concatenate([_centres(unit[labels == label], most) for label in found])
-    prototypes = _unit(prototypes.astype(np.float16))  # as they are kept
-    begun = Familiarity(prototypes, np.zeros(2, np.float32), 0)
-    scores = begun.scores(validation)
-    shares = np.linspace(0, 1, _STEPS + 1)
-    told = Familiarity(prototypes, np.quantile(scores, shares).astype(np.float32), 0)
-    each = [scores if parts is None else scores[parts == part] for part in ([0] if parts is None else np.unique(parts))]
-    # The smallest of a few photos is not the twentieth of many: rounded so that no more than that are left out.
-    lowest = min(np.quantile(one, 1 - KEPT, method="lower") for one in each)
-    known_above = float(np.interp(lowest, told.quantiles, shares))
-    return Familiarity(prototypes, told.quantiles, max(0.0, known_above - 1e-6))
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{name} is compressed")
+    file = BytesIO(archive.read(member))
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError(f"{name} is of another version of NumPy's format")
+    shape, fortran, kind = np.lib.format.read_array_header_1_0(file)
+    if kind != np.dtype(dtype) or len(shape) != axes or fortran:
+        raise ValueError(f"{name} holds {kind} of shape {shape}")
+    found = np.frombuffer(file.read(), dtype).reshape(shape)
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} holds values that are no numbers")
+    return found
 
 
-def suffices(validation: int, classes: int, features: int) -> bool:
-    """Whether `fit` can say what is familiar, from so many validation photos, for so many classes and features."""
-    return validation >= FEWEST and classes * features <= _LARGEST
+def _closeness(prototypes: NDArray[np.float16], features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((_unit(features) @ prototypes.astype(np.float32).T).max(axis=1))
 
 
-def evenly(count: int, most: int = MOST_PHOTOS) -> NDArray[np.int64]:
-    """Up to `most` of `count` photos, evenly over them, ascending."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).astype(np.int64)) if count else np.zeros(0, np.int64)
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features of unit length; those that are all zero stay so."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
-def _unit(features: Features) -> NDArray[np.float32]:
-    values = np.asarray(features, dtype=np.float32)
-    unit: NDArray[np.float32] = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
-    return unit
-
-
-def _centres(unit: NDArray[np.float32], most: int) -> NDArray[np.float32]:
-    """Spherical k-means of rows of length 1 (Dhillon and Modha, 2001): up to `most` centres, begun evenly over them.
-
-    There is one for every five photos at most.
-    """
-    centres = unit[evenly(len(unit), max(1, min(most, len(unit) // 5)))]
-    for _ in range(_ROUNDS):
-        nearest = (unit @ centres.T).argmax(axis=1)
-        sums = np.zeros_like(centres)
+def _clustered(unit: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """`count` means of unit length of vectors of unit length, by k-means with the cosine."""
+    means = unit[np.sort(rng.choice(len(unit), count, replace=False))]
+    for _ in range(_ROUNDS if count > 1 else 1):
+        nearest = (unit @ means.T).argmax(axis=1)
+        sums = np.zeros_like(means)
         np.add.at(sums, nearest, unit)
-        used = np.bincount(nearest, minlength=len(centres)) > 0
-        centres = np.where(used[:, np.newaxis], _unit(sums), centres)
-    return centres
+        filled = np.bincount(nearest, minlength=count) > 0
+        means = np.where(filled[:, None], _unit(sums), means)
+    return means

@@ -19,3 +19,14 @@ def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int =
     best: list[int] = (-probabilities).argsort(kind="stable")[:top_k].tolist()
     values = probabilities.tolist()
     return [Prediction(labels[index], values[index]) for index in best]
+
+
+def label_set(probabilities: NDArray[np.float32], labels: Sequence[str], quantile: float) -> list[str]:
+    """The labels whose probability is at least 1 - `quantile`, most probable first; the first one where none is.
+
+    The sets of Sadinle, Lei and Wasserman ("Least Ambiguous Set-Valued Classifiers with Bounded Error Levels", 2019).
+    `probabilities` has shape (classes,).
+    """
+    falling = (-probabilities).argsort(kind="stable")
+    count = max(1, int((probabilities >= np.float32(1 - quantile)).sum()))
+    return [labels[index] for index in falling[:count].tolist()]

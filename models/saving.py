@@ -138,6 +138,7 @@ def write(
     card: Card,
     sample: NDArray[np.uint8],
     files: dict[str, str | bytes] | None = None,
+    complete: Callable[[Bundle], None] | None = None,
 ) -> Bundle:
     """Write a bundle: the old one stays until the new one is whole, a killed run leaves one or the other.
 
@@ -146,7 +147,8 @@ def write(
     `model` takes raw pixel values 0-255, float32, and gives probabilities; it is saved without its optimizer, in words
     that older versions of Keras know too. What ONNX Runtime makes of the file must be what `model` answers on `sample`,
     photos of shape (n, height, width, channels), uint8.
-    `files` are further files by name, such as README.md. The card's `name`, `sha256` and `versions` are filled in.
+    `files` are further files by name, such as README.md; `complete` may write into the folder of the new bundle what
+    can only be found out with it, before it takes its place. The card's `name`, `sha256` and `versions` are filled in.
     Raises `BundleError` where the model is not made of built-in layers alone, or the two engines disagree, and what
     `check_target` raises.
     """
@@ -159,10 +161,18 @@ def write(
         write_card(new, card)
         _write_files(new, files)
         _check_agreement(read_bundle(new), model, sample)
+        if complete:
+            complete(read_bundle(new))
     return read_bundle(folder)
 
 
-def write_copy(folder: Path, bundle: Bundle, card: Card, files: dict[str, str | bytes] | None = None) -> Bundle:
+def write_copy(
+    folder: Path,
+    bundle: Bundle,
+    card: Card,
+    files: dict[str, str | bytes] | None = None,
+    complete: Callable[[Bundle], None] | None = None,
+) -> Bundle:
     """Write somebody's bundle under another card; its model stays as it is, byte by byte. Else as `write`.
 
     The card's `name` and `sha256` are filled in. Raises `BundleError` where the model has changed since it was checked.
@@ -181,6 +191,8 @@ def write_copy(folder: Path, bundle: Bundle, card: Card, files: dict[str, str | 
         card = card.model_copy(update={"name": folder.name, "sha256": bundle.sha256})
         write_card(new, card)
         _write_files(new, files)
+        if complete:
+            complete(read_bundle(new))
     return read_bundle(folder)
 
 

@@ -1,14 +1,20 @@
 """From a finished training to a bundle: the model, its labels, and a card that says what it can do."""
 
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from foodscene.models import saving
-from foodscene.models.bundle import FAMILIAR, Bundle
-from foodscene.models.card import Card, CardDataset, CardInput
+from foodscene.models.bundle import FAMILIAR, Bundle, read_bundle
+from foodscene.models.card import Card, CardConformal, CardDataset, CardInput
+from foodscene.models.engine import OnnxEngine, Outputs
+from foodscene.models.familiarity import FamiliarityError
 from foodscene.training.data.load import Data
+from foodscene.training.evaluation import acquaintance, conformal, inference
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.loop.result import Result
 from foodscene.training.recipes.recipe import Recipe
@@ -40,21 +46,50 @@ def export(
         caution=recipe.caution,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
         sure_above=result.sure_above,
-        set_above=result.set_above,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
         license=_license(recipe, start),
         created=datetime.now(UTC).replace(microsecond=0),
     )
-    files: dict[str, str | bytes] = {"README.md": cards.readme(card, data.classes)}
-    if result.familiar:
-        files[FAMILIAR] = result.familiar.as_bytes()
-    if measured:
-        card = cards.described(card, measured)
-        files.update(cards.files(card, measured))
+
+    def complete(new: Bundle) -> None:
+        """What only the bundle itself can tell: what is familiar to it, its sets of labels, and its figures."""
+        engine = OnnxEngine(new)
+        looked = acquaintance.validated(new, engine, [data])
+        with contextlib.suppress(FamiliarityError):  # of a few photos it says nothing, and serves all the same
+            familiar = acquaintance.learn(new, engine, [data], looked)
+            (new.folder / FAMILIAR).write_bytes(familiar.as_bytes())
+        said = new.card.model_copy(update={"conformal": _promised(data, looked, measured)})
+        described, files = said, {"README.md": cards.readme(said, data.classes).encode()}
+        if measured:
+            known = with_known(measured, read_bundle(new.folder), data)
+            described = cards.described(said, known)
+            files.update(cards.files(described, known))
+        for name, content in files.items():
+            (new.folder / name).write_bytes(content)
+        saving.write_card(new.folder, described)
+
     indices = data.validation if len(data.validation) else data.train
     sample = np.asarray(data.pixels[np.sort(indices[:SAMPLES])])
-    return saving.write(folder, result.model, data.classes, card, sample, files)
+    return saving.write(folder, result.model, data.classes, card, sample, complete=complete)
+
+
+def _promised(data: Data, looked: Sequence[Outputs], measured: Evaluation | None) -> CardConformal | None:
+    """What the card says of sets of labels; by all photos' folds instead of the few that validated, if there are."""
+    if measured and measured.folds:
+        return conformal.fit([(measured.probabilities, measured.targets)])
+    parts = acquaintance.by_part(data, data.validation)
+    targets = [data.labels[acquaintance.spread(rows, acquaintance.MOST)] for rows in parts]
+    return conformal.fit([(one.probabilities, labels) for one, labels in zip(looked, targets, strict=True)])
+
+
+def with_known(measured: Evaluation, bundle: Bundle, data: Data) -> Evaluation:
+    """The same answers for the test photos with which of these the bundle knows; not where folds answered them."""
+    if measured.folds or not bundle.familiar:
+        return measured
+    closeness = inference.look(OnnxEngine(bundle), data.pixels, data.test).closeness
+    known = None if closeness is None else bundle.familiar.known(closeness)
+    return replace(measured, closeness=closeness, known=known)
 
 
 def _license(recipe: Recipe, start: Bundle | None) -> str:
@@ -68,15 +103,7 @@ def measure(result: Result, data: Data) -> Evaluation | None:
     if not len(data.test):
         return None
     names = [data.names[row] for row in data.test]
-    known_above = result.familiar.known_above if result.familiar else 0.0
-    return Evaluation(
-        data.classes,
-        names,
-        data.labels[data.test],
-        result.probabilities,
-        familiarity=result.familiarity,
-        known_above=known_above,
-    )
+    return Evaluation(data.classes, names, data.labels[data.test], result.probabilities)
 
 
 def counts(data: Data) -> dict[str, int]:

@@ -235,7 +235,7 @@ def _follow(
         data = photos.load_for(recipe, dataset)
         _check(data)
         with quiet_stderr():
-            from foodscene.training.export import counts, export, measure
+            from foodscene.training.export import counts, export, measure, with_known
             from foodscene.training.loop import cross_validation
             from foodscene.training.loop.progress import Both
             from foodscene.training.reports import model_card, report
@@ -275,8 +275,9 @@ def _follow(
             written = _written(write, own, run.record.get("bundle_wanted"), tell)
         figures = {}
         if measured:
+            measured = with_known(measured, written, data)
             figures = {
-                **model_card.metrics(measured, result.sure_above, result.set_above).model_dump(exclude_none=True),
+                **model_card.metrics(measured, result.sure_above, written.card.conformal).model_dump(exclude_none=True),
                 "loss": measured.loss,
             }
         run.update(

@@ -31,7 +31,7 @@ from foodscene.app.inference.affinity import Cores, keep
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
-from foodscene.models.engine import Answers, EngineError
+from foodscene.models.engine import EngineError, Outputs
 from foodscene.models.pixels import InputSpec
 
 _NICENESS_OF_DECODERS, _NICENESS_OF_SESSIONS = 10, 15
@@ -70,13 +70,13 @@ class Runner:
 class Job:
     """A photo, as bytes or as pixels of shape (n, height, width, channels), on its way through one model.
 
-    `answer` becomes probabilities of shape (n, classes). The times are `time.perf_counter()`'s, in seconds. `truncated`
+    `answer` becomes what the engine gives for them. The times are `time.perf_counter()`'s, in seconds. `truncated`
     says, once there is an answer, that the photo lacks its end.
     """
 
     runner: Runner
     photo: bytes | Pixels
-    answer: asyncio.Future[Answers]
+    answer: asyncio.Future[Outputs]
     queued: float
     taken: float = 0
     decoded: float = 0
@@ -161,7 +161,7 @@ class Scheduler:
         for thread in (self._loop_thread, *(decoder.native_id for decoder in self._small_decoders)):
             keep(thread or 0, places)
 
-    def _leave(self, _: asyncio.Future[Answers]) -> None:
+    def _leave(self, _: asyncio.Future[Outputs]) -> None:
         self.depth -= 1
         metrics.QUEUE_PHOTOS.dec()
 
@@ -257,7 +257,7 @@ class Scheduler:
         self._loop.call_soon_threadsafe(_answer, batch, answers, started, done)
 
 
-def _answer(batch: list[Job], answers: Answers, started: float, done: float) -> None:
+def _answer(batch: list[Job], answers: Outputs, started: float, done: float) -> None:
     """Hand out the answers of a run. In the event loop, so that no threads wait for each other at the metrics."""
     metrics.BATCH_PHOTOS.observe(len(answers.probabilities))
     metrics.ENGINE.observe(done - started)
@@ -268,7 +268,7 @@ def _answer(batch: list[Job], answers: Answers, started: float, done: float) -> 
         metrics.WAIT.observe(started - job.decoded)
         job.prepared = None
         if not job.answer.done():
-            job.answer.set_result(answers.part(slice(first, first + len(job.photo))))
+            job.answer.set_result(answers.part(first, len(job.photo)))
         first += len(job.photo)
 
 

@@ -75,6 +75,13 @@ def facts(model: Model) -> list[Fact]:
     if card.license:
         found.append(Fact("Terms", card.license))
     found.append(Fact("Called sure", f"from a probability of {card.sure_above:.0%}"))
+    if card.conformal:
+        said = f"{card.conformal.coverage:.0%} hold the right label"
+        measured = card.metrics.set_coverage if card.metrics else None
+        found.append(Fact("Sets of labels", f"{said}; measured {measured:.1%}" if measured is not None else said))
+    if bundle.familiar:
+        training, validation = bundle.familiar.photos
+        found.append(Fact("Known photos", f"by {training:,} training and {validation:,} validation photos"))
     if card.out_of_distribution:
         shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.out_of_distribution.items())
         found.append(Fact("Not sure of strange pictures", shares))

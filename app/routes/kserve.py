@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from numpy.typing import NDArray
 
 from foodscene.app.inference.registry import Model
 from foodscene.app.inference.scheduler import Pixels
@@ -30,8 +31,6 @@ lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
 _VERSION = "1"
 """The one version of every model: a bundle that takes another's place takes its name."""
 _MOST_DIGITS, _MOST_SIZES = 12, 8
-_DATATYPES = {"probabilities": "FP32", "familiarity": "FP32", "known": "BOOL"}
-"""Of the outputs, the last two of which a model has that knows what is familiar to it."""
 
 
 @router.get("")
@@ -67,11 +66,8 @@ async def metadata(request: Request, name: str, version: str = _VERSION) -> dict
             {"name": "pixels", "datatype": "UINT8", "shape": [-1, *model.bundle.spec.shape]},
         ],
         "outputs": [
-            {"name": name, "datatype": _DATATYPES[name], "shape": shape}
-            for name, shape in {
-                "probabilities": [-1, len(model.bundle.labels)],
-                **({"familiarity": [-1], "known": [-1]} if model.bundle.familiar else {}),
-            }.items()
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(model.bundle.labels)]},
+            *(_FAMILIAR if model.bundle.familiar else []),
         ],
         "parameters": {"labels": list(model.bundle.labels), "output": model.bundle.output},
     }
@@ -91,6 +87,12 @@ def _model(request: Request, name: str, version: str) -> Model:
         raise Problem("unknown-model", f"{model.name} has no version {version[:100]!r}; there is {_VERSION!r} alone.")
     return model
 
+
+_FAMILIAR = [
+    {"name": "known", "datatype": "BOOL", "shape": [-1]},
+    {"name": "familiarity", "datatype": "FP32", "shape": [-1]},
+]
+"""Further outputs of a model that says what is familiar to it."""
 
 _ANSWER = {
     "model_name": "everyday",
@@ -134,27 +136,25 @@ async def infer(request: Request) -> Response:
     most = int(service.settings.max_batch_upload_mb * 1e6) if header_length else None  # JSON costs more to take apart
     async with service.uploads.body(request, copies=2, most=most) as body:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
-            request_id, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings)
+            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
             raise outcome
-    found = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
-    outputs = {"probabilities": np.concatenate([one.probabilities for one in found])}
-    if (familiar := model.bundle.familiar) is not None:
-        familiarity = np.concatenate([one.familiarity for one in found if one.familiarity is not None])
-        outputs |= {"familiarity": familiarity, "known": familiarity >= familiar.known_above}
-    answer = {
-        "model_name": model.name,
-        "model_version": _VERSION,
-        "outputs": [
-            {"name": name, "datatype": _DATATYPES[name], "shape": list(values.shape), "data": values.ravel().tolist()}
-            for name, values in outputs.items()
-        ],
-    }
-    if request_id is not None:
-        answer["id"] = request_id
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
+    outputs = [_tensor("probabilities", "FP32", np.concatenate([one.probabilities for one in answered]))]
+    if familiar := model.bundle.familiar:
+        closeness = np.concatenate([one.closeness for one in answered if one.closeness is not None])
+        outputs.append(_tensor("known", "BOOL", familiar.known(closeness)))
+        outputs.append(_tensor("familiarity", "FP32", familiar.familiarity(closeness).round(4)))
+    answer = {"model_name": model.name, "model_version": _VERSION, "outputs": outputs}
+    if name is not None:
+        answer["id"] = name
     return Response(json.dumps(answer), media_type="application/json")
+
+
+def _tensor(name: str, datatype: str, values: NDArray[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(values.shape), "data": values.ravel().tolist()}
 
 
 def _read(

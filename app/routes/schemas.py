@@ -13,8 +13,8 @@ _ANSWER: JsonDict = {
     "predictions": [{"label": "forest", "probability": 0.97}, {"label": "sea", "probability": 0.02}],
     "known": True,
     "familiarity": 0.83,
-    "sure": True,
     "set": ["forest"],
+    "sure": True,
     "milliseconds": 6.1,
 }
 
@@ -38,27 +38,28 @@ class AnswerBody(BaseModel):
 
     model: str = Field(examples=["everyday"])
     predictions: list[PredictionBody]
-    known: bool = Field(
-        default=True,
-        description="Whether the photo is like those that the model learned from; left out where the bundle has no "
-        "`familiar.npz`.",
+    known: bool | None = Field(
+        default=None,
+        description="Whether the photo is of the kind that the model was trained on; left out where its bundle does "
+        "not say.",
     )
-    familiarity: float = Field(
-        default=1.0,
+    familiarity: float | None = Field(
+        default=None,
         ge=0,
         le=1,
         description="The share of validation photos that are less familiar; left out as `known` is.",
         examples=[0.83],
     )
+    set: list[str] | None = Field(
+        default=None,
+        description="Labels of which the right one is one as often as the card's `conformal.coverage` says, most "
+        "probable first; null for a photo that is not known, of which nothing is promised; left out where the card has "
+        "none.",
+        examples=[["forest"]],
+    )
     sure: bool = Field(
         description="Whether the first label is probable enough to rely on (the card's `sure_above`), and the photo "
         "known."
-    )
-    set: list[str] = Field(
-        default=[],
-        description="Labels one of which is right 95 times of 100, most probable first; left out where that is not "
-        "promised: of what is not known, and by a card without `set_above`.",
-        examples=[["forest"]],
     )
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
     truncated: bool = Field(

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from foodscene.models.graph.graph import Graph, Layer, ModelRefused, Node, Shape
 from foodscene.models.graph.layers.kind import channel
@@ -15,20 +17,26 @@ from foodscene.models.graph.lowering.tensors import Emitter, Tensor, model
 OPSET = 20
 """Of the ONNX operators: known to ONNX Runtime since 1.17."""
 
-INPUT, OUTPUT, FEATURES = "pixels", "output", "features"
+INPUT, OUTPUT, FEATURES, CLOSENESS = "pixels", "output", "features", "closeness"
 """The names of a compiled model's input and outputs."""
 
 _CONVOLUTIONS = frozenset({"Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"})
 
 
 def compile_graph(
-    graph: Graph, *, features: Node | None = None, metadata: Mapping[str, str] | None = None
+    graph: Graph,
+    *,
+    features: Node | None = None,
+    prototypes: NDArray[np.floating[Any]] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> onnx.ModelProto:
     """An ONNX model that answers as the graph does.
 
     Its input `pixels` has the graph's shape, float32, channels last; its output `output` the graph's. With `features`,
-    a node of the graph such as `features_of` gives, a second output `features` has what that node answers. `metadata`
-    is kept in the file. Batch normalizations are folded into the convolutions and dense layers before them.
+    a node of the graph such as `features_of` gives, a second output `features` has what that node answers. With
+    `prototypes` too, of shape (prototypes, features) and unit length, a third one, `closeness`, of shape (n,), has the
+    largest cosine of the features to one of these. `metadata` is kept in the file. Batch normalizations are folded into
+    the convolutions and dense layers before them.
     Raises `ModelRefused` where a size is left open that ONNX needs.
     """
     emitter = Emitter()
@@ -59,15 +67,19 @@ def compile_graph(
     for name, node in ends:
         emitter.alias(emitter.get(tensors[node], "keras"), name)
         outputs.append((name, graph.shapes[node]))
+    if features and prototypes is not None:
+        emitter.alias(_closeness(emitter, emitter.get(tensors[features], "keras"), prototypes), CLOSENESS)
+        outputs.append((CLOSENESS, (None,)))
     return model(emitter, (INPUT, graph.input_shape), outputs, metadata or {}, OPSET)
 
 
-def features_of(graph: Graph) -> Node | None:
-    """What enters the last dense layer, of shape (None, features); None where a graph has no such layer."""
-    for node in reversed(graph.nodes):
-        if node.layer.kind == "Dense" and len(graph.shapes[node]) == 2:
-            return node.sources[0]
-    return None
+def _closeness(emitter: Emitter, features: str, prototypes: NDArray[np.floating[Any]]) -> str:
+    """The largest cosine of features to a prototype: what `models.familiarity` computes, on the session's threads."""
+    across = emitter.integers([1])
+    cosines = emitter.node("MatMul", [features, emitter.constant(prototypes.T)])
+    nearest = emitter.node("ReduceMax", [cosines, across], keepdims=0)
+    length = emitter.node("ReduceL2", [features, across], keepdims=0)
+    return emitter.node("Div", [nearest, emitter.node("Max", [length, emitter.constant(1e-12)])])
 
 
 def _takes_border(node: Node, callers: list[Node]) -> bool:

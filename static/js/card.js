@@ -6,6 +6,7 @@ import { fill, listen as listenSnippets } from "./snippets.js";
 import { announce, duration, percent, size, spell } from "./words.js";
 
 const WEAK = 0.02;
+const UNKNOWN = "This is nothing that I know. The nearest:";
 
 let cards = 0;
 
@@ -123,17 +124,20 @@ export class Card {
   }
 
   #showAnswer() {
-    const { predictions, sure, known, milliseconds } = this.answer;
+    const { predictions, sure, known, set, milliseconds } = this.answer;
     const [first] = predictions;
-    this.#state("answered", known === false ? "Nothing that I know. Nearest" : sure ? "Looks like" : "Not sure. Perhaps");
-    this.element.classList.toggle("unknown", known === false);
+    const unknown = known === false;
+    this.#state("answered", unknown ? UNKNOWN : sure ? "Looks like" : "Not sure. Perhaps");
+    this.element.classList.toggle("unknown", unknown);
+    this.#find(".promise").hidden = !set;
+    this.#find(".promise span").textContent = (set ?? []).map(spell).join(", ");
     this.element.classList.toggle("unsure", !sure);
     this.#find(".top").textContent = shown(predictions);
     this.#find(".shares").replaceChildren(...predictions.map(row));
     this.#find(".note").textContent = `${duration(milliseconds)} · ${this.model.title}`;
     fill(this.#find(".code"), this.photo.name, this.model.name);
     const told = `${shown(predictions)}, ${percent(first.probability)}`;
-    announce(`${this.photo.name}: ${known === false ? `nothing that I know, nearest ${told}` : sure ? told : `not sure, perhaps ${told}`}.`);
+    announce(`${this.photo.name}: ${sure ? told : `not sure, perhaps ${told}`}.`);
   }
 
   #toggle(button) {

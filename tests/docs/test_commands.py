@@ -38,6 +38,8 @@ ELSEWHERE = {
         "tests/training/commands/test_evaluate.py"
     ),
     "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/evaluation/test_explanation.py",
+    "foodscene predict s3://my-bucket/photos --out answers.parquet": "tests/app/bulk/test_storage.py",
+    "foodscene predict intel-image-classification.zip/seg_pred --out scenes.csv": "tests/app/bulk/test_job.py",
     "foodscene runs report 12": "tests/training/reports/test_report.py",
     "foodscene runs import old/*.json": "tests/training/runs/test_log.py",
     "foodscene runs mirror --to sqlite:///mlflow.db": "tests/training/runs/test_log.py",
@@ -47,6 +49,7 @@ ELSEWHERE = {
     ),
     "foodscene evaluate scenes-cnn --data intel-image-classification.zip \\\n"
     "    --ood mnist/ --ood food-101-10.tar.gz --save": "tests/training/evaluation/test_evaluation.py",
+    "kubectl apply -f deploy/kubernetes": "tests/deploy/test_kubernetes.py checks what is applied",
     "docker build --target serve -t foodscene .": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 foodscene": "the workflow's job `image`",
     "docker run --rm -p 8000:8000 -v /srv/bundles:/bundles -e FOODSCENE_MODELS=/bundles foodscene": "as the one above",

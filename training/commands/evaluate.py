@@ -12,6 +12,8 @@ from foodscene.training.terminal import quiet_stderr
 
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
+    from foodscene.models.card import CardConformal
+    from foodscene.models.familiarity import Familiarity
     from foodscene.training.evaluation.confidence import Confidence
     from foodscene.training.evaluation.evaluation import Evaluation
     from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
@@ -42,8 +44,9 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         typer.Option(
             "--ood",
             "--strangers",
-            help="Out-of-distribution photos, of nothing that the model knows: is it unsure of them? "
-            "Noise always is among them.",
+            metavar="[NAME=]PATH",
+            help="Out-of-distribution photos, of nothing that the model knows: does it tell them apart? "
+            "Noise always is among them. May be repeated.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
@@ -56,7 +59,8 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     """
     from foodscene.models.engine import open_engine
     from foodscene.models.terminal import open_console
-    from foodscene.training.evaluation import confidence, inference
+    from foodscene.training.datasets import labelled
+    from foodscene.training.evaluation import confidence, conformal, inference
     from foodscene.training.evaluation import out_of_distribution as ood
     from foodscene.training.reports import model_card
 
@@ -68,35 +72,34 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
             from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
     for path in outside or []:
-        _there(path, "--ood")
+        _there(labelled(path)[1], "--ood")
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
     loaded, each, whole = inference.measure(found, engine, data, split, layout, labels)
+    sure_above = found.card.sure_above
     photos = [(ood.NOISE, ood.noise(found.spec))]
     photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
-    unknown = [ood.measure_unsure(engine, name, pixels, found, whole.familiarity) for name, pixels in photos]
+    unknown = [ood.measure(engine, found, name, pixels, whole) for name, pixels in photos]
     speed = inference.milliseconds(found)
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = confidence.measure_sure(whole.probabilities, whole.right, found.card.sure_above, whole.known)
+    certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above, whole.known)
+    promised = found.card.conformal
     if as_json:
-        parts = {name: one.as_json() for name, one in each.items()} if len(each) > 1 else {}
+        several = each if len(each) > 1 else {}
+        parts = {name: {**one.as_json(), **conformal.as_json(one, promised)} for name, one in several.items()}
         left_out = {"left_out": dict(whole.left_out)}
-        figures = {
-            **whole.as_json(),
-            **left_out,
-            **confidence.as_json(certain),
-            "out_of_distribution": ood.as_json(unknown),
-        }
+        figures = {**whole.as_json(), **left_out, **confidence.as_json(certain)}
+        figures |= {**conformal.as_json(whole, promised), "out_of_distribution": ood.as_json(unknown)}
         say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
     console = open_console() if sys.stdout.isatty() else open_console(width=160)
     console.print(
-        _figures({**each, "together": whole} if len(each) > 1 else each),
+        _figures({**each, "together": whole} if len(each) > 1 else each, promised),
         f"\n{speed:.1f} ms a photo on one core",
         highlight=False,
     )
@@ -118,16 +121,22 @@ def calibrate(
         float, typer.Option(min=0.5, max=0.999, help="The share of the answers called sure that is to be right.")
     ] = 0.95,
 ) -> None:
-    """Fit on validation photos a bundle's temperature, and from which probability on its answers are called sure.
+    """Fit a bundle's temperature, when its answers are called sure, its sets of labels, and what is familiar to it.
 
-    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. A
-    bundle of foodscene gets a layer for it, the copy of another one a number in its card.
+    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. At
+    least 20 photos must validate: of a folder without splits a fifth does. A bundle of foodscene gets a layer for the
+    temperature, the copy of another one a number in its card. Keras is not needed for that.
     """
+    import importlib.util
+    from dataclasses import replace
+
     import numpy as np
 
     from foodscene.models import saving
+    from foodscene.models.bundle import FAMILIAR
     from foodscene.models.engine import KerasEngine, open_engine
-    from foodscene.training.evaluation import calibration, confidence, inference
+    from foodscene.models.familiarity import FamiliarityError
+    from foodscene.training.evaluation import acquaintance, calibration, confidence, conformal, inference
     from foodscene.training.reports import model_card
 
     found = _bundle(bundle)
@@ -143,28 +152,58 @@ def calibrate(
     engine = open_engine(found)
     for path in data:
         _there(path, "--data")
-    loaded, _, measured = inference.measure(found, engine, data, "validation", layout, labels)
+    loaded, each, measured = inference.measure(found, engine, data, "validation", layout, labels)
+    calibration.check(len(measured.targets))
     factor = calibration.fit(measured.probabilities, measured.targets)
     probabilities = calibration.temper(measured.probabilities, factor)
     sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
-    card = model_card.recalibrated(found.card, sure_above)
-    if found.card.versions:  # of what wrote it: it is ours
+    parts = [(calibration.temper(one.probabilities, factor), one.targets) for one in each.values()]
+    promised = conformal.fit(parts)
+    card = model_card.recalibrated(found.card, sure_above, promised)
+    try:
+        familiar = acquaintance.learn(found, engine, loaded, acquaintance.validated(found, engine, loaded))
+        unfamiliar = ""
+    except FamiliarityError as error:
+        familiar, unfamiliar = None, str(error)
+
+    def complete(new: "Bundle") -> None:
+        if familiar:
+            (new.folder / FAMILIAR).write_bytes(replace(familiar, sha256=new.sha256).as_bytes())
+
+    if found.card.versions and importlib.util.find_spec("keras"):  # what wrote it is named: it is ours
         with quiet_stderr():
             from foodscene.training.networks import temperature
 
             model = temperature.calibrated(KerasEngine(found).model, factor)
             sample = np.asarray(loaded[0].pixels[:16])
-            saving.write(target, model, found.labels, card, sample, _others(found))
+            saving.write(target, model, found.labels, card, sample, _others(found), complete)
         kept = temperature.temperature_of(model)
     else:
         kept = found.card.temperature * factor
-        saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found))
+        saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found), complete)
     certain = confidence.measure_sure(probabilities, measured.right, sure_above)
     say(
         f"Temperature {kept:.3f}, fitted on {len(measured.targets):,} validation photos.\n"
         f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
         f"of which {certain.right.value:.1%} are right.\n"
+        f"{_promise(promised)}\n"
+        f"{_acquaintance(familiar) if familiar else f'What is familiar is not said: {unfamiliar}'}\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
+    )
+
+
+def _promise(promised: "CardConformal | None") -> str:
+    if promised is None:
+        return "Sets of labels are not promised: a data set has too few photos."
+    share = f"{promised.coverage * 100:.0f} of 100"
+    return f"Sets of labels hold the right one in {share}: those from a probability of {1 - promised.quantile:.4f} on."
+
+
+def _acquaintance(familiar: "Familiarity") -> str:
+    training, validation = familiar.photos
+    return (
+        f"Known are photos from a closeness of {familiar.threshold:.4f} on to one of {len(familiar.prototypes):,} "
+        f"prototypes, of {training:,} training photos: at least 95 of 100 of the {validation:,} validation photos."
     )
 
 
@@ -194,15 +233,16 @@ def _there(path: Path, option: str) -> None:
 
 def _others(bundle: "Bundle") -> dict[str, str | bytes]:
     """What an evaluation left in a bundle, which `saving.write` does not make itself."""
-    others = (bundle.folder / name for name in ("README.md", "confusion.json", "familiar.npz"))
+    others = (bundle.folder / name for name in ("README.md", "confusion.json"))
     return {path.name: path.read_bytes() for path in others if path.is_file()}
 
 
-def _figures(evaluations: "dict[str, Evaluation]") -> Any:
+def _figures(evaluations: "dict[str, Evaluation]", promised: "CardConformal | None") -> Any:
     """A column for each data set."""
     from rich.table import Table
 
-    from foodscene.training.evaluation.metrics import calibration_floor
+    from foodscene.training.evaluation import conformal
+    from foodscene.training.evaluation.metrics import calibration_floor, share
 
     table = Table("", *evaluations, box=None, header_style="bold")
     every = list(evaluations.values())
@@ -212,6 +252,13 @@ def _figures(evaluations: "dict[str, Evaluation]") -> Any:
     table.add_row("loss", *(f"{one.loss:.4f}" for one in every))
     table.add_row("calibration error", *(f"{one.calibration_error:.4f}" for one in every))
     table.add_row("  by chance alone", *(f"{calibration_floor(one.probabilities):.4f}" for one in every))
+    if all(one.known is not None for one in every):
+        known = [one.known for one in every if one.known is not None]
+        table.add_row("called known", *(_interval(share(int(one.sum()), len(one))) for one in known))
+    if promised:
+        sets = [conformal.measure(one.probabilities, one.targets, promised.quantile) for one in every]
+        table.add_row("sets with the right label", *(_interval(one.coverage) for one in sets))
+        table.add_row("labels in a set", *(f"{one.size:.2f}" for one in sets))
     return table
 
 
@@ -235,13 +282,19 @@ def _certain(certain: "Confidence", unknown: "list[OutOfDistribution]") -> Any:
     """What the model calls sure, and of which photos out of distribution it is not."""
     from rich.table import Table
 
-    table = Table(f"sure from {certain.above:.2f} on", "photos", "", box=None, header_style="bold")
+    above = f"sure from {certain.above:.2f} on"
+    columns = (above, "photos", "", "called known", "AUROC", "false alarms", "by probability")
+    table = Table(*columns, box=None, header_style="bold")
     table.columns[1].justify = "right"
     table.add_row("sure of", "", _interval(certain.sure))
     if certain.sure.value:
         table.add_row("  of these right", "", _interval(certain.right))
     for one in unknown:
-        table.add_row(f"not sure of {one.name}", f"{one.photos:,}", _interval(one.unsure))
+        known = f"{one.known.value:.4f}" if one.known else ""
+        by, probable = one.decides, one.probability
+        other = f"{probable.auroc:.4f}, {probable.false_alarms:.4f}" if one.familiarity else ""
+        separation = (f"{by.auroc:.4f}", f"{by.false_alarms:.4f}", other)
+        table.add_row(f"not sure of {one.name}", f"{one.photos:,}", _interval(one.unsure), known, *separation)
     return table
 
 

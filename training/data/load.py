@@ -45,7 +45,7 @@ class Data:
     dropped: int
     """How many photos are in no split because a copy of them stands in a later one."""
     parts: NDArray[np.int64] | None = None
-    """Shape (n,): of which data set each photo is, where several are one."""
+    """Shape (n,): which of the data sets that this one unites a photo is of; None where it is one by itself."""
 
 
 def load(  # noqa: PLR0913 - named options, each with a default

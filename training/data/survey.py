@@ -19,7 +19,7 @@ from foodscene.training.data import duplicates
 from foodscene.training.data import parallel as pool
 from foodscene.training.datasets import Dataset, DatasetError, Sample
 
-VERSION = 2
+VERSION = 3
 """Of the facts. Raise it with a change after which a photo has other facts or other copies (in `models.pixels`,
 `copies` or here): everybody's photos are then looked at again. A test tells when."""
 

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from foodscene.models.decoding.names import hidden
 from foodscene.training import storage
 from foodscene.training.datasets.files import (
     MAX_MEMBER,
@@ -26,7 +27,6 @@ from foodscene.training.datasets.files import (
     FileEntry,
     Files,
     FolderFiles,
-    hidden,
     too_large,
 )
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
@@ -84,13 +85,18 @@ class Dataset:
     def crops(self) -> "Dataset":
         """The same with a sample for every box, cut to it; photos without a box stay whole."""
         samples: list[Sample] = []
+        counts: list[int] = []
         for sample in self.samples:
+            before = len(samples)
             several = len(sample.boxes) > 1
             samples += [
                 replace(sample, name=f"{sample.name}#{number}" if several else sample.name, boxes=(box,), box=box)
                 for number, box in enumerate(sample.boxes, start=1)
             ] or [sample]
-        return replace(self, samples=samples)
+            counts.append(len(samples) - before)
+        ends = list(accumulate(self.parts, initial=0))
+        parts = tuple(sum(counts[start:end]) for start, end in pairwise(ends))
+        return replace(self, samples=samples, parts=parts)
 
     def as_class(self, label: str) -> "Dataset":
         """The same photos, all of them of one class: unite two such data sets to tell the one from the other."""

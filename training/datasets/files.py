@@ -13,15 +13,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from foodscene.models.decoding.inspection import looks_like_photo
+from foodscene.models.decoding.names import PHOTOS, hidden
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.files import UnreadableFile, read
 from foodscene.models.folders import MANIFEST
 from foodscene.training import storage
-
-PHOTOS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
-)
-"""What the names of photos end with, in lower case."""
 
 PICTURES = frozenset(".svg .ico .jxl .jp2 .j2k .psd .xcf .cr2 .cr3 .nef .arw .dng .orf .raf .rw2".split())
 """What the names of pictures end with that are of formats not read here."""
@@ -186,14 +182,6 @@ def _crc(path: Path) -> int:
         while chunk := file.read(_CHUNK):
             crc = zlib.crc32(chunk, crc)
     return crc
-
-
-def hidden(name: str) -> bool:
-    """Whether a file was left by the system that made the archive: .DS_Store, __MACOSX/, Thumbs.db."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in parts) or (
-        bool(parts) and parts[-1].lower() in ("thumbs.db", "desktop.ini")
-    )
 
 
 def _walk(folder: Path, ours: list[str]) -> Iterator[Path]:

@@ -51,26 +51,6 @@ def choose_threshold(probabilities: NDArray[np.float32], targets: NDArray[np.int
     return math.floor(float(confidence[falling[min(enough[-1], most)]]) * 1e4) / 1e4
 
 
-def set_threshold(
-    probabilities: NDArray[np.float32], targets: NDArray[np.int64], parts: NDArray[np.int64] | None = None
-) -> float | None:
-    """The probability from which on a label belongs to a photo's set; None where there are too few photos.
-
-    Split conformal prediction: 1 less the ceil((n + 1) * `TARGET`) smallest 1 - p of the right labels of n validation
-    photos (Angelopoulos and Bates, "A Gentle Introduction to Conformal Prediction", 2021). The lowest of those of each
-    data set, by `parts`, a number for each photo. `probabilities` has shape (n, classes), `targets` (n,).
-    """
-    right = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    each = [right] if parts is None else [right[parts == part] for part in np.unique(parts)]
-    found = []
-    for one in each:
-        place = math.ceil((len(one) + 1) * TARGET)
-        if place > len(one):
-            return None
-        found.append(np.sort(one)[len(one) - place])
-    return math.floor(min(found) * 1e6) / 1e6 if found else None
-
-
 def measure_sure(
     probabilities: NDArray[np.float32],
     right: NDArray[np.bool_],
@@ -79,11 +59,10 @@ def measure_sure(
 ) -> Confidence:
     """How many answers are called sure from the probability `above` on, and how many of these are right.
 
-    `probabilities` has shape (n, classes), `right` and `known` (n,): what is not known is not called sure.
+    `probabilities` has shape (n, classes), `right` (n,). With `known`, (n,), answers for other photos are not sure.
     """
     sure = probabilities.max(axis=1) >= above
-    if known is not None:
-        sure &= known
+    sure = sure if known is None else sure & known
     return Confidence(
         above, metrics.share(int(sure.sum()), len(sure)), metrics.share(int(right[sure].sum()), int(sure.sum()))
     )

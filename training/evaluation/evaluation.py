@@ -45,28 +45,18 @@ class Evaluation:
     """Shape (n, labels)."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many photos there were of each class that the model does not know: they are not among the n."""
-    familiarity: NDArray[np.float32] | None = field(default=None, repr=False)
-    """Shape (n,): the share of validation photos that are less familiar, where the model says so."""
-    known_above: float = 0.0
-    """The familiarity of what is known."""
     folds: int = 0
     """In how many parts the photos were answered, each by a network trained without it; 0: one network answered all."""
+
+    closeness: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Shape (n,): how close each photo is to what is familiar (`models.familiarity`); None where that is not said."""
+    known: NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Shape (n,): which photos are called known; None as `closeness`."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The most probable label of each photo, shape (n,)."""
         return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
-
-    @property
-    def known(self) -> NDArray[np.bool_] | None:
-        """Which photos are called known, shape (n,), where the model says so."""
-        return None if self.familiarity is None else self.familiarity >= self.known_above
-
-    def sets(self, above: float) -> NDArray[np.bool_]:
-        """Which labels are in each photo's set, shape (n, labels): those from a probability on, or the first one."""
-        chosen = self.probabilities >= above
-        chosen[np.arange(len(chosen)), self.predicted] = True
-        return chosen
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -186,13 +176,17 @@ def load(path: Path) -> Evaluation:
 
 def join(evaluations: Sequence[Evaluation]) -> Evaluation:
     """Answers of one model for several data sets, as one."""
-    familiar = [one.familiarity for one in evaluations]
     return Evaluation(
         evaluations[0].labels,
         [name for one in evaluations for name in one.names],
         np.concatenate([one.targets for one in evaluations]),
         np.concatenate([one.probabilities for one in evaluations]),
         dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
-        None if any(one is None for one in familiar) else np.concatenate([one for one in familiar if one is not None]),
-        evaluations[0].known_above,
+        closeness=_joined([one.closeness for one in evaluations]),
+        known=_joined([one.known for one in evaluations]),
     )
+
+
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None

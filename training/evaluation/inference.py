@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
-from foodscene.models.engine import Answers, Engine, open_engine
+from foodscene.models.engine import Engine, Outputs, open_engine
+from foodscene.models.familiarity import Familiarity
 from foodscene.training.datasets import open_dataset, renamed
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
@@ -68,9 +69,13 @@ def rows(data: "Data", split: str) -> NDArray[np.int64]:
 
 
 def evaluate(
-    engine: Engine, labels: Sequence[str], data: "Data", rows: NDArray[np.int64], known_above: float = 0.0
+    engine: Engine,
+    labels: Sequence[str],
+    data: "Data",
+    rows: NDArray[np.int64],
+    familiar: Familiarity | None = None,
 ) -> Evaluation:
-    """What an engine answers for the photos `data.pixels[rows]`.
+    """What an engine answers for the photos `data.pixels[rows]`, and which it knows by what is `familiar`.
 
     Classes are matched to `labels` by name; photos of classes that the model does not know are left out.
     Raises `EvaluationError` where none is known, or there are no photos.
@@ -81,10 +86,17 @@ def evaluate(
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
     names = [data.names[row] for row in rows]
-    answers = ask(engine, data.pixels, rows)
+    outputs = look(engine, data.pixels, rows)
+    known = familiar.known(outputs.closeness) if familiar and outputs.closeness is not None else None
+    closeness = None if known is None else outputs.closeness
     return Evaluation(
-        tuple(labels), names, targets, answers.probabilities, dict(unknown), answers.familiarity, known_above
+        tuple(labels), names, targets, outputs.probabilities, dict(unknown), closeness=closeness, known=known
     )
+
+
+def labelled_rows(labels: Sequence[str], data: "Data", rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the rows whose photos show one of the labels."""
+    return rows[match(data.classes, labels)[data.labels[rows]] >= 0]
 
 
 class Measured(NamedTuple):
@@ -111,17 +123,29 @@ def measure(
     if not paths:
         raise EvaluationError("There are no photos to measure on: name a folder, or an archive as downloaded.")
     photos = apart([photos_for(bundle, path, layout, labels, split=split) for path in paths])
-    known_above = bundle.familiar.known_above if bundle.familiar else 0.0
-    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split), known_above) for one in photos}
+    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split), bundle.familiar) for one in photos}
     return Measured(photos, each, join(list(each.values())))
 
 
-def ask(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Answers:
-    """An engine's answers for the photos `pixels[rows]`."""
+def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """An engine's probabilities for the photos `pixels[rows]`, shape (rows, labels)."""
+    return look(engine, pixels, rows).probabilities
+
+
+def look(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Outputs:
+    """All that an engine makes of the photos `pixels[rows]`."""
     starts = range(0, len(rows), _BATCH)
-    found = [engine.ask(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
-    familiar = [one.familiarity for one in found if one.familiarity is not None]
-    return Answers(np.concatenate([one.probabilities for one in found]), np.concatenate(familiar) if familiar else None)
+    batches = [engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
+    return Outputs(
+        np.concatenate([one.probabilities for one in batches]),
+        _joined([one.features for one in batches]),
+        _joined([one.closeness for one in batches]),
+    )
+
+
+def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if present else None
 
 
 def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ Throughout, `probabilities` has shape (n, classes), float32, rows summing to 1; 
 the right class of each photo.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,22 @@ def calibration_floor(probabilities: NDArray[np.float32], draws: int = 200, seed
         calibration_error(reliability(probabilities, rng.random(len(confidence)) < confidence)) for _ in range(draws)
     ]
     return float(np.mean(errors))
+
+
+def auroc(inside: NDArray[np.floating[Any]], outside: NDArray[np.floating[Any]]) -> float:
+    """The area under the ROC curve: the probability that a score of `inside` is above one of `outside`, both (n,).
+
+    Of equals, half counts (Hanley and McNeil 1982).
+    """
+    ordered = np.sort(outside)
+    below, upto = np.searchsorted(ordered, inside, "left"), np.searchsorted(ordered, inside, "right")
+    return float((below + upto).mean() / (2 * len(outside)))
+
+
+def false_alarms(inside: NDArray[np.floating[Any]], outside: NDArray[np.floating[Any]], kept: float = 0.95) -> float:
+    """The share of `outside` that scores as high as the share `kept` of `inside` does; scores of shape (n,)."""
+    threshold = np.sort(inside)[int((1 - kept) * len(inside))]
+    return float((outside >= threshold).mean())
 
 
 def mcnemar(right: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine
-from foodscene.models.judgement import judge
 from foodscene.models.pixels import InputSpec, PhotoError
-from foodscene.training.datasets import Dataset, DatasetError, Sample, open_dataset
+from foodscene.training.datasets import Dataset, DatasetError, Sample, labelled, open_dataset
 from foodscene.training.datasets.archives import open_files
 from foodscene.training.datasets.names import plain
 from foodscene.training.evaluation import inference, metrics
-from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError
 from foodscene.training.evaluation.metrics import Share
 
 MOST = 1000
@@ -25,47 +24,58 @@ NOISE = "noise"
 """What pictures of random pixels are called among out-of-distribution photos."""
 
 
+class Separation(NamedTuple):
+    """How well a score tells photos apart from those that the model knows: see `metrics`."""
+
+    auroc: float
+    false_alarms: float
+
+
 class OutOfDistribution(NamedTuple):
-    """The photos of one source, and what a model's answers for them are called."""
+    """The photos of one source, and what a model calls them."""
 
     name: str
     photos: int
     unsure: Share
-    """Those whose answer is not called sure."""
-    unknown: Share | None = None
-    """Those that are called not known; None, as below, where the model has no familiarity."""
-    auroc: float | None = None
-    """The probability that one of them is less familiar than a photo of what the model knows: 0.5 by chance."""
-    false_alarms: float | None = None
-    """The share of them that is as familiar as the 95 % most familiar photos of what the model knows."""
+    """For how many the answer is not called sure."""
+    known: Share | None
+    """How many are called known; None where the bundle does not say what is familiar."""
+    familiarity: Separation | None
+    """By how close photos are to what is familiar: None as `known`."""
+    probability: Separation
+    """By the first label's probability."""
+
+    @property
+    def decides(self) -> Separation:
+        """By the score that decides what is known."""
+        return self.familiarity or self.probability
 
 
-def measure_unsure(
-    engine: Engine, name: str, photos: NDArray[np.uint8], bundle: Bundle, known: NDArray[np.float32] | None = None
+def measure(
+    engine: Engine,
+    bundle: Bundle,
+    name: str,
+    photos: NDArray[np.uint8],
+    inside: Evaluation,
 ) -> OutOfDistribution:
-    """What an engine makes of photos of shape (n, height, width, channels), by what its bundle calls sure and known.
+    """What a bundle makes of photos of shape (n, height, width, channels), beside those `inside` its distribution."""
+    outputs = inference.look(engine, photos, np.arange(len(photos)))
+    highest = outputs.probabilities.max(axis=1)
+    sure = highest >= bundle.card.sure_above
+    known, familiarity = None, None
+    if bundle.familiar and outputs.closeness is not None:
+        found = bundle.familiar.known(outputs.closeness)
+        sure &= found
+        known = metrics.share(int(found.sum()), len(photos))
+        if inside.closeness is not None:
+            familiarity = _separation(inside.closeness, outputs.closeness)
+    unsure = metrics.share(int((~sure).sum()), len(photos))
+    probability = _separation(inside.probabilities.max(axis=1), highest)
+    return OutOfDistribution(name, len(photos), unsure, known, familiarity, probability)
 
-    `known` is the familiarity of photos of what the model knows, to tell these from: shape (m,).
-    """
-    answers = inference.ask(engine, photos, np.arange(len(photos)))
-    familiar = [None] * len(photos) if answers.familiarity is None else answers.familiarity.tolist()
-    judged = [judge(row, share, bundle) for row, share in zip(answers.probabilities, familiar, strict=True)]
-    unsure = metrics.share(sum(not one.sure for one in judged), len(photos))
-    if answers.familiarity is None:
-        return OutOfDistribution(name, len(photos), unsure)
-    unknown = metrics.share(sum(one.known is False for one in judged), len(photos))
-    if known is None:
-        return OutOfDistribution(name, len(photos), unsure, unknown)
-    passing = float((answers.familiarity >= np.quantile(known, 0.05)).mean())
-    return OutOfDistribution(name, len(photos), unsure, unknown, auroc(known, answers.familiarity), passing)
 
-
-def auroc(known: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """The area under the ROC curve: the probability that one of `known` is above one of `other`, ties by half."""
-    ordered = np.sort(known)
-    below = len(known) - np.searchsorted(ordered, other, "right")
-    equal = np.searchsorted(ordered, other, "right") - np.searchsorted(ordered, other, "left")
-    return float((below + equal / 2).mean() / len(known))
+def _separation(inside: NDArray[np.float32], outside: NDArray[np.float32]) -> Separation:
+    return Separation(metrics.auroc(inside, outside), metrics.false_alarms(inside, outside))
 
 
 def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
@@ -76,9 +86,12 @@ def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
 def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
     """The name of a data set, or of a plain folder of photos, and photos of it that show none of the `labels`.
 
+    The name that stands before a path, `animals=photos/`, counts.
+
     Their shape is (n, height, width, channels), n at most `most`. Photos that cannot be read are left out.
     Raises `DatasetError` where there is no data set, `EvaluationError` where the model knows all that is in it.
     """
+    given, path = labelled(path)
     dataset = _open(path)
     known = {plain(label) for label in labels}
     outside = [one for one in dataset.samples if plain(_label(dataset, one)) not in known]
@@ -93,15 +106,19 @@ def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = 
             continue
     if not photos:
         raise EvaluationError(f"{path} holds no photo that can be read.")
-    return dataset.name, np.stack(photos)
+    return given or dataset.name, np.stack(photos)
 
 
 def as_json(sets: Sequence[OutOfDistribution]) -> dict[str, Any]:
     """By source, for programs."""
     return {
-        one.name: {"photos": one.photos, "unsure": one.unsure._asdict()}
-        | ({"unknown": one.unknown._asdict()} if one.unknown else {})
-        | ({} if one.auroc is None else {"auroc": one.auroc, "false_alarms": one.false_alarms})
+        one.name: {
+            "photos": one.photos,
+            "unsure": one.unsure._asdict(),
+            "known": one.known._asdict() if one.known else None,
+            "familiarity": one.familiarity._asdict() if one.familiarity else None,
+            "probability": one.probability._asdict(),
+        }
         for one in sets
     }
 

@@ -74,11 +74,8 @@ def without_test(data: Data) -> Data:
 
 
 def confident(result: Result, crossed: Evaluation) -> Result:
-    """The same, what is sure and what is promised taken from all photos' folds instead of the few that validated."""
-    return result._replace(
-        sure_above=confidence.choose_threshold(crossed.probabilities, crossed.targets),
-        set_above=confidence.set_threshold(crossed.probabilities, crossed.targets),
-    )
+    """The same, its answers called sure by all photos' folds instead of by the few that validated."""
+    return result._replace(sure_above=confidence.choose_threshold(crossed.probabilities, crossed.targets))
 
 
 def divide(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

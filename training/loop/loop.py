@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models.bundle import Bundle
-from foodscene.models.familiarity import Familiarity
 from foodscene.training import networks
 from foodscene.training.augmentation import AugmentationEngine, standardization
 from foodscene.training.data.load import Data
@@ -33,7 +32,6 @@ from foodscene.training.loop.result import (
     diverged,
     improves,
     kept,
-    measure_familiarity,
     mismatched,
 )
 from foodscene.training.loop.teacher import Teacher, demand
@@ -97,34 +95,10 @@ def _train(
     model = networks.probabilities(model)
     predicted, targets = photos.predict(model, data.validation), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    tempered = calibration.temper(predicted, temperature)
-    sure_above = confidence.choose_threshold(tempered, targets)
-    parts = None if data.parts is None else data.parts[data.validation]
+    sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
-    familiar, of_test = _familiar(model, photos, data)
-    return Result(
-        model,
-        history,
-        kept(history, recipe),
-        temperature,
-        sure_above,
-        photos.predict(model, data.test),
-        confidence.set_threshold(tempered, targets, parts),
-        familiar,
-        of_test,
-    )
-
-
-def _familiar(
-    model: keras.Model, photos: PhotoFeed, data: Data
-) -> tuple[Familiarity | None, NDArray[np.float32] | None]:
-    """What is familiar to a network, by what enters its last dense layer, and how familiar the test photos are."""
-    dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
-    if not dense:
-        return None, None
-    entering = dense[-1].input
-    features = keras.Model(model.inputs, entering)
-    return measure_familiarity(lambda rows: photos.predict(features, rows), int(entering.shape[-1]), data)
+    test = photos.predict(model, data.test)
+    return Result(model, history, kept(history, recipe), temperature, sure_above, test)
 
 
 def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:

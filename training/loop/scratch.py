@@ -27,7 +27,6 @@ from foodscene.training.loop.result import (
     diverged,
     improves,
     kept,
-    measure_familiarity,
     mismatched,
 )
 from foodscene.training.loop.teacher import Teacher, demand
@@ -35,7 +34,6 @@ from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.runs.run import Row, Run
 from foodscene.training.scratch import recipes
 from foodscene.training.scratch.activations import Softmax
-from foodscene.training.scratch.dense import Dense
 from foodscene.training.scratch.graph import graph
 from foodscene.training.scratch.layer import Array, Layer
 from foodscene.training.scratch.losses import Loss
@@ -114,22 +112,13 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
     network.set_weights(run.load_best())
     predicted, targets = _probabilities(network, feed.validation()), data.labels[data.validation]
     temperature = calibration.fit(predicted, targets)
-    tempered = calibration.temper(predicted, temperature)
-    parts = None if data.parts is None else data.parts[data.validation]
-    last = max(place for place, layer in enumerate(network.layers) if isinstance(layer, Dense))
-
-    def entering(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return np.concatenate([_run(network.layers[:last], x).copy() for x, _ in feed.plain(rows)])
-
     return Result(
         Trained(graph(network, temperature), lambda pixels: _answer(network, pixels, temperature)),
         history,
         kept(history, recipe),
         temperature,
-        confidence.choose_threshold(tempered, targets),
+        confidence.choose_threshold(calibration.temper(predicted, temperature), targets),
         _probabilities(network, feed.plain(data.test), temperature),
-        confidence.set_threshold(tempered, targets, parts),
-        *measure_familiarity(entering, len(network.layers[last].parameters[0]), data),
     )
 
 

@@ -4,15 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from jinja2 import PackageLoader
 
 from foodscene.models.bundle import CONFUSION, Bundle
-from foodscene.models.card import Card, CardMetrics, CardOutOfDistribution
+from foodscene.models.card import Card, CardConformal, CardMetrics, CardOutOfDistribution
 from foodscene.models.confusion import Confusion
 from foodscene.models.files import write
 from foodscene.models.saving import is_ours, write_card
-from foodscene.training.evaluation import confidence
+from foodscene.training.evaluation import confidence, conformal
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.metrics import Share
 from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
@@ -20,12 +19,11 @@ from foodscene.training.reports import markdown
 from foodscene.training.reports.markdown import Markdown
 
 
-def metrics(evaluation: Evaluation, sure_above: float, set_above: float | None = None) -> CardMetrics:
-    """The figures that a card gives."""
+def metrics(evaluation: Evaluation, sure_above: float, promised: CardConformal | None = None) -> CardMetrics:
+    """The figures that a card gives; those of sets of labels where they are `promised`."""
     top5, known = evaluation.top5, evaluation.known
     certain = confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above, known)
-    sets = None if set_above is None else evaluation.sets(set_above)
-    in_set = None if sets is None else sets[np.arange(len(sets)), evaluation.targets]
+    sets = conformal.measure(evaluation.probabilities, evaluation.targets, promised.quantile) if promised else None
     return CardMetrics(
         images=len(evaluation.targets),
         folds=evaluation.folds or None,
@@ -37,8 +35,8 @@ def metrics(evaluation: Evaluation, sure_above: float, set_above: float | None =
         sure=round(certain.sure.value, 6),
         sure_top1=round(certain.right.value, 6) if certain.sure.value else None,
         known=None if known is None else round(float(known.mean()), 6),
-        set_coverage=None if in_set is None else round(float(in_set.mean()), 6),
-        set_size=None if sets is None else round(float(sets.sum(axis=1).mean()), 4),
+        set_coverage=round(sets.coverage.value, 6) if sets else None,
+        set_size=round(sets.size, 4) if sets else None,
     )
 
 
@@ -65,33 +63,35 @@ def described(
     several = parts if parts and len(parts) > 1 else {}
     return card.model_copy(
         update={
-            "metrics": metrics(evaluation, card.sure_above, card.set_above),
-            "parts": {name: metrics(one, card.sure_above, card.set_above) for name, one in several.items()},
+            "metrics": metrics(evaluation, card.sure_above, card.conformal),
+            "parts": {name: metrics(one, card.sure_above, card.conformal) for name, one in several.items()},
             "per_class": {
                 label: {name: round(float(value), 4) for name, value in row.items()} for label, row in per_class.items()
             },
-            "out_of_distribution": {
-                one.name: CardOutOfDistribution(
-                    photos=one.photos,
-                    unsure=round(one.unsure.value, 6),
-                    unknown=round(one.unknown.value, 6) if one.unknown else None,
-                    auroc=None if one.auroc is None else round(one.auroc, 4),
-                    false_alarms=None if one.false_alarms is None else round(one.false_alarms, 4),
-                )
-                for one in outside
-            },
+            "out_of_distribution": {one.name: _outside(one) for one in outside},
         }
     )
 
 
-def recalibrated(card: Card, sure_above: float) -> Card:
+def _outside(one: OutOfDistribution) -> CardOutOfDistribution:
+    return CardOutOfDistribution(
+        photos=one.photos,
+        unsure=round(one.unsure.value, 6),
+        known=round(one.known.value, 6) if one.known else None,
+        auroc=round(one.decides.auroc, 6),
+        false_alarms=round(one.decides.false_alarms, 6),
+        auroc_probability=round(one.probability.auroc, 6),
+        false_alarms_probability=round(one.probability.false_alarms, 6),
+    )
+
+
+def recalibrated(card: Card, sure_above: float, promised: CardConformal | None = None) -> Card:
     """The card of a model whose probabilities are others now; without the figures that depend on them."""
     gone = dict.fromkeys(("calibration_error", "sure", "sure_top1", "known", "set_coverage", "set_size"))
     kept = card.metrics.model_copy(update=gone) if card.metrics else None
     parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
-    return card.model_copy(
-        update={"sure_above": sure_above, "metrics": kept, "parts": parts, "out_of_distribution": {}}
-    )
+    changed = {"sure_above": sure_above, "conformal": promised, "metrics": kept, "parts": parts}
+    return card.model_copy(update={**changed, "out_of_distribution": {}})
 
 
 def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:
@@ -152,9 +152,9 @@ def _figures(card: Card, whole: CardMetrics) -> Iterator[list[str]]:
         "calibration error, 15 bins": [_rounded(one.calibration_error) for one in columns.values()],
         "answers that are called sure": [_rounded(one.sure) for one in columns.values()],
         "right among these": [_rounded(one.sure_top1) for one in columns.values()],
-        "called known": [_rounded(one.known) for one in columns.values()],
-        "right label in the set": [_rounded(one.set_coverage) for one in columns.values()],
-        "labels in a set, on average": [_rounded(one.set_size) for one in columns.values()],
+        "photos that are called known": [_rounded(one.known) for one in columns.values()],
+        "sets that hold the right label": [_rounded(one.set_coverage) for one in columns.values()],
+        "labels in a set": [_rounded(one.set_size) for one in columns.values()],
     }
     yield ["", *columns]
     yield from ([name, *cells] for name, cells in rows.items() if any(cells))
@@ -169,10 +169,18 @@ def _measured_on(metrics: CardMetrics) -> str:
 
 def _strange(card: Card) -> Iterator[list[str]]:
     """What becomes of photos of something else."""
-    familiar = any(one.unknown is not None for one in card.out_of_distribution.values())
-    yield ["", "photos", "not called sure", *(["called not known"] if familiar else [])]
-    for name, one in card.out_of_distribution.items():
-        yield [name, f"{one.photos:,}", _rounded(one.unsure), *([_rounded(one.unknown)] if familiar else [])]
+    sets = card.out_of_distribution
+    columns: dict[str, list[float | None]] = {
+        "not called sure": [one.unsure for one in sets.values()],
+        "called known": [one.known for one in sets.values()],
+        "AUROC": [one.auroc for one in sets.values()],
+        "false alarms at 95 % kept": [one.false_alarms for one in sets.values()],
+        "AUROC of the probability": [one.auroc_probability for one in sets.values()],
+    }
+    shown = {name: values for name, values in columns.items() if values != [None] * len(sets)}
+    yield ["", "photos", *shown]
+    for row, (name, one) in enumerate(sets.items()):
+        yield [name, f"{one.photos:,}", *(_rounded(values[row]) for values in shown.values())]
 
 
 def _per_class(card: Card) -> Iterator[list[str]]:

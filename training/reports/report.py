@@ -26,7 +26,7 @@ from foodscene.models.confusion import Confusion
 from foodscene.models.engine import Engine, open_engine
 from foodscene.models.text import duration, spell
 from foodscene.training.data.load import Data
-from foodscene.training.evaluation import confidence, inference, robustness
+from foodscene.training.evaluation import confidence, conformal, inference, robustness
 from foodscene.training.evaluation import out_of_distribution as ood
 from foodscene.training.evaluation.evaluation import Evaluation
 from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
@@ -83,6 +83,7 @@ def _review(
         "milliseconds": inference.milliseconds(bundle),
         **measured.as_json(),
         **confidence.as_json(certain),
+        **conformal.as_json(measured, bundle.card.conformal),
         "out_of_distribution": ood.as_json(outside),
     }
     (folder / "evaluation.json").write_bytes(json.dumps(figures, indent=2).encode())

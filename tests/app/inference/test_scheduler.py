@@ -15,7 +15,6 @@ from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.scheduler import Runner, Scheduler
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
-from foodscene.models.engine import Answers, EngineError
 from foodscene.models.pixels import Header, InputSpec, PhotoTooLarge, Reading, UnsupportedPhoto
 
 SPEC = InputSpec(4, 4)
@@ -34,11 +33,11 @@ class Gate:
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return pixels.astype(np.float32)
 
-    def run(self, pixels: NDArray[np.float32]) -> Answers:
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         self.calls.append(len(pixels))
         self.entered.release()
         assert self.open.wait(10)
-        return Answers(pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None])
+        return pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None]
 
 
 def gray(value: int) -> bytes:
@@ -72,7 +71,7 @@ def test_every_photo_gets_its_own_answer(batch: int) -> None:
         runner = Runner(Sessions(gate, 2 if batch == 1 else 1, batch), SPEC)
         jobs = scheduler.submit(runner, [gray(value) for value in range(60)])
         answers = await asyncio.gather(*(job.answer for job in jobs))
-        assert [float(answer.probabilities[0, 0]) for answer in answers] == list(range(60))
+        assert [float(answer[0, 0]) for answer in answers] == list(range(60))
         assert sum(gate.calls) == 60
         assert max(gate.calls) <= batch
         assert scheduler.depth == 0
@@ -143,14 +142,14 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
         gate.open.set()
 
         class Broken(Gate):
-            def run(self, pixels: NDArray[np.float32]) -> Answers:
+            def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
                 raise RuntimeError("out of order")
 
         broken = scheduler.submit(Runner(Sessions(Broken(), 1, 4), SPEC), [gray(1), gray(2)])
         good = scheduler.submit(Runner(Sessions(gate, 1, 4), SPEC), [b"nothing", gray(3)])
         outcomes = await asyncio.gather(*(job.answer for job in broken + good), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes[:3]] == [RuntimeError, RuntimeError, UnsupportedPhoto]
-        assert float(outcomes[3].probabilities[0, 0]) == 3
+        assert float(outcomes[3][0, 0]) == 3
         assert scheduler.depth == 0
 
     run(test)
@@ -159,11 +158,11 @@ def test_a_bad_photo_and_a_failing_engine_harm_no_other() -> None:
 def test_a_photo_that_the_network_fails_on_is_a_problem_and_harms_no_other() -> None:
     async def test(scheduler: Scheduler, gate: Gate) -> None:
         class Failing(Gate):
-            def run(self, pixels: NDArray[np.float32]) -> Answers:
-                answers = super().run(pixels)
-                if (answers.probabilities == 2).any():
+            def run(self, pixels: NDArray[np.float32]) -> Outputs:
+                outputs = super().run(pixels)
+                if (outputs.probabilities == 2).any():
                     raise EngineError("toy: an index is out of range")
-                return answers
+                return outputs
 
         failing = Failing()
         jobs = scheduler.submit(Runner(Sessions(failing, 1, 4), SPEC), [gray(value) for value in (1, 2, 3)])
@@ -199,7 +198,7 @@ class Place(Gate):
         self.open.set()
         self.cores: set[int] = set()
 
-    def run(self, pixels: NDArray[np.float32]) -> Answers:
+    def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         self.cores = os.sched_getaffinity(0)
         return super().run(pixels)
 
@@ -267,7 +266,7 @@ def test_photos_that_are_stuck_in_a_decoder_hold_no_others() -> None:
             jobs = scheduler.submit(runner, [photo] * 20)
             async with asyncio.timeout(10):
                 answers = await asyncio.gather(*(job.answer for job in jobs))
-            assert [float(answer.probabilities[0, 0]) for answer in answers] == [7] * 20
+            assert [float(answer[0, 0]) for answer in answers] == [7] * 20
         decoder.go.set()
         refused = await asyncio.gather(*(job.answer for job in stuck), return_exceptions=True)
         assert all(isinstance(error, PhotoTooLarge) for error in refused)

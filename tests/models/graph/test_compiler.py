@@ -10,7 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from foodscene.models.graph.compiler import FEATURES, INPUT, OUTPUT, compile_graph, features_of
+from foodscene.models.graph.compiler import FEATURES, INPUT, OUTPUT, compile_graph
+from foodscene.models.graph.features import features_of
 from foodscene.models.graph.graph import ModelRefused
 from foodscene.models.graph.reader import read
 from tests.models.graph.agreement import assert_close, drawn, photos, saved

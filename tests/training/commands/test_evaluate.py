@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from typer.testing import CliRunner
 
 from foodscene.cli import program
@@ -48,21 +49,21 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
     assert "there is no nowhere" in refused.output
 
 
-def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, colours: Path) -> None:
+def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, many: Path) -> None:
     found = bundle.read_bundle(copied)
     sharp = temperature.calibrated(keras.models.load_model(found.model, compile=False), 0.2)
     saving.write(copied, sharp, found.labels, found.card, np.zeros((1, 16, 16, 3), np.uint8))
-    loaded = load.load(colours, found.spec)
+    loaded = load.load(many, found.spec)
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:
         now = bundle.read_bundle(copied)
         return inference.evaluate(open_engine(now), now.labels, loaded, rows)
 
     before = measured(loaded.test)
-    said = call("calibrate", copied, "--data", colours, "--right", 0.8)
+    said = call("calibrate", copied, "--data", many, "--right", 0.8)
     kept = temperature.temperature_of(keras.models.load_model(copied / "model.h5", compile=False))
     assert kept > 0.5, "five times too sharp"
-    assert f"Temperature {kept:.3f}, fitted on 18 validation photos" in said
+    assert f"Temperature {kept:.3f}, fitted on 30 validation photos" in said
     after = measured(loaded.test)
     assert (after.predicted == before.predicted).all(), "the ranking stays"
     assert after.loss < before.loss
@@ -74,6 +75,18 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     validation = measured(loaded.validation)
     sure = validation.probabilities.max(axis=1) >= card.sure_above - 1e-3
     assert validation.right[sure].mean() >= 0.8
+
+
+@pytest.fixture
+def many(colours: Path) -> Path:
+    """The same with ten validation photos of each colour: enough to calibrate on."""
+    rng = np.random.default_rng(2)
+    for name, colour in {"Red": (230, 30, 30), "Green": (30, 220, 40), "Blue": (40, 50, 230)}.items():
+        for index in range(6, 10):
+            noise = rng.normal(0, 60, (16, 16, 3)) + rng.normal(0, 110, 3)
+            picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(colours / "validation" / name / f"{index}.png")
+    return colours
 
 
 @pytest.fixture
@@ -93,24 +106,55 @@ def test_what_its_owner_wrote_stays_when_figures_are_saved(theirs: Path, colours
     assert (theirs / "confusion.json").exists()
 
 
-def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, colours: Path, tmp_path: Path) -> None:
+def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, many: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in theirs.iterdir()}
-    refused = CliRunner().invoke(program, ["calibrate", str(theirs), "--data", str(colours)])
+    refused = CliRunner().invoke(program, ["calibrate", str(theirs), "--data", str(many)])
     assert refused.exit_code == 2
     assert "was made elsewhere" in " ".join(refused.output.replace("│", " ").split())
-    call("calibrate", theirs, "--data", colours, "--out", tmp_path / "calibrated")
+    call("calibrate", theirs, "--data", many, "--out", tmp_path / "calibrated")
     assert {path: path.read_bytes() for path in theirs.iterdir()} == before
     calibrated = bundle.read_bundle(tmp_path / "calibrated")
     assert calibrated.labels == bundle.read_bundle(theirs).labels
     assert calibrated.sha256 == bundle.read_bundle(theirs).sha256, "its model stays as it is"
     assert calibrated.card.temperature != 1
-    photos = load.load(colours, calibrated.spec)
+    photos = load.load(many, calibrated.spec)
     loss = {
         name: inference.evaluate(open_engine(one), one.labels, photos, photos.validation).loss
         for name, one in (("before", bundle.read_bundle(theirs)), ("after", calibrated))
     }
     assert loss["after"] < loss["before"]
-    call("calibrate", tmp_path / "calibrated", "--data", colours)
+    call("calibrate", tmp_path / "calibrated", "--data", many)
     assert bundle.read_bundle(tmp_path / "calibrated").card.temperature == pytest.approx(
         calibrated.card.temperature, rel=0.05
     )
+
+
+def test_calibrate_says_what_is_familiar_and_promises_sets(theirs: Path, many: Path, tmp_path: Path) -> None:
+    said = call("calibrate", theirs, "--data", many, "--out", tmp_path / "calibrated")
+    assert "of 18 training photos: at least 95 of 100 of the 30 validation photos" in said
+    found = bundle.read_bundle(tmp_path / "calibrated")
+    assert found.familiar is not None
+    assert found.card.conformal is not None
+    assert (found.card.conformal.coverage, found.card.conformal.photos) == (0.95, 30)
+    photos = load.load(many, found.spec)
+    validation = inference.evaluate(open_engine(found), found.labels, photos, photos.validation, found.familiar)
+    assert validation.known is not None
+    assert validation.known.mean() >= 0.95
+    lacking = 1 - validation.probabilities[np.arange(30), validation.targets]
+    assert (lacking <= found.card.conformal.quantile).sum() >= 29.45, "ceil(31 * 0.95) = 30 of them"
+    answer = json.loads(
+        call("evaluate", found.folder, "--data", many, "--ood", f"other={many / 'test' / 'Grey'}", "--json")
+    )
+    other = answer["out_of_distribution"]["other"]
+    assert 0 <= other["familiarity"]["auroc"] <= 1
+    assert other["known"]["value"] <= 1
+    assert answer["sets"]["coverage"]["value"] > 0.8
+    assert answer["known"] is not None
+
+
+def test_calibrate_refuses_a_few_photos(theirs: Path, colours: Path, tmp_path: Path) -> None:
+    refused = CliRunner().invoke(
+        program, ["calibrate", str(theirs), "--data", str(colours), "--out", str(tmp_path / "x")]
+    )
+    assert "18 validation photos are too few to calibrate on: at least 20" in str(refused.exception)
+    assert not (tmp_path / "x").exists()

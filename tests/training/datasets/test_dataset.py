@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,13 @@ def test_classes_are_renamed_by_what_they_are_called_and_others_spelled(folder, 
     found = renamed(dataset, names, spell=True)
     assert found.classes == ("Apple pie", "Running track")
     assert [sample.label for sample in found.samples] == [0, 1, 1]
+
+
+def test_cropped_data_sets_that_are_united_keep_their_sizes(folder, photo):
+    path = folder({"a/1.jpg": photo(1), "b/2.jpg": photo(2), "b/3.jpg": photo(3)}, "one")
+    one = open_dataset(path)
+    boxed = replace(one, samples=[replace(one.samples[0], boxes=((0, 0, 9, 9), (5, 5, 20, 20))), *one.samples[1:]])
+    cropped = union([boxed, replace(one, name="two")]).crops()
+    assert len(cropped.samples) == 7
+    assert cropped.parts == (4, 3)
+    assert one.crops().parts == ()

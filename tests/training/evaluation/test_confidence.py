@@ -51,28 +51,3 @@ def test_equal_probabilities_are_all_sure_or_none_is() -> None:
 def test_without_photos_there_is_nothing_to_choose_on() -> None:
     with pytest.raises(ValueError, match="no validation photos"):
         confidence.choose_threshold(np.empty((0, 3), np.float32), np.empty(0, np.int64))
-
-
-def test_label_sets_hold_the_right_label_95_times_of_100() -> None:
-    rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(200):
-        probabilities = rng.dirichlet(np.ones(6), 400).astype(np.float32)
-        targets = np.array([rng.choice(6, p=row / row.sum()) for row in probabilities.astype(float)])
-        above = confidence.set_threshold(probabilities[:100], targets[:100])
-        assert above is not None
-        covered.append((probabilities[np.arange(100, 400), targets[100:]] >= above).mean())
-    assert 0.95 <= np.mean(covered) < 0.965
-
-
-def test_the_data_set_that_asks_for_the_largest_sets_counts() -> None:
-    easy, hard = np.full(100, 0.9, np.float32), np.linspace(0.1, 0.9, 100, dtype=np.float32)
-    both = np.concatenate([easy, hard])
-    probabilities, parts = np.stack([both, 1 - both], axis=1), np.repeat([0, 1], 100)
-    targets = np.zeros(200, np.int64)
-    above = confidence.set_threshold(probabilities, targets, parts)
-    assert above == pytest.approx(float(np.sort(hard)[4]), abs=1e-5)
-
-
-def test_too_few_photos_promise_nothing() -> None:
-    assert confidence.set_threshold(np.full((18, 2), 0.5, np.float32), np.zeros(18, np.int64)) is None

@@ -100,3 +100,16 @@ def test_mcnemar_by_hand() -> None:
     other = np.array([False] * 10 + [True] + [True] * 30)
     assert metrics.mcnemar(right, other) == pytest.approx(2 * 12 / 2**11)
     assert metrics.mcnemar(right, right) == 1.0
+
+
+def test_scores_are_told_apart_as_scikit_learn_says() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    inside, outside = rng.normal(1, 1, 300).round(1), rng.normal(0, 1, 200).round(1)
+    expected = roc_auc_score([1] * 300 + [0] * 200, np.concatenate([inside, outside]))
+    assert metrics.auroc(inside, outside) == pytest.approx(expected)
+    assert metrics.auroc(inside, inside) == 0.5
+    threshold = np.sort(inside)[15]
+    assert (inside >= threshold).mean() >= 0.95
+    assert metrics.false_alarms(inside, outside) == pytest.approx((outside >= threshold).mean())

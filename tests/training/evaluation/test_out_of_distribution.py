@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
-from foodscene.models import bundle, familiarity
+from foodscene.models import bundle
 from foodscene.models.engine import open_engine
 from foodscene.models.pixels import InputSpec
-from foodscene.training.evaluation import out_of_distribution
+from foodscene.training.data import load
+from foodscene.training.evaluation import inference, out_of_distribution
 from foodscene.training.evaluation.evaluation import EvaluationError
 
 SPEC = InputSpec(16, 16, 3, "squash")
@@ -40,35 +40,13 @@ def test_counted_are_those_below_the_probability(toy_bundle: Path, colours: Path
     name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
     highest = engine.predict(photos).max(axis=1)
     above = float(np.median(highest)) + 1e-6
-    found = replace(found, card=found.card.model_copy(update={"sure_above": above}))
-    measured = out_of_distribution.measure_unsure(engine, name, photos, found)
+    loaded = load.load(colours, found.spec)
+    inside = inference.evaluate(engine, found.labels, loaded, loaded.test)
+    asked = replace(found, card=found.card.model_copy(update={"sure_above": above}))
+    measured = out_of_distribution.measure(engine, asked, name, photos, inside)
     assert 0 < (highest < above).sum() < len(photos) == measured.photos
     assert measured.unsure.value == pytest.approx((highest < above).mean())
     assert out_of_distribution.as_json([measured])["colours"]["photos"] == 18
-
-
-def test_where_something_is_familiar_other_photos_are_told_from_it(toy_bundle: Path, colours: Path) -> None:
-    found = bundle.read_bundle(toy_bundle / "colours")
-    features, labels = np.repeat(np.eye(3, dtype=np.float32), 40, axis=0), np.repeat(np.arange(3), 40)
-    spread = np.abs(np.random.default_rng(0).normal(0, 0.1, (120, 3))).astype(np.float32)
-    found = replace(found, familiar=familiarity.fit(features, labels, features + spread))
-    engine = open_engine(found)
-    name, greys = out_of_distribution.load_photos(colours, found.spec, found.labels)
-    red = np.zeros((10, *found.spec.shape), np.uint8) + np.array((230, 30, 30), np.uint8)
-    known = engine.ask(red).familiarity
-    assert known is not None
-    measured = out_of_distribution.measure_unsure(engine, name, greys, found, known)
-    assert (measured.auroc, measured.false_alarms) == (1.0, 0.0)
-    assert measured.unknown is not None
-    assert (measured.unknown.value, measured.unsure.value) == (1.0, 1.0)
-    assert out_of_distribution.as_json([measured])["colours"]["auroc"] == 1.0
-
-
-def test_the_area_under_the_curve_is_scikit_learns() -> None:
-    rng = np.random.default_rng(0)
-    known, other = rng.integers(0, 9, 60).astype(np.float32), rng.integers(0, 7, 40).astype(np.float32)
-    expected = roc_auc_score(np.repeat([1, 0], [60, 40]), np.concatenate([known, other]))
-    assert out_of_distribution.auroc(known, other) == pytest.approx(expected)
 
 
 def test_noise_is_the_same_every_time() -> None:

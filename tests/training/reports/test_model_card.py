@@ -18,7 +18,7 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     loaded, engine = load.load(colours, found.spec), open_engine(found)
     measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
     name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
-    nothing = out_of_distribution.measure_unsure(engine, name, photos, found)
+    nothing = out_of_distribution.measure(engine, found, name, photos, measured)
     model_card.save(found, measured, {"colours": measured, "again": measured}, [nothing])
 
     said = bundle.read_bundle(found.folder).card

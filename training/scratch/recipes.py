@@ -98,7 +98,8 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
         case "constant":
             return height
         case "halving":
-            return schedules.halving(height, step, steps, every=schedule.every, after=schedule.after)
+            within = min(step, recipe.training.epochs * steps - 1)  # after the last step it is not halved again
+            return schedules.halving(height, within, steps, every=schedule.every, after=schedule.after)
         case "cosine":
             epochs = recipe.training.epochs
             return schedules.cosine(height, step, steps, epochs=epochs, warmup=schedule.warmup, floor=schedule.floor)

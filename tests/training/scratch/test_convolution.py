@@ -14,7 +14,7 @@ SIZES = st.tuples(SMALL, SIDES, SIDES, SMALL)
 PADDING = st.sampled_from(["same", "valid"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(SIZES, SMALL, st.integers(1, 5), st.integers(1, 4), PADDING, st.booleans())
 def test_derivatives(
     size: tuple[int, int, int, int],
@@ -30,7 +30,7 @@ def test_derivatives(
     check(built(layer, x.shape[1:]), x)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(SIZES, SMALL, st.integers(1, 5), st.integers(1, 4), PADDING, st.booleans())
 def test_it_is_that_of_keras(
     size: tuple[int, int, int, int],

@@ -16,7 +16,7 @@ PADDING = st.sampled_from(["same", "valid"])
 
 
 @pytest.mark.parametrize("kind", [MaxPooling, AveragePooling])
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SMALL, SIDES, SIDES, SMALL, WINDOWS, WINDOWS, PADDING)
 def test_derivatives_are_measured_and_those_of_keras(
     kind: type[MaxPooling] | type[AveragePooling],
@@ -58,7 +58,7 @@ def test_a_smaller_batch_after_a_larger_one() -> None:
     assert layer.backward(np.ones_like(whole[:1])).shape == (1, 5, 5, 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(SMALL, SIDES, SIDES, SMALL, WINDOWS, WINDOWS, PADDING)
 def test_the_root_of_the_squares_is_measured_and_that_of_tensorflow(
     n: int, height: int, width: int, channels: int, window: int, stride: int, padding: Literal["same", "valid"]

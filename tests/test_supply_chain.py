@@ -122,3 +122,11 @@ def test_the_audit_says_when_it_could_not_ask(place: dict[str, str], status: int
     )
     assert done.returncode == status
     assert "DEPENDENCIES NOT AUDITED: pypi.org" in done.stderr
+
+
+def test_the_images_run_as_a_user_without_rights() -> None:
+    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    ends = [re.findall(r"^(?:USER|CMD|ENTRYPOINT) .*", stage, re.MULTILINE) for stage in stages]
+    assert ends[0] == []
+    assert [end[0] for end in ends[1:]] == ["USER foodscene"] * 2
+    assert "useradd --create-home --uid 10001 foodscene" in stages[0]

@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from foodscene.app.settings import Settings, SettingsError, read_settings
+from foodscene.cli import program
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,15 @@ def test_a_prefix_is_spelled_as_paths_begin(written: str) -> None:
 def test_what_is_no_prefix_is_refused(written: str) -> None:
     with pytest.raises(ValidationError, match="give a path alone"):
         Settings(root_path=written)
+
+
+def test_the_service_listens_on_this_machine_alone_unless_told_otherwise(
+    toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[str] = []
+    monkeypatch.setattr("foodscene.app.server.run.run", lambda _, host, __: served.append(host))
+    monkeypatch.delenv("FOODSCENE_HOST", raising=False)
+    monkeypatch.setenv("FOODSCENE_MODELS", str(toy_bundle))
+    for options in ([], ["--host", "0.0.0.0"]):
+        assert CliRunner().invoke(program, ["serve", *options]).exit_code == 0
+    assert served == ["127.0.0.1", "0.0.0.0"]

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from foodscene.app.inference import helpers as pool
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.helpers import Helpers
 from foodscene.models import pixels
-from foodscene.models.pixels import BrokenPhoto, InputSpec, PhotoTooLarge, Reading, UnsupportedPhoto
+from foodscene.models.pixels import BrokenPhoto, InputSpec, PhotoError, PhotoTooLarge, Reading, UnsupportedPhoto
 
 SPEC = InputSpec(32, 32)
 
@@ -189,3 +190,25 @@ def test_large_photos_that_come_at_once_are_decoded_after_each_other(
     header = pixels.inspect(large)
     assert read_at_once(header.bytes * 3 // 2) == 1
     assert read_at_once(header.bytes * 5 // 2) == 2
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "TIFF LZW", "AVIF", "HEIF"])
+def test_what_a_decoder_prints_does_not_come_into_the_service_s_log(
+    form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is no line of JSON, and who prints waits for whoever reads."""
+    name, _, compressed = form.partition(" ")
+    target = BytesIO()
+    options = {"compression": "tiff_lzw"} if compressed else {}
+    Image.effect_noise((200, 150), 100).convert("RGB").save(target, name, **options)
+    photo = target.getvalue()
+    decoder = Decoder(helpers=1)
+    for place in range(len(photo) // 3, len(photo) - 40, len(photo) // 6):
+        damaged = photo[:place] + bytes(range(200, 230)) + photo[place + 30 :]
+        for upload in (damaged, photo[:place]):
+            with suppress(PhotoError):
+                decoder.read(upload, decoder.inspect(upload), SPEC)
+            with suppress(PhotoError):
+                decoder.shrink(upload, 50)
+    decoder.close()
+    assert capfd.readouterr().err == ""

@@ -1,6 +1,7 @@
 """What the page of a model shows."""
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -78,5 +79,5 @@ def test_labels_and_cards_are_text_on_every_page(
     answers = [client.get(path) for path in ("/", "/models", "/models/colours", f"/models/{wrong}", f"/?model={wrong}")]
     answers.append(client.post("/", files={"file": red}))
     for answer in answers:
-        assert "alert(1)" not in answer.text.replace("&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;", "")
+        assert not re.search(r"""<script>alert|alert\(1\)<|alert\(1\)&lt;/script&gt;\\?["']""", answer.text)
     assert answers[2].text.count("alert(1)") > 10

@@ -142,3 +142,11 @@ def test_the_scheduled_workflow_serves_on_every_python_that_is_promised() -> Non
     for python in ("3.11", "3.12", "3.13", "3.14"):
         assert f"python:{python}-slim" in nightly
     assert '"uv"' in nightly
+
+
+def test_the_images_run_as_a_user_without_rights() -> None:
+    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)[1:]
+    ends = [re.findall(r"^(?:USER|CMD|ENTRYPOINT) .*", stage, re.MULTILINE) for stage in stages]
+    assert ends[0] == []
+    assert [end[0] for end in ends[1:]] == ["USER foodscene"] * 2
+    assert "useradd --create-home --uid 10001 foodscene" in stages[0]

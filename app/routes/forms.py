@@ -1,6 +1,5 @@
 """What a request asks about photos: a form, JSON, or the photo as it is, each with a query; and how it is described."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -9,7 +8,7 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 
 from foodscene.app.problems import Problem
-from foodscene.app.routes.json_bodies import JsonBody, from_base64
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, off_the_loop
 from foodscene.app.service import Service
 from foodscene.app.uploads import Form
 
@@ -83,7 +82,7 @@ async def _as_it_is(request: Request, service: Service, most: int | None, *, nam
 async def _from_json(request: Request, service: Service, most: int | None) -> AsyncIterator[Form]:
     async with service.uploads.body(request, copies=2, most=most) as body:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
-            form = await asyncio.to_thread(_form, body)
+            form = await off_the_loop(lambda: _form(body), len(body))
         yield form
 
 

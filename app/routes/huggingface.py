@@ -1,6 +1,5 @@
 """`POST /models/{name}`: what `huggingface_hub.InferenceClient.image_classification` sends and expects."""
 
-import asyncio
 import json
 
 from fastapi import APIRouter, Request
@@ -9,7 +8,7 @@ from fastapi.responses import Response
 from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
 from foodscene.app.routes.forms import BASE64, PHOTO, TOP_K, as_top_k, query
-from foodscene.app.routes.json_bodies import JsonBody, from_base64
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, off_the_loop
 from foodscene.app.routes.schemas import ScoreBody
 from foodscene.app.service import Service
 
@@ -53,7 +52,7 @@ async def classify(request: Request) -> Response:
         photo, top_k = body, None
         if as_json:
             async with service.deadline(request):
-                photo, top_k = await asyncio.to_thread(_from_json, body)
+                photo, top_k = await off_the_loop(lambda: _from_json(body), len(body))
         if (text := query(request, "top_k").get("top_k")) is not None:
             if top_k not in (None, as_top_k(text)):
                 raise Problem("bad-parameter", "top_k: the query says another than the body.")

@@ -4,12 +4,14 @@ Python's parser holds the global lock until it is done, so that the event loop s
 and what it makes of `[[],[],…]` takes thirty times the memory of the text.
 """
 
+import asyncio
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,18 @@ _ESCAPES = {
 }
 _LONGEST_ESCAPE = 5  # that lacks its end
 _MARK = "\0"  # a JSON text has it as an escape only, and no client has reason to begin a string with it
+_large = ThreadPoolExecutor(1, "json")
+_Read = TypeVar("_Read")
+
+
+async def off_the_loop(take_apart: Callable[[], _Read], size: int) -> _Read:
+    """What a thread takes JSON of `size` bytes apart into. Raises as `take_apart` does.
+
+    Large ones take turns: each further thread that wants the global lock is one more that the event loop waits for.
+    """
+    if size <= _MOST_LEFT:
+        return await asyncio.to_thread(take_apart)
+    return await asyncio.get_running_loop().run_in_executor(_large, take_apart)
 
 
 class JsonBody:
@@ -111,8 +125,18 @@ def _string(body: bytes, opening: int) -> tuple[int, int]:
 
 def _is_plain(body: bytes, start: int, end: int) -> bool:
     """Whether nothing is escaped in a part of the body but what base64 may hold."""
-    escaped = body.count(b"\\", start, end)
-    return not escaped or escaped == sum(body.count(escape, start, end) for escape in _ESCAPES)
+    while (start := body.find(b"\\", start, end)) >= 0:
+        piece = _whole_escapes(body[start : min(start + _AT_ONCE, end)], last=start + _AT_ONCE >= end)
+        if piece.count(b"\\") != sum(piece.count(escape) for escape in _ESCAPES):
+            return False
+        start += len(piece)
+    return True
+
+
+def _whole_escapes(piece: bytes, *, last: bool) -> bytes:
+    """A piece of a string without an escape at its end that may go on in the next piece."""
+    cut = -1 if last else piece.find(b"\\", -_LONGEST_ESCAPE)
+    return piece if cut < 0 else piece[:cut]
 
 
 def _long_list(body: bytes, start: int, end: int) -> tuple[int, int] | None:
@@ -160,8 +184,8 @@ def _pieces(coded: memoryview, *, in_json: bool) -> Iterator[bytes]:
     start = 0
     while start < len(coded):
         piece = bytes(coded[start : start + _AT_ONCE])
-        if in_json and (cut := piece.find(b"\\", -_LONGEST_ESCAPE)) >= 0 and start + len(piece) < len(coded):
-            piece = piece[:cut]  # an escape that may go on in the next piece
+        if in_json:
+            piece = _whole_escapes(piece, last=start + len(piece) == len(coded))
         start += len(piece)
         if in_json and b"\\" in piece:
             for escape, meant in _ESCAPES.items():

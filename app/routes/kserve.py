@@ -5,7 +5,6 @@ encoded images as BYTES of shape (n), or `pixels`, UINT8 of shape (n, height, wi
 BYTES are base64; in the binary tensor data extension, which Triton's client uses, they come as they are.
 """
 
-import asyncio
 import json
 import math
 from typing import Any
@@ -21,9 +20,8 @@ from foodscene.app.problems import Problem, responses
 from foodscene.app.routes.fast_path import DirectRoute
 from foodscene.app.routes.forms import query
 from foodscene.app.routes.health import ready as all_ready
-from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, off_the_loop, whole_numbers
 from foodscene.app.service import Service
-from foodscene.app.settings import Settings
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
@@ -136,7 +134,8 @@ async def infer(request: Request) -> Response:
     most = int(service.settings.max_batch_upload_mb * 1e6) if header_length else None  # JSON costs more to take apart
     async with service.uploads.body(request, copies=2, most=most) as body:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
-            name, photos = await asyncio.to_thread(_read, body, header_length, model, service.settings)
+            size = _json_bytes(body, header_length, int(service.settings.max_upload_mb * 1e6))
+            name, photos = await off_the_loop(lambda: _read(body, size, model, service.settings.max_files), size)
         outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
@@ -157,25 +156,23 @@ def _tensor(name: str, datatype: str, values: NDArray[Any]) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": list(values.shape), "data": values.ravel().tolist()}
 
 
-def _read(
-    body: bytes, header_length: str | None, model: Model, settings: Settings
-) -> tuple[str | None, list[bytes | Pixels]]:
-    """The request's id, if it has one, and its photos."""
-    read, binary = _split(body, header_length, int(settings.max_upload_mb * 1e6))
-    name = read.value(read.content.get("id"))
-    return name if isinstance(name, str) else None, _photos(read, binary, model, settings.max_files)
-
-
-def _split(body: bytes, header_length: str | None, most_json: int) -> tuple[JsonBody, memoryview]:
-    """The JSON part of a body, and the binary tensors behind it."""
+def _json_bytes(body: bytes, header_length: str | None, most: int) -> int:
+    """The length of a body's JSON part; binary tensors come behind it. Raises a `Problem` where it has none."""
     if header_length is None:
-        return JsonBody(body), memoryview(b"")
+        return len(body)
     digits = header_length.isascii() and header_length.isdigit() and len(header_length) <= _MOST_DIGITS
     if not digits or int(header_length) > len(body):
         raise Problem("bad-request", "Inference-Header-Content-Length is not the length of the body's JSON part.")
-    if int(header_length) > most_json:
-        raise Problem("too-large", f"The JSON part is larger than {most_json / 1e6:g} MB. Send the photos behind it.")
-    return JsonBody(body[: int(header_length)]), memoryview(body)[int(header_length) :]
+    if int(header_length) > most:
+        raise Problem("too-large", f"The JSON part is larger than {most / 1e6:g} MB. Send the photos behind it.")
+    return int(header_length)
+
+
+def _read(body: bytes, json_bytes: int, model: Model, most: int) -> tuple[str | None, list[bytes | Pixels]]:
+    """The request's id, if it has one, and its photos."""
+    read = JsonBody(body[:json_bytes])  # of a body that is all JSON, no copy
+    name = read.value(read.content.get("id"))
+    return name if isinstance(name, str) else None, _photos(read, memoryview(body)[json_bytes:], model, most)
 
 
 def _photos(read: JsonBody, binary: memoryview, model: Model, most: int) -> list[bytes | Pixels]:

@@ -9,7 +9,7 @@ _LARGE_BYTES, _LARGE_SECONDS = 64_000_000, 0.25
 _LINE_BYTES, _LINE_SECONDS = 40, 0.15e-6
 """For each row and each column: Pillow's pointers to the rows of all pictures, and the weights that scale them down."""
 SUSPICIOUS = 0.3
-"""Seconds to count for what has its size once more inside, where only its decoder finds it: more than `heavy` takes."""
+"""Seconds to count for what a helper is to decode whatever its size: more than `heavy` takes."""
 
 
 class Header(NamedTuple):

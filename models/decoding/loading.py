@@ -3,12 +3,13 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
 import pillow_heif
-from PIL import AvifImagePlugin, Image, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, TiffImagePlugin, UnidentifiedImageError
 
 from foodscene.models.budget import Budget
 from foodscene.models.decoding import heif, jpeg, png, tiff
@@ -34,6 +35,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 DECODING = Budget(500_000_000)
 """Bytes that this process holds at once while it decodes, in photos that take more than 8 MB."""
 
+_OPTIONAL = ("lzma", "webp", "zstd")
+"""Compressions of TIFFs that libtiff may be built without."""
 _SMALL = 8_000_000
 _MOST_SCALED = 50_000_000
 """Pixels of a JPEG at reduced scale: a panorama that is narrow in one direction is reduced more."""
@@ -210,6 +213,9 @@ def _turned(image: Image.Image) -> int:
 
 def _load_tiff(source: bytes, header: Header) -> Photo:
     layout = tiff.layout(source)
+    compression = TiffImagePlugin.COMPRESSION_INFO.get(layout.compression)
+    if compression is None or (compression in _OPTIONAL and not _is_built_in(compression)):
+        raise UnsupportedPhoto("The TIFF is compressed in a way that is not read here. Save it as a JPEG.")
     image = _open(
         tiff.tidy(source, layout),
         header,
@@ -228,6 +234,16 @@ def _load_tiff(source: bytes, header: Header) -> Photo:
         depth=layout.bits,
         samples=3 if layout.float_colours else 1,
     )
+
+
+@cache
+def _is_built_in(compression: str) -> bool:
+    """Whether libtiff can do this compression. Nobody says so but by trying."""
+    try:
+        Image.new("L", (8, 8)).save(BytesIO(), "TIFF", compression=compression)
+    except OSError:
+        return False
+    return True
 
 
 def _profile(image: Image.Image) -> bytes | None:

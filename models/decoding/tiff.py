@@ -86,6 +86,11 @@ class Layout(NamedTuple):
         return tag.value if tag else 1
 
     @property
+    def compression(self) -> int:
+        """The compression tag, 1 (none) where there is none."""
+        return _first(self.tags, _COMPRESSION) or 1
+
+    @property
     def deep_planes(self) -> bool:
         """Colours of 16 bits that each lie by themselves, which Pillow takes for 8 bits."""
         return self.planar and self.bits == 16 and self.samples > 1 and self.tags[_COMPRESSION].value == 1
@@ -126,7 +131,7 @@ def inspect(photo: bytes) -> Header:
         part = found.width * min(found.height, _first(found.tags, _STRIP_ROWS) or found.height)
     if parts > _MOST_PARTS:
         raise PhotoTooLarge(f"The TIFF has {parts:,} strips or tiles; at most {_MOST_PARTS:,} are read. Save it again.")
-    compression = _first(found.tags, _COMPRESSION) or 1
+    compression = found.compression
     # What Pillow holds of a pixel, and the strip or tile that libtiff decompresses at a time.
     held = 4.0 if found.samples > 1 or found.bits > 16 else 2.0 if found.bits == 16 else 1.0
     if found.float_colours:
@@ -135,7 +140,7 @@ def inspect(photo: bytes) -> Header:
         held += part / pixels * (row + (6 if compression in _JPEG else 0))
     seconds = pixels * found.samples * max(1.0, found.bits / 8)
     seconds *= 4e-9 if compression == 1 else 60e-9 if compression in _SLOW else 15e-9
-    if compression in _JPEG or compression in _SLOW:
+    if compression != 1:  # libtiff prints its errors, and would wait for whoever reads them
         seconds += SUSPICIOUS
     return Header(
         "TIFF",

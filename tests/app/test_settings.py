@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from foodscene.app.settings import Settings, SettingsError, read_settings
+from foodscene.cli import program
 
 
 @pytest.mark.parametrize(
@@ -83,3 +87,15 @@ def test_keys_that_are_none_do_not_open_the_service(written: str) -> None:
 def test_a_list_in_json_of_anything_else_is_refused() -> None:
     with pytest.raises(ValidationError, match="texts alone"):
         Settings(cors_origins="[1, 2]")
+
+
+def test_the_service_listens_on_this_machine_alone_unless_told_otherwise(
+    toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[str] = []
+    monkeypatch.setattr("foodscene.app.server.run.run", lambda settings, _: served.append(settings.host))
+    monkeypatch.delenv("FOODSCENE_HOST", raising=False)
+    monkeypatch.setenv("FOODSCENE_MODELS", str(toy_bundle))
+    for options in ([], ["--host", "0.0.0.0"]):
+        assert CliRunner().invoke(program, ["serve", "--port", "0", *options]).exit_code == 0
+    assert served == ["127.0.0.1", "0.0.0.0"]

@@ -261,3 +261,20 @@ def test_an_app_beside_ours_may_have_forms() -> None:
 
     answer = TestClient(beside).post("/name", data={"name": "ramen"}, files={"photo": b"bytes"})
     assert answer.json() == "ramen: 5"
+
+
+def test_a_body_that_does_not_arrive_in_time_is_given_up() -> None:
+    uploads = Uploads(most_bytes=1000, most_held=1000, seconds=0.05)
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def upload() -> None:
+        async with uploads.body(Request({"type": "http", "headers": []}, receive)):
+            pass
+
+    with pytest.raises(Problem, match=r"did not arrive within 0\.05 seconds") as caught:
+        asyncio.run(upload())
+    assert caught.value.status == 408
+    assert uploads.held == 0

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from foodscene.models.bundle import (
+    MOST_BYTES,
     SHIPPED,
     Bundle,
     BundleError,
@@ -313,3 +314,13 @@ def test_models_of_other_kinds_are_refused_for_what_they_are(tmp_path: Path, lay
     (tmp_path / "labels.txt").write_text("a\nb\n")
     with pytest.raises(BundleError, match=why):
         read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "most"), [("labels.txt", 16_000_000), ("card.json", 16_000_000), ("model.h5", (1 << 31) - 1)]
+)
+def test_a_bundle_s_files_may_have_so_many_bytes_and_no_more(colours: Path, part: str, most: int) -> None:
+    os.truncate(colours / part, most + 1)
+    with pytest.raises(BundleError, match=rf"{part} has [\d,.]+ MB"):
+        read_bundle(colours)
+    assert MOST_BYTES[part] == most

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 import time
+from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from foodscene.app.inference import helpers as pool
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.helpers import Helpers
 from foodscene.models import pixels
-from foodscene.models.pixels import BrokenPhoto, InputSpec, PhotoTooLarge, UnsupportedPhoto
+from foodscene.models.pixels import BrokenPhoto, InputSpec, PhotoError, PhotoTooLarge, Reading, UnsupportedPhoto
 
 SPEC = InputSpec(32, 32)
 
@@ -140,3 +143,72 @@ def test_never_more_helpers_than_said_and_none_that_is_idle(large: bytes, monkey
         time.sleep(0.05)
     assert not processes(helpers)
     helpers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_helper_has_none_of_the_service_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOODSCENE_API_KEYS", "a hash")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    helpers = Helpers(1, 60, 600_000_000)
+    helpers.decode(encoded(Image.new("RGB", (40, 30))), spec=SPEC, limits=pixels.LIMITS)
+    environment = Path(f"/proc/{processes(helpers)[0]}/environ").read_bytes()
+    names = {entry.partition(b"=")[0].decode() for entry in environment.split(b"\0") if entry}
+    helpers.close()
+    assert names <= {*pool._PASSED_ON, "PYTHONPATH", "OPENBLAS_NUM_THREADS", "LC_CTYPE"}  # the last one is Python's
+
+
+def test_large_photos_that_come_at_once_are_decoded_after_each_other(
+    large: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = threading.Lock()
+    under_way, most = 0, 0
+
+    def decode(*_: object, **__: object) -> Reading:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+        return Reading(np.zeros(SPEC.shape, np.uint8), truncated=False)
+
+    def read_at_once(memory: int) -> int:
+        nonlocal most
+        most = 0
+        decoder = Decoder(helpers=4, memory=memory)
+        monkeypatch.setattr(decoder._helpers, "decode", decode)
+        threads = [threading.Thread(target=decoder.read, args=(large, header, SPEC)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        decoder.close()
+        return most
+
+    monkeypatch.setattr(pixels.DECODING, "whole", pixels.DECODING.whole)  # put back afterwards
+    header = pixels.inspect(large)
+    assert read_at_once(header.bytes * 3 // 2) == 1
+    assert read_at_once(header.bytes * 5 // 2) == 2
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "TIFF LZW", "AVIF", "HEIF"])
+def test_what_a_decoder_prints_does_not_come_into_the_service_s_log(
+    form: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is no line of JSON, and who prints waits for whoever reads."""
+    name, _, compressed = form.partition(" ")
+    target = BytesIO()
+    options = {"compression": "tiff_lzw"} if compressed else {}
+    Image.effect_noise((200, 150), 100).convert("RGB").save(target, name, **options)
+    photo = target.getvalue()
+    decoder = Decoder(helpers=1)
+    for place in range(len(photo) // 3, len(photo) - 40, len(photo) // 6):
+        damaged = photo[:place] + bytes(range(200, 230)) + photo[place + 30 :]
+        for upload in (damaged, photo[:place]):
+            with suppress(PhotoError):
+                decoder.read(upload, decoder.inspect(upload), SPEC)
+            with suppress(PhotoError):
+                decoder.shrink(upload, 50)
+    decoder.close()
+    assert capfd.readouterr().err == ""

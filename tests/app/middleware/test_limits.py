@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import hmac
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -187,3 +188,18 @@ def test_other_origins_may_call_where_they_are_named(start: Callable[..., TestCl
     assert allowed.headers["access-control-allow-origin"] == "https://two.example"
     other = client.post("/models/colours", content=red, headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_key_is_compared_with_every_hash_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    compare = hmac.compare_digest
+
+    def noted(one: str, other: str) -> bool:
+        compared.append(other)
+        return compare(one, other)
+
+    monkeypatch.setattr(limits.hmac, "compare_digest", noted)
+    digest = hashlib.sha256(b"open sesame").hexdigest()
+    hashes = (digest, "0" * 64, "1" * 64)
+    assert limits.known_key("open sesame", hashes) == digest
+    assert tuple(compared) == hashes

@@ -1,11 +1,14 @@
 """What the page of a model shows."""
 
 import json
+import re
 import shutil
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from foodscene.app.pages import model_page
 from foodscene.models import bundle
@@ -44,3 +47,37 @@ def test_figures_per_class_are_shares_but_counts_are_not(toy_bundle: Path, tmp_p
     assert columns == ["recall", "photos"]
     assert [row["label"] for row in rows] == ["red", "green"]
     assert [[cell["text"] for cell in row["cells"]] for row in rows] == [["50% (25\u201375%)", ""], ["100%", "1"]]
+
+
+def test_labels_and_cards_are_text_on_every_page(
+    start: Callable[..., TestClient], toy_bundle: Path, tmp_path: Path, red: bytes
+) -> None:
+    """What a bundle calls things is nobody's script."""
+    wrong = "<script>alert(1)</script>\"'"
+    folder = tmp_path / "colours"
+    shutil.copytree(toy_bundle / "colours", folder)
+    labels = [f"{wrong} {number}" for number in range(3)]
+    (folder / "labels.txt").write_text("\n".join(labels) + "\n")
+    card = json.loads((folder / "card.json").read_text())
+    card |= {
+        "title": wrong,
+        "domain": wrong,
+        "description": wrong,
+        "caution": wrong,
+        "license": wrong,
+        "versions": {wrong: wrong},
+        "per_class": {labels[0]: {wrong: 0.5}},
+        "recipe": {"command": wrong, "settings": {wrong: wrong}},
+        "dataset": {"name": wrong, "fingerprint": "0" * 64, "counts": {wrong: 3}},
+    }
+    (folder / "card.json").write_text(json.dumps(card))
+    (folder / "confusion.json").write_text(json.dumps({"labels": labels, "matrix": [[1, 2, 3]] * 3}))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "model.h5").write_bytes(b"no HDF5")
+    (tmp_path / "bad" / "labels.txt").write_text(f"{wrong}\n" * 2)
+    client = start(models=tmp_path)
+    answers = [client.get(path) for path in ("/", "/models", "/models/colours", f"/models/{wrong}", f"/?model={wrong}")]
+    answers.append(client.post("/", files={"file": red}))
+    for answer in answers:
+        assert not re.search(r"""<script>alert|alert\(1\)<|alert\(1\)&lt;/script&gt;\\?["']""", answer.text)
+    assert answers[2].text.count("alert(1)") > 10

@@ -1,7 +1,9 @@
+import asyncio
 import base64
 import json
 import os
 import random
+import sys
 import threading
 import time
 import tracemalloc
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 
 from foodscene.app.problems import Problem
-from foodscene.app.routes.json_bodies import JsonBody, from_base64, whole_numbers
+from foodscene.app.routes import json_bodies
+from foodscene.app.routes.json_bodies import JsonBody, from_base64, off_the_loop, whole_numbers
 
 PHOTO = os.urandom(1_000_003)
 TEXT = base64.b64encode(PHOTO).decode()
@@ -148,6 +151,68 @@ def longest_pause(body: bytes) -> float:
         now = time.perf_counter()
         longest, last = max(longest, now - last), now
     return longest
+
+
+LONG = {
+    "photo": lambda: b'{"inputs":"' + b"A" * 19_000_000 + b'"}',
+    "as PHP writes it": lambda: b'{"inputs":"' + b"AAAAAAAAA\\/" * 1_700_000 + b'"}',
+    "in lines": lambda: b'{"inputs":"' + (b"A" * 76 + b"\\n") * 240_000 + b'"}',
+    "pixels": lambda: b'{"inputs":[' + b"0," * 9_000_000 + b"0]}",
+}
+
+
+@pytest.mark.parametrize("kind", [*LONG, "no end of a string", "no end of an escape"])
+def test_no_single_step_keeps_the_global_lock_for_long(kind: str) -> None:
+    """None takes as much of the processor's time as counting one byte in the whole body."""
+    body = (LONG.get(kind) or HOSTILE[kind])()
+    longest = began = 0.0
+    started = time.thread_time()
+    for _ in range(3):
+        body.count(b"*")
+    whole = (time.thread_time() - started) / 3
+
+    def note(_: object, event: str, __: object) -> None:
+        nonlocal longest, began
+        if event == "c_call":
+            began = time.thread_time()
+        elif event.startswith("c_"):
+            longest = max(longest, time.thread_time() - began)
+
+    sys.setprofile(note)
+    try:
+        read = JsonBody(body)
+        for found in read.content.values():
+            text = read.value(found)
+            if isinstance(text, memoryview):
+                _ = whole_numbers(text) if kind == "pixels" else from_base64(text, "")
+    except Problem:
+        assert kind not in LONG
+    finally:
+        sys.setprofile(None)
+    assert longest < whole
+
+
+def test_large_bodies_are_taken_apart_one_at_a_time_and_small_ones_beside_them() -> None:
+    lock = threading.Lock()
+    under_way, most = 0, 0
+
+    def take_apart() -> None:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+
+    async def all_of(size: int) -> int:
+        nonlocal most
+        most = 0
+        await asyncio.gather(*(off_the_loop(take_apart, size) for _ in range(4)))
+        return most
+
+    assert asyncio.run(all_of(json_bodies._MOST_LEFT + 1)) == 1
+    assert asyncio.run(all_of(json_bodies._MOST_LEFT)) > 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import json
+import resource
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -316,3 +317,36 @@ def test_other_compressions_are_named(client: TestClient, red: bytes, encoding: 
     answer = client.post("/api/v1/predict", content=red, headers=head)
     assert (answer.status_code, problem(answer)) == (415, "unsupported-media-type")
     assert encoding in answer.json()["detail"]
+
+
+def test_a_photo_is_told_by_its_content(client: TestClient, red: bytes) -> None:
+    for name, kind in (("a.exe", "application/x-msdownload"), ("a.svg", "image/svg+xml"), ("../a", "text/html")):
+        answer = client.post("/api/v1/predict", files={"file": (name, red, kind)})
+        assert answer.json()["predictions"][0]["label"] == "red"
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>'
+    for content in (svg, b"%PDF-1.7\n", b"MZ" + bytes(100), b"%!PS-Adobe-3.0 EPSF-3.0\n"):
+        refused = client.post("/api/v1/predict", files={"file": ("photo.jpg", content, "image/jpeg")})
+        assert problem(refused) == "unsupported-photo"
+
+
+def test_nothing_of_an_upload_is_written_to_disk(client: TestClient) -> None:
+    photo = BytesIO()
+    Image.effect_noise((1500, 1500), 100).save(photo, "PNG")  # more than a library keeps in memory unasked
+    content = photo.getvalue()
+    text = base64.b64encode(content).decode()
+    assert len(content) > 1_500_000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        answers = [
+            client.post("/api/v1/predict", files={"file": content}),
+            client.post("/api/v1/predict", content=content, headers={"content-type": "image/png"}),
+            client.post("/api/v1/predict", content=gzip.compress(content), headers={"content-encoding": "gzip"}),
+            client.post("/api/v1/predict", json={"file": text}),
+            client.post("/models/colours", json={"inputs": text}),
+            client.post("/preview", files={"file": content}),
+            client.post("/", files={"file": content}),
+        ]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [answer.status_code for answer in answers] == [200] * len(answers)

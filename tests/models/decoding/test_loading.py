@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.drawn import PNG, chunk, encoded, gray_tiff, png, scene, segments, tiff, with_chunk
+from foodscene.models.decoding import loading
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.pixels import InputSpec, decode, read_noting, read_photo, upright_size
 
@@ -334,3 +335,19 @@ def test_exif_of_heic_and_avif_is_not_read() -> None:
         assert read_photo(large, SPEC).shape == SPEC.shape
         assert upright_size(large) == size
         assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("compression", [50_001, 34_712, 33_005, 9999], ids=["WebP", "JPEG 2000", "Aperio", "unknown"])
+def test_a_tiff_compressed_in_a_way_that_is_not_read_is_said_to_be(compression: int) -> None:
+    if compression == 50_001 and loading._is_built_in("webp"):
+        pytest.skip("this libtiff reads it")
+    photo = tiff({**gray_tiff(64, 64), 259: (3, 1, compression)}, bytes(4096))
+    with pytest.raises(UnsupportedPhoto, match="compressed in a way that is not read"):
+        read_photo(photo, SPEC)
+
+
+@pytest.mark.parametrize("compression", ["lzma", "zstd", "webp", "packbits", "tiff_lzw", "tiff_adobe_deflate", "jpeg"])
+def test_a_tiff_compressed_in_a_way_that_is_read_is_read(compression: str) -> None:
+    if compression in loading._OPTIONAL and not loading._is_built_in(compression):
+        pytest.skip("this libtiff does not read it")
+    assert read_photo(encoded(rough(64, 40), "TIFF", compression=compression), SPEC).std() > 10

@@ -31,7 +31,7 @@ CONFUSION, README = "confusion.json", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-MOST_LABELS = 100_000
+MOST_LABELS, LONGEST_LABEL = 100_000, 1_000
 MOST_BYTES = {
     MODEL: (1 << 31) - 1,
     ONNX: (1 << 31) - 1,
@@ -249,6 +249,11 @@ def _labels(folder: Path, outputs: int, *, ours: bool) -> tuple[str, ...]:
     if len(labels) != outputs:
         raise BundleError(
             f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart."
+        )
+    if len(longest := max(labels, key=len)) > LONGEST_LABEL:
+        raise BundleError(
+            f"{path} has a label of {len(longest):,} characters, which begins {longest[:40]!r}; "
+            f"at most {LONGEST_LABEL:,} are shown."
         )
     if len(set(labels)) < len(labels):
         [(twice, _)] = Counter(labels).most_common(1)

@@ -9,6 +9,9 @@ from foodscene.models.outputs import OutputKind
 from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[1] = 1
+Words = Annotated[str, Field(max_length=1_000)]
+"""What stands in lists and headings of every page."""
+Paragraphs = Annotated[str, Field(max_length=100_000)]
 
 
 class _Part(BaseModel):
@@ -101,10 +104,10 @@ class Card(_Part):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str = ""
-    title: str = ""
-    domain: str = ""
-    description: str = ""
-    caution: str = ""
+    title: Words = ""
+    domain: Words = ""
+    description: Paragraphs = ""
+    caution: Paragraphs = ""
     input: CardInput | None = None
     output: OutputKind | None = None
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -115,7 +118,7 @@ class Card(_Part):
     parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
     strangers: dict[str, CardStrangers] = {}
-    license: str = ""
+    license: Paragraphs = ""
     created: datetime | None = None
     versions: dict[str, str] = {}
     sha256: str | None = None

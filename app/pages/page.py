@@ -1,5 +1,6 @@
 """The pages: asking about photos, and the models that answer. All of it works without JavaScript, for one photo."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -93,6 +94,10 @@ async def model(request: Request, name: str) -> HTMLResponse:
         page = _render("problem.html", service, problem=problem.detail)
         page.status_code = problem.status
         return page
+    return await asyncio.to_thread(_of_model, found, service)  # of a model with many labels it takes long
+
+
+def _of_model(found: Model, service: Service) -> HTMLResponse:
     columns, rows = model_page.per_class(found.bundle)
     settings = found.bundle.card.recipe.get("settings", found.bundle.card.recipe)
     return _render(

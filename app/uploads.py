@@ -90,7 +90,7 @@ class Uploads:
             raise _too_large(most)
         encoding = request.headers.get("content-encoding")
         inflating = _inflating(encoding) if encoding else None
-        size = 0
+        size = arrived = 0
         try:
             try:
                 async with asyncio.timeout(self.seconds):
@@ -100,6 +100,9 @@ class Uploads:
                         if message["type"] == "http.disconnect":
                             raise ClientGone
                         chunk, more = message.get("body", b""), message.get("more_body", False)
+                        arrived += len(chunk)
+                        if arrived > most + most // 100 + _MOST_FIELD_BYTES:  # compressed, of blocks without content
+                            raise _too_large(most)
                         for piece in inflating.pieces(chunk, last=not more) if inflating else (chunk,):
                             if size + len(piece) > most:
                                 raise _too_large(most)

@@ -2,23 +2,31 @@
 
     python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 5000 --photos FOLDER
     python -m benchmarks.fuzz http://127.0.0.1:8000 --folder Pillow/Tests/images --no-costs
+    python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 25000 --seed 3 --runs fuzz-runs.jsonl --no-costs
 
 The second one posts every file of a folder as it is; `benchmarks.costs --folder` tells what each of them costs.
-Every answer must be a label or a problem below 500; the service must live, and its memory stay flat. Exits with 1
-where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed makes the same uploads.
+Every answer must be a label, a problem below 500, or 503 with a full queue; the service must live, and its memory stay
+flat. Exits with 1 where that does not hold, and leaves the upload that did it as `fuzz-failure.bin`. The same seed
+makes the same uploads. With `--runs` a run adds its line to a file, and says what all runs in it come to. Ended early,
+by SIGTERM or Ctrl-C, it tells what came back until then.
 At last it prints what the worst photos cost that are accepted, as `benchmarks.costs` does: some minutes.
 """
 
 import argparse
 import http.client
+import json
 import random
+import signal
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pillow_heif
 from PIL import Image
@@ -120,6 +128,59 @@ def resident_mb(pid: int) -> float:
     return pages * 4096 / 1e6
 
 
+@cache
+def _drawn(draw: Callable[[], bytes]) -> bytes:
+    """A costly photo. Most take longer to draw than to answer."""
+    return draw()
+
+
+def with_costly(photos: Iterator[bytes], every: int, chance: random.Random) -> Iterator[bytes]:
+    """The photos, one of so many replaced by one that would cost much; no two alike, by some bytes behind its end."""
+    costly = [*FLOODS.values(), *HEAVY.values()]
+    for number, photo in enumerate(photos):
+        yield _drawn(chance.choice(costly)) + chance.randbytes(8) if number % every == every // 2 else photo
+
+
+@dataclass
+class Run:
+    """What came of a run: answers by status (0: none came), seconds that the slowest took, megabytes now and then."""
+
+    seed: int
+    uploads: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    slowest: float = 0.0
+    memory: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.uploads} uploads: {dict(sorted(self.statuses.items()))}; the slowest took {self.slowest:.1f} s"
+
+
+def add(path: Path, run: Run) -> Run:
+    """Add a run to a file of runs, a line each; gives what all of them come to."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(vars(run)) + "\n")
+    total = Run(seed=-1)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        one = json.loads(line)
+        total.uploads += one["uploads"]
+        total.statuses.update({int(status): count for status, count in one["statuses"].items()})
+        total.slowest = max(total.slowest, one["slowest"])
+    return total
+
+
+def post(target: SplitResult, route: str, body: bytes, headers: dict[str, str]) -> int:
+    """The status that a request is answered with, 0 where no answer comes."""
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+    try:
+        connection.request("POST", route, body, headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        print(f"{route}: {error!r}", file=sys.stderr)
+        return 0
+    finally:
+        connection.close()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
@@ -131,42 +192,53 @@ def main() -> int:
     parser.add_argument("--costly", type=int, default=100, help="one of so many uploads would cost much")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
+    parser.add_argument("--runs", type=Path, help="a file of runs to add this one to")
     options = parser.parse_args()
+    run, well = Run(options.seed), True
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        well = _post_all(options, run)
+    except KeyboardInterrupt:
+        print("Ended early.")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    print(f"Seed {options.seed}, {run}; memory in MB {run.memory}", flush=True)
+    if options.runs:
+        print(f"In all, {add(options.runs, run)}")
+    if not well:
+        return 1
+    return 0 if not options.costs or print_worst() else 1
+
+
+def _post_all(options: argparse.Namespace, run: Run) -> bool:
+    """Post every photo and count the answers in `run`, until one gets 5xx or nothing; whether none does."""
     chance = random.Random(options.seed)
-    paths = sorted(options.photos.rglob("*.jp*g"))[:50] if options.photos else []
-    start = [path.read_bytes() for path in paths] or _saved(
-        Image.effect_mandelbrot((90, 80), (-2, -1, 1, 1), 50), "JPEG"
-    )
     target = urlsplit(options.url)
-    statuses: Counter[int] = Counter()
-    memory = []
-    costly = list({**FLOODS, **HEAVY}.values())
-    found = sorted(path for path in options.folder.rglob("*") if path.is_file()) if options.folder else []
-    uploads = len(found) or options.uploads
-    photos = (path.read_bytes() for path in found) if found else mutations(originals(start), options.seed)
-    for number, photo in enumerate(islice(photos, uploads)):
-        if not found and number % options.costly == options.costly // 2:
-            photo = chance.choice(costly)()  # noqa: PLW2901 - instead of the damaged one
-        if options.pid and number % max(1, uploads // 10) == uploads // 20:
-            memory.append(round(resident_mb(options.pid)))
-        route = (_ROUTES[0] if found else chance.choice(_ROUTES)).format(name=options.model)
-        body, headers = (photo, {}) if found or route.startswith("/models") else forms(photo, chance)
-        connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
-        try:
-            connection.request("POST", route, body, headers)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
-            print(f"upload {number} to {route}: {error!r}", file=sys.stderr)
-            status = 0
-        finally:
-            connection.close()
-        statuses[status] += 1
+    if options.folder:
+        paths = sorted(path for path in options.folder.rglob("*") if path.is_file())
+        count, photos = len(paths), (path.read_bytes() for path in paths)
+    else:
+        paths = sorted(options.photos.rglob("*.jp*g"))[:50] if options.photos else []
+        start = [path.read_bytes() for path in paths] or _saved(
+            Image.effect_mandelbrot((90, 80), (-2, -1, 1, 1), 50), "JPEG"
+        )
+        count = options.uploads
+        photos = with_costly(mutations(originals(start), options.seed), options.costly, chance)
+    for number, photo in enumerate(islice(photos, count)):
+        if options.pid and number % max(1, count // 10) == count // 20:
+            run.memory.append(round(resident_mb(options.pid)))
+        route = (_ROUTES[0] if options.folder else chance.choice(_ROUTES)).format(name=options.model)
+        body, headers = (photo, {}) if route.startswith("/models") else forms(photo, chance)
+        started = time.perf_counter()
+        status = post(target, route, body, headers)
+        run.slowest = max(run.slowest, time.perf_counter() - started)
+        run.uploads += 1
+        run.statuses[status] += 1
         if status == 0 or (status >= 500 and status != 503):  # 503: the queue is full
             Path("fuzz-failure.bin").write_bytes(body)
-            print(f"upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
-            return 1
-    print(f"{uploads} uploads, seed {options.seed}: {dict(sorted(statuses.items()))}; memory in MB {memory}")
-    return 0 if not options.costs or print_worst() else 1
+            print(f"Upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
+            return False
+    return True
 
 
 if __name__ == "__main__":

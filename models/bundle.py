@@ -40,7 +40,7 @@ CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-MOST_LABELS = 100_000
+MOST_LABELS, LONGEST_LABEL = 100_000, 1_000
 MOST_BYTES = {
     MODEL: (1 << 31) - 1,
     ONNX: (1 << 31) - 1,
@@ -273,6 +273,11 @@ def _labels(folder: Path, outputs: int, told: tuple[str, ...] | None, *, ours: b
         raise BundleError(
             f"{folder.name}: {path.name} has {len(labels):,} labels, and the model tells {outputs:,} apart: "
             "it needs a line for each."
+        )
+    if len(longest := max(labels, key=len)) > LONGEST_LABEL:
+        raise BundleError(
+            f"{path} has a label of {len(longest):,} characters, which begins {longest[:40]!r}; "
+            f"at most {LONGEST_LABEL:,} are shown."
         )
     if len(set(labels)) < len(labels):
         [(twice, _)] = Counter(labels).most_common(1)

@@ -10,6 +10,9 @@ from foodscene.models.pixels import Fit, InputSpec
 
 SCHEMA_VERSION: Literal[2] = 2
 """Of what is written. Version 1 called `out_of_distribution` `strangers`, with `photos` and `unsure` alone."""
+Words = Annotated[str, Field(max_length=1_000)]
+"""What stands in lists and headings of every page."""
+Paragraphs = Annotated[str, Field(max_length=100_000)]
 
 
 class _Part(BaseModel):
@@ -128,10 +131,10 @@ class Card(_Part):
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     name: str = ""
-    title: str = ""
-    domain: str = ""
-    description: str = ""
-    caution: str = ""
+    title: Words = ""
+    domain: Words = ""
+    description: Paragraphs = ""
+    caution: Paragraphs = ""
     input: CardInput | None = None
     output: OutputKind | None = None
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -145,7 +148,7 @@ class Card(_Part):
     out_of_distribution: dict[str, CardOutOfDistribution] = Field(
         default={}, validation_alias=AliasChoices("out_of_distribution", "strangers")
     )
-    license: str = ""
+    license: Paragraphs = ""
     created: datetime | None = None
     versions: dict[str, str] = {}
     sha256: str | None = None

@@ -42,7 +42,7 @@ _TRIED: set[tuple[Stamp, str, int, str, int]] = set()
 """What this process has tried, and how: an application may be made in it more than once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Model:
     """A bundle in service."""
 

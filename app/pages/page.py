@@ -1,7 +1,10 @@
 """The pages: asking about photos, and the models that answer. All of it works without JavaScript, for one photo."""
 
+import asyncio
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -26,6 +29,9 @@ def duration(milliseconds: float) -> str:
 
 
 _templates = Environment(loader=PackageLoader("foodscene.app"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_hand = ThreadPoolExecutor(1, "page")
+_written: WeakKeyDictionary[Model, bytes | memoryview] = WeakKeyDictionary()
+"""The pages of models, as long as these are in service."""
 _templates.filters.update(percent=percent, estimate=estimate, spell=spell, duration=duration)
 
 
@@ -93,9 +99,18 @@ async def model(request: Request, name: str) -> HTMLResponse:
         page = _render("problem.html", service, problem=problem.detail)
         page.status_code = problem.status
         return page
+    if found not in _written:
+        await asyncio.get_running_loop().run_in_executor(_hand, _write, found, service)
+    return HTMLResponse(_written[found])
+
+
+def _write(found: Model, service: Service) -> None:
+    """Write a model's page, once: it stays as it is, and of a model with many labels it takes long."""
+    if found in _written:
+        return
     columns, rows = model_page.per_class(found.bundle)
     settings = found.bundle.card.recipe.get("settings", found.bundle.card.recipe)
-    return _render(
+    _written[found] = _render(
         "model.html",
         service,
         model=found,
@@ -106,7 +121,7 @@ async def model(request: Request, name: str) -> HTMLResponse:
         confusion=found.confusion,
         facts=model_page.facts(found),
         recipe=model_page.toml(settings) if isinstance(settings, dict) else "",
-    )
+    ).body
 
 
 def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:

@@ -278,3 +278,25 @@ def test_a_body_that_does_not_arrive_in_time_is_given_up() -> None:
         asyncio.run(upload())
     assert caught.value.status == 408
     assert uploads.held == 0
+
+
+@pytest.mark.parametrize("empty", [b"\0\0\0\xff\xff", b"\x02\0"], ids=["stored", "fixed codes"])
+def test_a_compressed_body_without_content_has_an_end(empty: bytes) -> None:
+    """Blocks of nothing, for ever, are as large as nothing."""
+    taken = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal taken
+        yield b"\x78\x9c"
+        while True:
+            taken += 1
+            yield empty * (60_000 // len(empty))
+
+    async def upload() -> None:
+        async with Uploads(1_000_000, 1 << 30, 60).body(request(endless(), "image/jpeg", "deflate")):
+            pass
+
+    with pytest.raises(Problem) as caught:
+        asyncio.run(upload())
+    assert caught.value.kind in ("too-large", "bad-request")
+    assert taken < 20

@@ -224,6 +224,9 @@ def test_configurations_that_break_what_reads_them_are_refused(colours: Path) ->
         '{"recipe": {"rate": ' + "9" * 5000 + "}}",
         '{"title": "\\ud800"}',
         '{"title": []}',
+        json.dumps({"title": "t" * 1001}),
+        json.dumps({"domain": "d" * 1001}),
+        json.dumps({"description": "d" * 100_001}),
         '{"input": {"height": 5000, "width": 5000}}',
     ],
 )
@@ -324,3 +327,13 @@ def test_a_bundle_s_files_may_have_so_many_bytes_and_no_more(colours: Path, part
     with pytest.raises(BundleError, match=rf"{part} has [\d,.]+ MB"):
         read_bundle(colours)
     assert MOST_BYTES[part] == most
+
+
+def test_a_label_that_no_page_can_show_is_refused(colours: Path) -> None:
+    """Every answer holds labels."""
+    labels = colours / "labels.txt"
+    labels.write_text("a\nb\n" + "c" * 1000 + "\n")
+    assert len(read_bundle(colours).labels[2]) == 1000
+    labels.write_text("a\nb\n" + "c" * 1001 + "\n")
+    with pytest.raises(BundleError, match="a label of 1,001 characters, which begins 'ccc"):
+        read_bundle(colours)

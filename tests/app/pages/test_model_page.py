@@ -81,3 +81,20 @@ def test_labels_and_cards_are_text_on_every_page(
     for answer in answers:
         assert not re.search(r"""<script>alert|alert\(1\)<|alert\(1\)&lt;/script&gt;\\?["']""", answer.text)
     assert answers[2].text.count("alert(1)") > 10
+
+
+def test_a_models_page_is_written_once_and_anew_for_its_successor(
+    start: Callable[..., TestClient], toy_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(toy_bundle / "colours", tmp_path / "colours")
+    client = start(models=tmp_path)
+    written: list[str] = []
+    figures = model_page.figures
+    monkeypatch.setattr(model_page, "figures", lambda bundle: written.append(bundle.title) or figures(bundle))
+    pages = {client.get("/models/colours").text for _ in range(3)}
+    assert len(pages) == len(written) == 1
+    card = json.loads((tmp_path / "colours" / "card.json").read_text())
+    (tmp_path / "colours" / "card.json").write_text(json.dumps({**card, "title": "Other colours"}))
+    client.app.state.service.registry.refresh()  # type: ignore[attr-defined]
+    assert "Other colours" in client.get("/models/colours").text
+    assert written == ["Colours", "Other colours"]

@@ -125,8 +125,8 @@ def prepare(root: Path, run: Commands) -> Place:
     place = Place(root)
     for seed, label in enumerate("ab"):
         (place.photos / label).mkdir(parents=True)
-        for number in range(10):
-            (place.photos / label / f"{number}.jpg").write_bytes(_photo(10 * seed + number))
+        for number in range(50):  # of which a fifth validates: calibrate asks for 20
+            (place.photos / label / f"{number}.jpg").write_bytes(_photo(50 * seed + number))
     (root / "own.toml").write_text(_RECIPE)
     os.environ["FOODSCENE_CACHE"] = str(root / "cache")
     process = run.start(

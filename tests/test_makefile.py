@@ -1,5 +1,6 @@
 """`make serve` mends what an earlier start left behind, or says what to do."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,11 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
 
 def make(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *options], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    """As from a shell: a make that is called by `make test` would say which folders it enters."""
+    shell = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(
+        ["make", *options], cwd=folder, env=shell, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,11 +77,19 @@ class Parts:
         except FileExistsError as error:
             raise _occupied(self.output, f" The table is whole: {self.folder / _WHOLE}") from error
         except OSError:  # some file systems have no second names
-            if self.output.exists():
-                raise _occupied(self.output, f" The table is whole: {self.folder / _WHOLE}") from None
-            (self.folder / _WHOLE).rename(self.output)
+            self._copy()
         files.sync_folder(self.output.parent)
         self.remove()
+
+    def _copy(self) -> None:
+        """As a second name would be, a copy: neither does that ever replace a file."""
+        try:
+            with (self.folder / _WHOLE).open("rb") as whole, self.output.open("xb") as copy:
+                shutil.copyfileobj(whole, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except FileExistsError as error:
+            raise _occupied(self.output, f" The table is whole: {self.folder / _WHOLE}") from error
 
     @contextmanager
     def writing_whole(self) -> Iterator[IO[bytes]]:
@@ -145,7 +154,7 @@ def _check_job(parts: Parts, job: Mapping[str, object]) -> None:
             f"{parts.output.name}."
         )
     if other:
-        (parts.folder / _PLAN).unlink(missing_ok=True)
+        folders.remove(parts.folder, re.compile(_PLAN))
         files.write(path, json.dumps(job, indent=1).encode())
 
 

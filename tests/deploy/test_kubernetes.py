@@ -54,7 +54,9 @@ def test_variables_are_settings_with_values_that_are_taken(monkeypatch: pytest.M
     } <= Settings.model_fields.keys()
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    settings = read_settings()
+    said: list[str] = []
+    settings = read_settings(said.append)
+    assert not said
     assert settings.threads == int(CONTAINER["resources"]["requests"]["cpu"])
     assert settings.drain_seconds + 10 < POD["spec"]["terminationGracePeriodSeconds"]
     mounted = {mount["mountPath"] for mount in CONTAINER["volumeMounts"]}

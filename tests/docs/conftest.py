@@ -35,7 +35,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photos, archives in the layouts of the real ones, a bundle and a log of runs."""
     folder = tmp_path_factory.mktemp("material")
     photos = _photos(folder / "my-photos", 12)
-    for more in ("more-photos", "my-dishes", "my-places"):
+    for more in ("more-photos", "my-dishes", "my-places", "other-photos"):
         _photos(folder / more, 14)
     (folder / "photos").mkdir()
     for name, photo in zip(("photo.jpg", "one.jpg", "two.jpg"), photos, strict=False):

@@ -42,7 +42,7 @@ def agrees(found: zipfile.ZipFile, name: str, folder: Path, keras: Any) -> bool 
     except Exception:  # noqa: BLE001 - whatever an older version's file leads it to
         return None
     expected = np.asarray(model.predict(prepared, verbose=0))
-    given = engine.run(prepared)
+    given = engine.run(prepared).probabilities
     expected = np.concatenate([1 - expected, expected], axis=1) if bundle.output == "sigmoid" else expected
     return bool(np.abs(given - expected).max() <= 1e-4)
 

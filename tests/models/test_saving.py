@@ -12,7 +12,7 @@ import pytest
 
 from foodscene.models.bundle import BundleError, check_name, read_bundle
 from foodscene.models.card import Card
-from foodscene.models.engine import OnnxEngine
+from foodscene.models.engine import OnnxEngine, Outputs
 from foodscene.models.files import OccupiedError
 from foodscene.models.saving import check_labels, check_target, name_for, versions, write, write_copy
 
@@ -135,7 +135,7 @@ SAMPLE = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint
 
 
 def test_what_runtimes_disagree_on_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OnnxEngine, "answer", lambda _, prepared: np.full((len(prepared), 2), 0.5, np.float32))
+    monkeypatch.setattr(OnnxEngine, "answer", lambda _, prepared: Outputs(np.full((len(prepared), 2), 0.5, np.float32)))
     with pytest.raises(BundleError, match="differs from the trained network"):
         write(tmp_path / "made", network(), ["a", "b"], Card(), SAMPLE)
     assert not (tmp_path / "made").exists()

@@ -38,7 +38,9 @@ def hostile(toy_bundle: Path, tmp_path: Path) -> Path:
     root = tmp_path / "models"
     for name in ("labels", "title", "broken", "bad\x1b[31m[x]name"):
         shutil.copytree(toy_bundle / "colours", root / name)
-    label = HOSTILE.translate(dict.fromkeys(map(ord, "\u2028\u2029\x85\x0b\x0c\r")))  # which would end a label
+    label = HOSTILE.translate(
+        dict.fromkeys(map(ord, "\u2028\u2029\x85\x0b\x0c\r\0"))
+    )  # which would end a label, or the text
     (root / "labels" / "labels.txt").write_text(f"{label}\n{WORDS}\nblue\n", newline="")
     card = json.loads((root / "title" / "card.json").read_text())
     (root / "title" / "card.json").write_text(json.dumps({**card, "title": f"{HOSTILE}{WORDS}"}))

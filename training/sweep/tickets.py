@@ -232,8 +232,8 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[
 
 
 def _settings(trial: FrozenTrial) -> dict[str, Any]:
-    """A trial's settings: those that it has, or those that it waits with."""
-    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+    """A trial's settings: those that it waited with, and those that it has; killed on being taken it has some only."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def _stored(folder: Path, study: optuna.Study, trial: FrozenTrial) -> tuple[JournalStorage, int]:

@@ -82,3 +82,12 @@ def test_pixels_are_not_scaled_before_a_backbone_that_does(setting: str) -> None
 def test_pixels_are_not_scaled_twice(settings: list[str]) -> None:
     with pytest.raises(recipes.RecipeError, match="scale pixels twice"):
         recipes.load("food/augmented", settings)
+
+
+@pytest.mark.parametrize("name", ["photos/few", "photos/some", "photos/many"])
+def test_a_recipe_for_anyone_s_photos_asks_for_no_labels_and_claims_nothing(name: str) -> None:
+    of_anyone = recipes.load(name)
+    assert not of_anyone.data.rename
+    assert not of_anyone.data.spell_labels
+    assert not of_anyone.license
+    assert not of_anyone.bundle

@@ -124,6 +124,19 @@ def test_trials_of_dead_processes_are_handed_out_again_as_they_were_and_crashed_
     assert [one.user_attrs["run"] for one in study.get_trials()] == [f"trial-000{number}" for number in range(4)]
 
 
+def test_a_trial_whose_process_was_killed_between_its_settings_is_still_that_trial(tmp_path: Path) -> None:
+    space = sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
+    study = sweep.study_of(tmp_path / "sweep", space)
+    study.ask({"optimizer.learning_rate": space.distributions()["optimizer.learning_rate"]})  # and not the other one
+    sweep.open_sweep(tmp_path / "sweep", written(tmp_path))
+    assert len(sweep.trials(study)) == 4
+    assert sweep.recover(tmp_path / "sweep", study) == 1
+    ticket = sweep.take(tmp_path / "sweep", study, space, "worker")
+    assert ticket
+    assert sweep.name_of(sweep.trials(study)[0]) == ticket.user_attrs["run"]
+    assert len(ticket.params) == 2
+
+
 @pytest.mark.parametrize("code", [-9, -15])
 def test_a_trial_that_is_killed_from_outside_is_given_up_when_it_comes_no_further(code: int, tmp_path: Path) -> None:
     space = sweep.open_sweep(tmp_path / "sweep", written(tmp_path))

@@ -26,6 +26,7 @@ def photos(folder: Callable[..., Path], two_classes: dict[str, bytes]) -> Path:
 
 
 def ask(study: optuna.Study) -> optuna.Trial:
+    study.enqueue_trial({"optimizer.learning_rate": "0.001"})
     asked = study.ask(SPACE.distributions())
     asked.set_user_attr("run", "trial-0000")
     return asked

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from foodscene.app import openapi, problems
 from foodscene.app.middleware.head import Head
-from foodscene.app.middleware.limits import Limits
+from foodscene.app.middleware.limits import ServiceLimits
 from foodscene.app.middleware.prefix import Prefix
 from foodscene.app.middleware.request_log import RequestLog
 from foodscene.app.pages import docs, page
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # Added first, so it is the innermost.
     prefix = service.settings.root_path
     app.add_middleware(FastPath, path="/api/v1/predict", endpoint=predict.predict, prefix=prefix)
-    app.add_middleware(Limits, settings=service.settings)
+    app.add_middleware(ServiceLimits, settings=service.settings)
     if service.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -16,34 +16,34 @@ from foodscene.models.pixels import PhotoError, PhotoTooLarge, UnsupportedPhoto
 MEDIA_TYPE = "application/problem+json"
 
 
-class Kind(NamedTuple):
-    """A kind of error: its HTTP status and what it is called in general."""
+class ProblemType(NamedTuple):
+    """A type of problem, as RFC 9457 has it: its HTTP status and what it is called in general."""
 
     status: int
     title: str
 
 
-KINDS = {
-    "broken-upload": Kind(400, "The upload is empty, damaged or cut short"),
-    "bad-request": Kind(400, "The request cannot be read"),
-    "key-required": Kind(401, "A valid API key is required"),
-    "feedback-off": Kind(403, "No photos are kept here"),
-    "foreign-origin": Kind(403, "Pages from elsewhere may not do this"),
-    "unknown-model": Kind(404, "There is no such model"),
-    "not-found": Kind(404, "There is nothing here"),
-    "method-not-allowed": Kind(405, "This method is not allowed here"),
-    "upload-too-slow": Kind(408, "The upload took too long"),
-    "too-large": Kind(413, "The upload or the photo is too large"),
-    "unsupported-photo": Kind(415, "Not an image that is read here"),
-    "unsupported-media-type": Kind(415, "The body is of a type that is not read here"),
-    "bad-parameter": Kind(422, "A parameter is missing or wrong"),
-    "too-many-requests": Kind(429, "Too many requests from this client"),
-    "internal-error": Kind(500, "Something went wrong in the service"),
-    "model-failed": Kind(503, "The model gave no answer for this photo"),
-    "overloaded": Kind(503, "The service is full at the moment"),
-    "not-ready": Kind(503, "The service is starting or stopping"),
-    "not-kept": Kind(503, "The photo could not be kept"),
-    "deadline-exceeded": Kind(504, "The answer was not ready in time"),
+TYPES = {
+    "broken-upload": ProblemType(400, "The upload is empty, damaged or cut short"),
+    "bad-request": ProblemType(400, "The request cannot be read"),
+    "key-required": ProblemType(401, "A valid API key is required"),
+    "feedback-off": ProblemType(403, "No photos are kept here"),
+    "foreign-origin": ProblemType(403, "Pages from elsewhere may not do this"),
+    "unknown-model": ProblemType(404, "There is no such model"),
+    "not-found": ProblemType(404, "There is nothing here"),
+    "method-not-allowed": ProblemType(405, "This method is not allowed here"),
+    "upload-too-slow": ProblemType(408, "The upload took too long"),
+    "too-large": ProblemType(413, "The upload or the photo is too large"),
+    "unsupported-photo": ProblemType(415, "Not an image that is read here"),
+    "unsupported-media-type": ProblemType(415, "The body is of a type that is not read here"),
+    "bad-parameter": ProblemType(422, "A parameter is missing or wrong"),
+    "too-many-requests": ProblemType(429, "Too many requests from this client"),
+    "internal-error": ProblemType(500, "Something went wrong in the service"),
+    "model-failed": ProblemType(503, "The model gave no answer for this photo"),
+    "overloaded": ProblemType(503, "The service is full at the moment"),
+    "not-ready": ProblemType(503, "The service is starting or stopping"),
+    "not-kept": ProblemType(503, "The photo could not be kept"),
+    "deadline-exceeded": ProblemType(504, "The answer was not ready in time"),
 }
 """By the last part of their `type`, which is `urn:foodscene:problem:<kind>`."""
 
@@ -63,7 +63,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(Exception):
-    """An error to be answered with: a kind from `KINDS`, what happened in words, and when to try again."""
+    """An error to be answered with: a kind from `TYPES`, what happened in words, and when to try again."""
 
     def __init__(self, kind: str, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -71,11 +71,11 @@ class Problem(Exception):
 
     @property
     def status(self) -> int:
-        return KINDS[self.kind].status
+        return TYPES[self.kind].status
 
     def body(self) -> dict[str, Any]:
         """The problem details as a JSON object."""
-        status, title = KINDS[self.kind]
+        status, title = TYPES[self.kind]
         retry = {} if self.retry_after is None else {"retry_after": self.retry_after}
         return {
             "type": f"urn:foodscene:problem:{self.kind}",
@@ -108,7 +108,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of the problems with these statuses."""
     return {
         status: {
-            "description": "; or ".join(kind.title.lower() for kind in KINDS.values() if kind.status == status),
+            "description": "; or ".join(kind.title.lower() for kind in TYPES.values() if kind.status == status),
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
         }
         for status in statuses

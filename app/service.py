@@ -28,7 +28,7 @@ from foodscene.models.prediction import Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PhotoAnswer:
     """What one photo was found to be; `milliseconds` from its arrival to this answer.
 
     `truncated` says that the photo lacks its end; `reliance` has `known`, `familiarity` and `set` as far as the model's
@@ -112,7 +112,7 @@ class Service:
             await asyncio.to_thread(self.scheduler.stop, THREADS_SECONDS)
             self.decoder.close()
 
-    async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> Answer:
+    async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> PhotoAnswer:
         """Say what is on a photo. Raises a `Problem` for one that cannot be used, a full queue, or a missed deadline.
 
         When the client of `request` goes away, the work is given up and `ClientGone` raised.
@@ -156,7 +156,7 @@ async def _outcome(job: Job) -> Outputs | Problem:
         return of_photo(error)
 
 
-def answer(model: Model, outputs: Outputs, top_k: int, started: float, *, truncated: bool = False) -> Answer:
+def answer(model: Model, outputs: Outputs, top_k: int, started: float, *, truncated: bool = False) -> PhotoAnswer:
     """The answer for what the engine gave for one photo, begun at `time.perf_counter()` `started`."""
     PHOTOS.labels(model.name).inc()
     bundle = model.bundle
@@ -164,4 +164,4 @@ def answer(model: Model, outputs: Outputs, top_k: int, started: float, *, trunca
     said = answers.reliance(bundle, found)
     each = bundle.card.sure_above if bundle.output == "multi_label" else None
     milliseconds = (time.perf_counter() - started) * 1000
-    return Answer(model.name, found.predictions, found.sure, milliseconds, truncated, each, said)
+    return PhotoAnswer(model.name, found.predictions, found.sure, milliseconds, truncated, each, said)

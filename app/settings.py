@@ -16,7 +16,7 @@ from foodscene.app import variables
 from foodscene.models.bundle import SHIPPED
 from foodscene.models.engine import EngineKind
 from foodscene.models.errors import FoodsceneError
-from foodscene.models.pixels import LIMITS, Limits
+from foodscene.models.pixels import LIMITS, DecodingLimits
 
 Listed = Annotated[tuple[str, ...], NoDecode]
 """Several values in one environment variable, with commas between them, or as a list in JSON."""
@@ -258,9 +258,9 @@ class Settings(BaseSettings):
         return f"/{path}" if path else ""
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> DecodingLimits:
         """The largest photos that are decoded."""
-        return Limits(
+        return DecodingLimits(
             jpeg=int(self.max_jpeg_megapixels * 1e6),
             progressive=int(self.max_progressive_megapixels * 1e6),
             heif=int(self.max_heic_megapixels * 1e6),

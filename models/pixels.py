@@ -18,7 +18,7 @@ from foodscene.models.decoding.fitting import Box, Fit, InputSpec, enough_for, f
 from foodscene.models.decoding.flattening import flatten
 from foodscene.models.decoding.header import Header
 from foodscene.models.decoding.inspection import inspect
-from foodscene.models.decoding.limits import LIMITS, Limits
+from foodscene.models.decoding.limits import LIMITS, DecodingLimits
 from foodscene.models.decoding.loading import DECODING, Photo, decoded, size_upright
 from foodscene.models.decoding.orientation import orientation, upright
 
@@ -27,10 +27,10 @@ __all__ = [
     "LIMITS",
     "Box",
     "BrokenPhoto",
+    "DecodingLimits",
     "Fit",
     "Header",
     "InputSpec",
-    "Limits",
     "PhotoError",
     "PhotoTooLarge",
     "Reading",
@@ -59,7 +59,7 @@ def read_photo(
     spec: InputSpec,
     *,
     box: Box | None = None,
-    limits: Limits = LIMITS,
+    limits: DecodingLimits = LIMITS,
 ) -> NDArray[np.uint8]:
     """Decode a photo and fit it to what a network takes.
 
@@ -74,7 +74,7 @@ def read_noting(
     spec: InputSpec,
     *,
     box: Box | None = None,
-    limits: Limits = LIMITS,
+    limits: DecodingLimits = LIMITS,
 ) -> Reading:
     """As `read`, with what is to be said of the photo."""
     photo = _bytes(source)
@@ -84,7 +84,7 @@ def read_noting(
         return Reading(fit_photo(found, spec, box, enough), found.truncated)
 
 
-def decode(source: bytes | Path, *, limits: Limits = LIMITS) -> Image.Image:
+def decode(source: bytes | Path, *, limits: DecodingLimits = LIMITS) -> Image.Image:
     """Decode a photo at its full size, mode RGB or L, upright, in sRGB.
 
     Transparent parts lie over white, deep and CMYK pixels become 8-bit RGB, of an animation the first frame counts.
@@ -95,7 +95,7 @@ def decode(source: bytes | Path, *, limits: Limits = LIMITS) -> Image.Image:
         return _picture(found, flatten(found)[0])
 
 
-def shrink(source: bytes | Path, longest: int, *, limits: Limits = LIMITS) -> Image.Image:
+def shrink(source: bytes | Path, longest: int, *, limits: DecodingLimits = LIMITS) -> Image.Image:
     """Decode a photo, upright, mode RGB or L, and scale it down to at most `longest` pixels in width and height.
 
     Raises a `PhotoError`, as `read` does.

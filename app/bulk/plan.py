@@ -31,13 +31,13 @@ _INSIDE = re.compile(r"(.*?\.(?:zip|tar|tar\.gz|tgz|tar\.bz2|tar\.xz))/(.+)", re
 _MAGIC = re.compile(r"[*?[]")
 _MOST_LINE = 1 << 16
 
-Kind = Literal["file", "member", "tar", "table"]
+ItemKind = Literal["file", "member", "tar", "table"]
 
 
 class Item(NamedTuple):
     """A photo, as a `file` or a `member` of a zip; or a `tar` or a `table` of photos, which is read as a stream."""
 
-    kind: Kind
+    kind: ItemKind
     path: str
     inside: str = ""
     """The member's name; of a tar, the folder or pattern that is meant of it."""

@@ -7,7 +7,7 @@ from PIL import Image
 from foodscene.app.inference.helpers import Helpers
 from foodscene.models import pixels
 from foodscene.models.budget import Budget
-from foodscene.models.pixels import LIMITS, Header, InputSpec, Limits, Reading
+from foodscene.models.pixels import LIMITS, DecodingLimits, Header, InputSpec, Reading
 
 
 class Decoder:
@@ -18,7 +18,7 @@ class Decoder:
     """
 
     def __init__(
-        self, limits: Limits = LIMITS, *, helpers: int = 2, seconds: float = 6, memory: int = 500_000_000
+        self, limits: DecodingLimits = LIMITS, *, helpers: int = 2, seconds: float = 6, memory: int = 500_000_000
     ) -> None:
         self.limits = limits
         pixels.DECODING.whole = memory

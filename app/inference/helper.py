@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foodscene.models import pixels
-from foodscene.models.pixels import InputSpec, Limits, PhotoError, Reading
+from foodscene.models.pixels import DecodingLimits, InputSpec, PhotoError, Reading
 
 _NICENESS = 15  # as the engines' threads: answers to small photos come first
 
@@ -48,7 +48,7 @@ def _answer(request: dict[str, Any], photo: bytes) -> tuple[dict[str, Any], byte
 
 
 def _decode(photo: bytes, request: dict[str, Any]) -> Reading:
-    limits = Limits(*request["limits"])
+    limits = DecodingLimits(*request["limits"])
     if "longest" in request:
         picture: NDArray[np.uint8] = np.asarray(pixels.shrink(photo, request["longest"], limits=limits))
         return Reading(picture if picture.ndim == 3 else picture[:, :, None], truncated=False)

@@ -30,7 +30,7 @@ _MOST_PAUSED = 20
 """Answers to one address that may take their time at once; beyond, no key from there is looked at."""
 
 
-class Limits:
+class ServiceLimits:
     """ASGI middleware. Health is open to everyone; of the pages, those that tell nothing of the models but their names.
 
     Every request counts for its client's rate, but for health and static files.

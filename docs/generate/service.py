@@ -4,7 +4,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from docs.generate.tables import default, table, values
 from foodscene.app import metrics as measured
-from foodscene.app.problems import KINDS
+from foodscene.app.problems import TYPES
 from foodscene.app.settings import Settings
 
 _SHOWN = {"models": "the bundles that ship", "feedback": "unset", "api_keys": "none", "cors_origins": "none"}
@@ -37,5 +37,5 @@ def metrics() -> str:
 
 def problems() -> str:
     """Every kind of error with its status."""
-    rows = [[str(kind.status), f"`urn:foodscene:problem:{name}`", kind.title] for name, kind in KINDS.items()]
+    rows = [[str(kind.status), f"`urn:foodscene:problem:{name}`", kind.title] for name, kind in TYPES.items()]
     return table(["status", "type", "title"], rows)

@@ -14,7 +14,7 @@ _WORK_PROGRESSIVE = 15
 """Scans of the largest progressive JPEG: cameras and programs write 10. Smaller ones may have more."""
 
 
-class Limits(NamedTuple):
+class DecodingLimits(NamedTuple):
     """Pixels of the largest photo of each kind, width times height, scans of a progressive JPEG, and memory."""
 
     jpeg: int = 200_000_000
@@ -75,5 +75,5 @@ class Limits(NamedTuple):
         return "Save it as a baseline JPEG, or send a smaller copy."
 
 
-LIMITS = Limits()
+LIMITS = DecodingLimits()
 """What is accepted unless the caller says otherwise."""

@@ -20,14 +20,14 @@ from foodscene.models.decoding.errors import (
     UnsupportedPhoto,
 )
 from foodscene.models.decoding.header import Header
-from foodscene.models.decoding.limits import LIMITS, Limits
+from foodscene.models.decoding.limits import LIMITS, DecodingLimits
 from foodscene.models.decoding.orientation import SIDEWAYS, orientation
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # One core for a photo: several are decoded at once, and each thread more holds more memory.
 pillow_heif.options.DECODE_THREADS = 1
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-# `Limits` refuses large photos itself, from the header, and accepts larger JPEGs than Pillow does.
+# `DecodingLimits` refuses large photos itself, from the header, and accepts larger JPEGs than Pillow does.
 Image.MAX_IMAGE_PIXELS = None
 # Damaged metadata: what matters of it comes as an error.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -73,7 +73,7 @@ def decoded(
     header: Header,
     *,
     reduce_to: tuple[float, float] | None = None,
-    limits: Limits = LIMITS,
+    limits: DecodingLimits = LIMITS,
 ) -> Iterator[Photo]:
     """Decode a photo with this header. A large one waits for its part of `DECODING` and holds it until the block ends.
 

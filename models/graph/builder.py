@@ -8,7 +8,7 @@ from foodscene.models.graph.configuration import Call, Entry, Network, Reference
 from foodscene.models.graph.dialects import Step, translate
 from foodscene.models.graph.graph import Array, Graph, Layer, ModelRefused, Node, Shape, in_words, ordered
 from foodscene.models.graph.layers import LAYERS
-from foodscene.models.graph.layers.kind import Kind
+from foodscene.models.graph.layers.kind import LayerKind
 from foodscene.models.graph.operation_names import KERAS_ACTIVATIONS, KERAS_CLASSES, SYNONYMS, TENSORFLOW_FUNCTIONS
 from foodscene.models.graph.operations import ARGUMENTS, OPERATIONS
 from foodscene.models.graph.options import read_options
@@ -232,7 +232,7 @@ class _Builder:
             inputs += [item if isinstance(item, Node) else constant(item) for item in items]
         return self._node(layer, tuple(inputs), kind)
 
-    def _node(self, layer: Layer, inputs: tuple[Node | Array, ...], kind: Kind) -> Node:
+    def _node(self, layer: Layer, inputs: tuple[Node | Array, ...], kind: LayerKind) -> Node:
         _check_count(kind, len(inputs))
         if not any(isinstance(item, Node) for item in inputs):
             raise ModelRefused("it is called on no layer's answer")
@@ -295,7 +295,7 @@ def _operation_layer(entry: Entry, name: str, given: Mapping[str, Any]) -> Layer
     return Layer(entry.name, "Activation", {"activation": name})
 
 
-def _check_count(kind: Kind, count: int) -> None:
+def _check_count(kind: LayerKind, count: int) -> None:
     fewest, most = kind.inputs
     if not fewest <= count <= most:
         raise ModelRefused(f"it is called on {count} inputs, not {fewest if fewest == most else f'{fewest} or more'}")

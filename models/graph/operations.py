@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foodscene.models.graph.graph import ModelRefused, Shape, in_words
-from foodscene.models.graph.layers.kind import Kind, Options, broadcast, known, listed, position, same_shape
+from foodscene.models.graph.layers.kind import LayerKind, Options, broadcast, known, listed, position, same_shape
 from foodscene.models.graph.layers.shaping import fitted, joined
 from foodscene.models.graph.options import Option, axis, dimensions, flag, number, optional, text
 from foodscene.models.graph.options import axes as read_axes
@@ -179,16 +179,16 @@ def _read_type(value: Any) -> str:
 _TYPES = frozenset("float16 bfloat16 half float32 float64 float double bool int8 int16 int32 int64 uint8".split())
 
 
-_ONE = Kind({}, same_shape)
+_ONE = LayerKind({}, same_shape)
 
 
-TWO = Kind({}, _broadcast, inputs=(2, 2))
+TWO = LayerKind({}, _broadcast, inputs=(2, 2))
 
 
-_REDUCTION = Kind({"axis": Option(optional(read_axes), None), "keepdims": Option(flag, False)}, _reduced)
+_REDUCTION = LayerKind({"axis": Option(optional(read_axes), None), "keepdims": Option(flag, False)}, _reduced)
 
 
-OPERATIONS: dict[str, Kind] = {
+OPERATIONS: dict[str, LayerKind] = {
     **dict.fromkeys(
         "add subtract multiply divide power maximum minimum greater greater_equal less less_equal equal".split(), TWO
     ),
@@ -196,19 +196,19 @@ OPERATIONS: dict[str, Kind] = {
         "negative absolute sqrt rsqrt square exp log sign arctan floor ceil round reciprocal sin cos".split(), _ONE
     ),
     **dict.fromkeys(("mean", "sum", "max", "min"), _REDUCTION),
-    "cast": Kind({"dtype": Option(_read_type)}, same_shape),
-    "clip": Kind({"x_min": Option(number), "x_max": Option(number)}, same_shape),
-    "concatenate": Kind(
+    "cast": LayerKind({"dtype": Option(_read_type)}, same_shape),
+    "clip": LayerKind({"x_min": Option(number), "x_max": Option(number)}, same_shape),
+    "concatenate": LayerKind(
         {"axis": Option(axis, -1)}, lambda options, shapes: joined(options["axis"], shapes), inputs=(1, 1000)
     ),
-    "expand_dims": Kind({"axis": Option(read_axes)}, _expanded),
-    "getitem": Kind({"index": Option(read_index)}, _indexed),
-    "matmul": Kind({}, _multiplied, inputs=(2, 2)),
-    "reshape": Kind({"shape": Option(dimensions)}, _reshaped),
-    "stack": Kind({"axis": Option(axis, 0)}, _stacked, inputs=(1, 1000)),
-    "squeeze": Kind({"axis": Option(read_axes)}, _squeezed),
-    "transpose": Kind({"axes": Option(read_axes)}, _transposed),
-    "where": Kind({}, _broadcast, inputs=(3, 3)),
+    "expand_dims": LayerKind({"axis": Option(read_axes)}, _expanded),
+    "getitem": LayerKind({"index": Option(read_index)}, _indexed),
+    "matmul": LayerKind({}, _multiplied, inputs=(2, 2)),
+    "reshape": LayerKind({"shape": Option(dimensions)}, _reshaped),
+    "stack": LayerKind({"axis": Option(axis, 0)}, _stacked, inputs=(1, 1000)),
+    "squeeze": LayerKind({"axis": Option(read_axes)}, _squeezed),
+    "transpose": LayerKind({"axes": Option(read_axes)}, _transposed),
+    "where": LayerKind({}, _broadcast, inputs=(3, 3)),
 }
 """Operations by foodscene's names, which are those of `keras.ops` in lower case."""
 

@@ -13,8 +13,8 @@ from foodscene.models.budget import Budget
 from foodscene.models.decoding import loading
 from foodscene.models.pixels import (
     BrokenPhoto,
+    DecodingLimits,
     InputSpec,
-    Limits,
     PhotoError,
     PhotoTooLarge,
     UnsupportedPhoto,
@@ -171,8 +171,8 @@ def test_pixel_bomb_is_refused_from_its_header() -> None:
     with pytest.raises(PhotoTooLarge, match="million"):
         read_photo(bomb, SPEC)
     with pytest.raises(PhotoTooLarge, match="200 x 100"):
-        read_photo(encoded(scene()), SPEC, limits=Limits(plain=200 * 100 - 1))
-    assert read_photo(encoded(scene()), SPEC, limits=Limits(plain=200 * 100)).shape == SPEC.shape
+        read_photo(encoded(scene()), SPEC, limits=DecodingLimits(plain=200 * 100 - 1))
+    assert read_photo(encoded(scene()), SPEC, limits=DecodingLimits(plain=200 * 100)).shape == SPEC.shape
 
 
 def test_extreme_shapes() -> None:

@@ -17,7 +17,7 @@ UNEVEN = 3
 """How many times larger than the smallest class the largest may be before it is worth saying."""
 
 
-class Kind(NamedTuple):
+class FindingKind(NamedTuple):
     """A sort of finding."""
 
     name: str
@@ -27,41 +27,51 @@ class Kind(NamedTuple):
     advice: str
 
 
-BROKEN = Kind("broken", True, "photos that cannot be decoded", "Training leaves them out. Replace or delete them.")
-TWO_LABELS = Kind(
+BROKEN = FindingKind(
+    "broken", True, "photos that cannot be decoded", "Training leaves them out. Replace or delete them."
+)
+TWO_LABELS = FindingKind(
     "two-labels", True, "photos in copies under different labels", "Some of the labels are false: delete those copies."
 )
-LEAKS = Kind(
+LEAKS = FindingKind(
     "leaks",
     True,
     "photos in copies on different sides of the archive's own split",
     "Training drops the copy on its own side, so that the test stays one.",
 )
-EXACT = Kind("exact-copies", True, "photos that are there twice or more, byte for byte", "Delete all copies but one.")
-NEAR = Kind(
+EXACT = FindingKind(
+    "exact-copies", True, "photos that are there twice or more, byte for byte", "Delete all copies but one."
+)
+NEAR = FindingKind(
     "near-copies",
     False,
     "photos that are there in versions that look alike",
     f"Their hashes differ in at most {duplicates.NEAR} of 256 bits. Training keeps them on one side of the split.",
 )
-GAPS = Kind(
+GAPS = FindingKind(
     "gaps", True, "classes that a split has no photos of", "Add photos, or train with other fractions or another seed."
 )
-IMBALANCE = Kind("imbalance", False, "classes of very different size", "Look at the figures per class; weigh classes.")
-NOT_SQUARE = Kind("not-square", False, "photos that are not square", "A recipe says whether to squash, crop or pad.")
-LEFT_OUT = Kind(
+IMBALANCE = FindingKind(
+    "imbalance", False, "classes of very different size", "Look at the figures per class; weigh classes."
+)
+NOT_SQUARE = FindingKind(
+    "not-square", False, "photos that are not square", "A recipe says whether to squash, crop or pad."
+)
+LEFT_OUT = FindingKind(
     "left-out", False, "files that are not read", "A photo is a regular file of up to 256 MB that its reader may read."
 )
-UNUSED = Kind("unused", False, "photos outside of the layout's folders and lists", "They are left out of everything.")
+UNUSED = FindingKind(
+    "unused", False, "photos outside of the layout's folders and lists", "They are left out of everything."
+)
 
-READ_SO = Kind("notes", False, "things to know of how the archive was read", "Look whether they are meant so.")
+READ_SO = FindingKind("notes", False, "things to know of how the archive was read", "Look whether they are meant so.")
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something to know about a data set, and what shows it: groups of photos, or notes by themselves."""
 
-    kind: Kind
+    kind: FindingKind
     groups: tuple[tuple[int, ...], ...] = ()
     """Positions of samples. The copies of one photo are a group."""
     notes: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ class EvaluationError(FoodsceneError, ValueError):
     """Photos on which a model cannot be measured. Its text says why."""
 
 
-class Mistake(NamedTuple):
+class Misclassified(NamedTuple):
     """A photo with another label than the one predicted, and how sure the model was."""
 
     photo: int
@@ -107,12 +107,12 @@ class Evaluation:
         figures = zip(self.labels, metrics.per_class(self.matrix), strict=True)
         return {label: one for label, one in figures if one.photos}
 
-    def mistakes(self, most: int = 24) -> list[Mistake]:
+    def mistakes(self, most: int = 24) -> list[Misclassified]:
         """The wrong answers, those first of which the model was surest."""
         wrong = np.flatnonzero(~self.right)
         sure = self.probabilities[wrong, self.predicted[wrong]]
         return [
-            Mistake(
+            Misclassified(
                 index,
                 self.names[index],
                 self.labels[self.targets[index]],

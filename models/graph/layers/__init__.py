@@ -6,13 +6,13 @@ a file with any other layer is refused.
 
 from foodscene.models.graph.layers.activations import ACTIVATION_LAYERS
 from foodscene.models.graph.layers.convolutions import CONVOLUTIONS
-from foodscene.models.graph.layers.kind import Kind
+from foodscene.models.graph.layers.kind import LayerKind
 from foodscene.models.graph.layers.normalization import NORMALIZATIONS
 from foodscene.models.graph.layers.products import PRODUCTS
 from foodscene.models.graph.layers.shaping import SHAPING
 from foodscene.models.graph.layers.windows import WINDOWS
 
-LAYERS: dict[str, Kind] = {**ACTIVATION_LAYERS, **CONVOLUTIONS, **NORMALIZATIONS, **PRODUCTS, **SHAPING, **WINDOWS}
+LAYERS: dict[str, LayerKind] = {**ACTIVATION_LAYERS, **CONVOLUTIONS, **NORMALIZATIONS, **PRODUCTS, **SHAPING, **WINDOWS}
 """What is read, compiled and written. None of them runs code from a file or opens another one."""
 
 AT_REST = frozenset(

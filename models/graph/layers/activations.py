@@ -1,7 +1,7 @@
 """Layers that are activations."""
 
 from foodscene.models.graph.graph import Shape
-from foodscene.models.graph.layers.kind import Kind, Options, WeightShapes, known, on_axes, position, same_shape
+from foodscene.models.graph.layers.kind import LayerKind, Options, WeightShapes, known, on_axes, position, same_shape
 from foodscene.models.graph.options import Option, activation, axes, number, optional
 
 
@@ -14,12 +14,12 @@ def _prelu_weights(options: Options, shapes: tuple[Shape, ...]) -> WeightShapes:
 _AXES = Option(axes, (-1,))
 
 
-ACTIVATION_LAYERS: dict[str, Kind] = {
-    "Activation": Kind({"activation": Option(activation)}, same_shape),
-    "ELU": Kind({"alpha": Option(number, 1.0)}, same_shape),
-    "LeakyReLU": Kind({"negative_slope": Option(number, 0.3)}, same_shape),
-    "PReLU": Kind({"shared_axes": Option(optional(axes), None)}, same_shape, _prelu_weights),
-    "ReLU": Kind(
+ACTIVATION_LAYERS: dict[str, LayerKind] = {
+    "Activation": LayerKind({"activation": Option(activation)}, same_shape),
+    "ELU": LayerKind({"alpha": Option(number, 1.0)}, same_shape),
+    "LeakyReLU": LayerKind({"negative_slope": Option(number, 0.3)}, same_shape),
+    "PReLU": LayerKind({"shared_axes": Option(optional(axes), None)}, same_shape, _prelu_weights),
+    "ReLU": LayerKind(
         {
             "max_value": Option(optional(number), None),
             "negative_slope": Option(lambda value: number(value or 0), 0.0),
@@ -27,5 +27,5 @@ ACTIVATION_LAYERS: dict[str, Kind] = {
         },
         same_shape,
     ),
-    "Softmax": Kind({"axis": _AXES}, on_axes),
+    "Softmax": LayerKind({"axis": _AXES}, on_axes),
 }

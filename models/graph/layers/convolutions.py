@@ -5,7 +5,7 @@ from foodscene.models.graph.layers.kind import (
     ACTIVATION,
     BIAS,
     DATA_FORMAT,
-    Kind,
+    LayerKind,
     Options,
     WeightShapes,
     channel,
@@ -40,7 +40,7 @@ def _convolved(options: Options, shape: Shape) -> list[int | None]:
     ]
 
 
-def _convolution(rank: int) -> Kind:
+def _convolution(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         return mapped(options, _convolved(options, given), options["filters"])
@@ -61,10 +61,10 @@ def _convolution(rank: int) -> Kind:
         "activation": ACTIVATION,
         "use_bias": BIAS,
     }
-    return Kind(options, shape, weights)
+    return LayerKind(options, shape, weights)
 
 
-def _depthwise_convolution(rank: int) -> Kind:
+def _depthwise_convolution(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         channels = known(given[channel(options, rank)], "number of channels")
@@ -82,10 +82,10 @@ def _depthwise_convolution(rank: int) -> Kind:
         "activation": ACTIVATION,
         "use_bias": BIAS,
     }
-    return Kind(options, shape, weights)
+    return LayerKind(options, shape, weights)
 
 
-def _separable_convolution(rank: int) -> Kind:
+def _separable_convolution(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         return mapped(options, _convolved(options, given), options["filters"])
@@ -107,7 +107,7 @@ def _separable_convolution(rank: int) -> Kind:
         "activation": ACTIVATION,
         "use_bias": BIAS,
     }
-    return Kind(options, shape, weights)
+    return LayerKind(options, shape, weights)
 
 
 def transposed_size(size: int, index: int, options: Options) -> int:
@@ -120,7 +120,7 @@ def transposed_size(size: int, index: int, options: Options) -> int:
     return positive((size - 1) * stride + window - trimmed + options["output_padding"][index])
 
 
-def _transposed_convolution() -> Kind:
+def _transposed_convolution() -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, 4)
         sides = [given[place] for place in spatial(options, 4)]
@@ -143,10 +143,10 @@ def _transposed_convolution() -> Kind:
         "activation": ACTIVATION,
         "use_bias": BIAS,
     }
-    return Kind(options, shape, weights)
+    return LayerKind(options, shape, weights)
 
 
-CONVOLUTIONS: dict[str, Kind] = {
+CONVOLUTIONS: dict[str, LayerKind] = {
     "Conv1D": _convolution(3),
     "Conv2D": _convolution(4),
     "Conv2DTranspose": _transposed_convolution(),

@@ -25,7 +25,7 @@ ShapeRule: TypeAlias = Callable[[Options, tuple[Shape, ...]], Shape]
 WeightRule: TypeAlias = Callable[[Options, tuple[Shape, ...]], WeightShapes]
 
 
-class Kind(NamedTuple):
+class LayerKind(NamedTuple):
     """What foodscene knows of one layer class. `weights` are in the order in which Keras keeps them."""
 
     options: dict[str, Option]

@@ -3,7 +3,7 @@
 from foodscene.models.graph.graph import ModelRefused, Shape
 from foodscene.models.graph.layers.kind import (
     EPSILON,
-    Kind,
+    LayerKind,
     Options,
     WeightShapes,
     known,
@@ -61,11 +61,11 @@ def _normalization_weights(options: Options, shapes: tuple[Shape, ...]) -> Weigh
 _AXES = Option(axes, (-1,))
 
 
-NORMALIZATIONS: dict[str, Kind] = {
-    "BatchNormalization": Kind(
+NORMALIZATIONS: dict[str, LayerKind] = {
+    "BatchNormalization": LayerKind(
         {"axis": Option(axis, -1), "epsilon": EPSILON, **_CENTER_SCALE}, on_axis, _batch_norm_weights
     ),
-    "GroupNormalization": Kind(
+    "GroupNormalization": LayerKind(
         {
             "groups": Option(lambda value: -1 if value == -1 else integer(value), 32),
             "axis": Option(axis, -1),
@@ -75,17 +75,17 @@ NORMALIZATIONS: dict[str, Kind] = {
         on_axis,
         _group_norm_weights,
     ),
-    "LayerNormalization": Kind(
+    "LayerNormalization": LayerKind(
         {"axis": _AXES, "epsilon": EPSILON, **_CENTER_SCALE, "rms_scaling": Option(flag, False)},
         on_axes,
         _layer_norm_weights,
     ),
-    "LayerScale": Kind(
+    "LayerScale": LayerKind(
         {"init_values": Option(number, 1e-6), "projection_dim": Option(integer)},
         same_shape,
         lambda options, _shapes: {"gamma": (options["projection_dim"],)},
     ),
-    "Normalization": Kind(
+    "Normalization": LayerKind(
         {
             "axis": Option(optional(axes), (-1,)),
             "mean": Option(optional(numbers), None),
@@ -95,7 +95,7 @@ NORMALIZATIONS: dict[str, Kind] = {
         same_shape,
         _normalization_weights,
     ),
-    "RMSNormalization": Kind({"axis": _AXES, "epsilon": Option(number, 1e-6)}, on_axes, _rms_weights),
-    "Rescaling": Kind({"scale": Option(numbers), "offset": Option(numbers, 0.0)}, same_shape),
-    "UnitNormalization": Kind({"axis": _AXES}, on_axes),
+    "RMSNormalization": LayerKind({"axis": _AXES, "epsilon": Option(number, 1e-6)}, on_axes, _rms_weights),
+    "Rescaling": LayerKind({"scale": Option(numbers), "offset": Option(numbers, 0.0)}, same_shape),
+    "UnitNormalization": LayerKind({"axis": _AXES}, on_axes),
 }

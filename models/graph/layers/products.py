@@ -1,7 +1,16 @@
 """Products with a kernel or of two answers: dense layers, attention."""
 
 from foodscene.models.graph.graph import ModelRefused, Shape
-from foodscene.models.graph.layers.kind import ACTIVATION, BIAS, Kind, Options, WeightShapes, known, listed, position
+from foodscene.models.graph.layers.kind import (
+    ACTIVATION,
+    BIAS,
+    LayerKind,
+    Options,
+    WeightShapes,
+    known,
+    listed,
+    position,
+)
 from foodscene.models.graph.options import Option, axes, dimensions, flag, integer, number, optional, text
 
 
@@ -108,10 +117,12 @@ def _attention_weights(options: Options, shapes: tuple[Shape, ...]) -> WeightSha
     return made
 
 
-PRODUCTS: dict[str, Kind] = {
-    "Dense": Kind({"units": Option(integer), "activation": ACTIVATION, "use_bias": BIAS}, _dense_shape, _dense_weights),
-    "Dot": Kind({"axes": Option(axes), "normalize": Option(flag, False)}, _dot, inputs=(2, 2)),
-    "EinsumDense": Kind(
+PRODUCTS: dict[str, LayerKind] = {
+    "Dense": LayerKind(
+        {"units": Option(integer), "activation": ACTIVATION, "use_bias": BIAS}, _dense_shape, _dense_weights
+    ),
+    "Dot": LayerKind({"axes": Option(axes), "normalize": Option(flag, False)}, _dot, inputs=(2, 2)),
+    "EinsumDense": LayerKind(
         {
             "equation": Option(text),
             "output_shape": Option(dimensions),
@@ -121,7 +132,7 @@ PRODUCTS: dict[str, Kind] = {
         _einsum_shape,
         _einsum_weights,
     ),
-    "MultiHeadAttention": Kind(
+    "MultiHeadAttention": LayerKind(
         {
             "num_heads": Option(integer),
             "key_dim": Option(integer),

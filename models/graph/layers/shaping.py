@@ -5,7 +5,7 @@ import math
 from foodscene.models.graph.graph import ModelRefused, Shape, in_words
 from foodscene.models.graph.layers.kind import (
     DATA_FORMAT,
-    Kind,
+    LayerKind,
     Options,
     aligned,
     broadcast,
@@ -75,33 +75,33 @@ def joined(index: int, shapes: tuple[Shape, ...]) -> Shape:
     return (*rest[:place], total, *rest[place:])
 
 
-_UNCHANGED = Kind({}, same_shape)
+_UNCHANGED = LayerKind({}, same_shape)
 
 
-_DROPOUT = Kind({"rate": Option(number, 0.5)}, same_shape)
+_DROPOUT = LayerKind({"rate": Option(number, 0.5)}, same_shape)
 
 
-_MERGE = Kind({}, _merged, inputs=(2, 1000))
+_MERGE = LayerKind({}, _merged, inputs=(2, 1000))
 
 
-SHAPING: dict[str, Kind] = {
+SHAPING: dict[str, LayerKind] = {
     "Add": _MERGE,
     "AlphaDropout": _DROPOUT,
     "Average": _MERGE,
-    "Concatenate": Kind(
+    "Concatenate": LayerKind(
         {"axis": Option(axis, -1)}, lambda options, shapes: joined(options["axis"], shapes), inputs=(1, 1000)
     ),
     "Dropout": _DROPOUT,
-    "Flatten": Kind({"data_format": DATA_FORMAT}, _flattened),
+    "Flatten": LayerKind({"data_format": DATA_FORMAT}, _flattened),
     "GaussianDropout": _DROPOUT,
     "Identity": _UNCHANGED,
     "Maximum": _MERGE,
     "Minimum": _MERGE,
     "Multiply": _MERGE,
-    "Permute": Kind({"dims": Option(dimensions)}, _permuted),
-    "RepeatVector": Kind({"n": Option(integer)}, _repeated),
-    "Reshape": Kind({"target_shape": Option(dimensions)}, _reshaped),
+    "Permute": LayerKind({"dims": Option(dimensions)}, _permuted),
+    "RepeatVector": LayerKind({"n": Option(integer)}, _repeated),
+    "Reshape": LayerKind({"target_shape": Option(dimensions)}, _reshaped),
     "SpatialDropout1D": _DROPOUT,
     "SpatialDropout2D": _DROPOUT,
-    "Subtract": Kind({}, _merged, inputs=(2, 2)),
+    "Subtract": LayerKind({}, _merged, inputs=(2, 2)),
 }

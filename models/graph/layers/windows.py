@@ -3,7 +3,7 @@
 from foodscene.models.graph.graph import Shape
 from foodscene.models.graph.layers.kind import (
     DATA_FORMAT,
-    Kind,
+    LayerKind,
     Options,
     channel,
     known,
@@ -27,7 +27,7 @@ def window_places(size: int | None, window: int, stride: int, dilation: int, pad
 _PADDING = Option(choice("valid", "same"), "valid")
 
 
-def _pooling(rank: int) -> Kind:
+def _pooling(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         strides = options["strides"] or options["pool_size"]
@@ -45,10 +45,10 @@ def _pooling(rank: int) -> Kind:
         "padding": _PADDING,
         "data_format": DATA_FORMAT,
     }
-    return Kind(options, shape)
+    return LayerKind(options, shape)
 
 
-def _global_pooling(rank: int) -> Kind:
+def _global_pooling(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         channels = given[channel(options, rank)]
@@ -56,10 +56,10 @@ def _global_pooling(rank: int) -> Kind:
             return (None, channels)
         return mapped(options, [1] * (rank - 2), channels)
 
-    return Kind({"data_format": DATA_FORMAT, "keepdims": Option(flag, False)}, shape)
+    return LayerKind({"data_format": DATA_FORMAT, "keepdims": Option(flag, False)}, shape)
 
 
-def _margins_of(rank: int, name: str, sign: int, default: int) -> Kind:
+def _margins_of(rank: int, name: str, sign: int, default: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         made = [
@@ -69,10 +69,10 @@ def _margins_of(rank: int, name: str, sign: int, default: int) -> Kind:
         return mapped(options, made, given[channel(options, rank)])
 
     reader = margins(rank - 2)
-    return Kind({name: Option(reader, reader(default)), "data_format": DATA_FORMAT}, shape)
+    return LayerKind({name: Option(reader, reader(default)), "data_format": DATA_FORMAT}, shape)
 
 
-def _upsampling(rank: int) -> Kind:
+def _upsampling(rank: int) -> LayerKind:
     def shape(options: Options, shapes: tuple[Shape, ...]) -> Shape:
         given = of_rank(shapes, rank)
         made = [
@@ -84,7 +84,7 @@ def _upsampling(rank: int) -> Kind:
     options = {"size": Option(sizes(rank - 2), (2,) * (rank - 2)), "data_format": DATA_FORMAT}
     if rank == 4:
         options["interpolation"] = Option(choice("nearest", "bilinear"), "nearest")
-    return Kind(options, shape)
+    return LayerKind(options, shape)
 
 
 def _to_size(options: Options, shapes: tuple[Shape, ...]) -> Shape:
@@ -96,10 +96,10 @@ def _to_size(options: Options, shapes: tuple[Shape, ...]) -> Shape:
 _SIZE = {"height": Option(integer), "width": Option(integer), "data_format": DATA_FORMAT}
 
 
-WINDOWS: dict[str, Kind] = {
+WINDOWS: dict[str, LayerKind] = {
     "AveragePooling1D": _pooling(3),
     "AveragePooling2D": _pooling(4),
-    "CenterCrop": Kind(_SIZE, _to_size),
+    "CenterCrop": LayerKind(_SIZE, _to_size),
     "Cropping1D": _margins_of(3, "cropping", -1, 1),
     "Cropping2D": _margins_of(4, "cropping", -1, 0),
     "GlobalAveragePooling1D": _global_pooling(3),
@@ -108,7 +108,7 @@ WINDOWS: dict[str, Kind] = {
     "GlobalMaxPooling2D": _global_pooling(4),
     "MaxPooling1D": _pooling(3),
     "MaxPooling2D": _pooling(4),
-    "Resizing": Kind(
+    "Resizing": LayerKind(
         {
             **_SIZE,
             "interpolation": Option(choice("bilinear", "nearest", "bicubic"), "bilinear"),

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from foodscene.app.middleware import limits
-from foodscene.app.middleware.limits import Limits, Rates
+from foodscene.app.middleware.limits import Rates, ServiceLimits
 from foodscene.app.problems import Problem
 from foodscene.app.settings import Settings
 
@@ -49,7 +49,7 @@ def test_too_many_requests_under_way_are_refused() -> None:
             await answered.wait()
             await send({"type": "http.response.start", "status": 200})
 
-        admitting = Limits(slow, Settings(max_requests=1))
+        admitting = ServiceLimits(slow, Settings(max_requests=1))
         scope = {"type": "http", "method": "POST", "path": "/api/v1/predict", "headers": []}
         first = asyncio.create_task(admitting(scope, receive, send))
         await asyncio.sleep(0)
@@ -65,7 +65,7 @@ def test_too_many_requests_under_way_are_refused() -> None:
 def test_pages_are_shown_while_requests_are_refused(start: Callable[..., TestClient], red: bytes) -> None:
     client = start(max_requests=1)
     admitting = client.app.middleware_stack
-    while not isinstance(admitting, Limits):
+    while not isinstance(admitting, ServiceLimits):
         admitting = admitting.app  # type: ignore[union-attr]
     admitting.under_way = 1
     assert client.post("/api/v1/predict", files={"file": red}).status_code == 503

@@ -12,7 +12,7 @@ from benchmarks.drawn import chunk, encoded, gray_tiff, png, scene, tiff
 from benchmarks.hostile import FLOODS
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoError, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.decoding.inspection import inspect
-from foodscene.models.decoding.limits import LIMITS, Limits
+from foodscene.models.decoding.limits import LIMITS, DecodingLimits
 from foodscene.models.pixels import InputSpec, read_photo
 
 SPEC = InputSpec(32, 32)
@@ -103,7 +103,7 @@ def test_large_tiles_and_strips_count_as_memory() -> None:
         if refused:
             with pytest.raises(PhotoTooLarge, match="takes 592 MB of memory; at most 500"):
                 LIMITS.check(header)
-            Limits(held=600_000_000).check(header)
+            DecodingLimits(held=600_000_000).check(header)
         else:
             LIMITS.check(header)
 
@@ -120,11 +120,11 @@ def test_what_has_as_many_pixels_as_are_read_is_within_the_memory(form: str, wid
 
 def test_limits_are_settable() -> None:
     photo = encoded(scene(), "WEBP")
-    assert read_photo(photo, SPEC, limits=Limits(webp=20_000)).shape == SPEC.shape
+    assert read_photo(photo, SPEC, limits=DecodingLimits(webp=20_000)).shape == SPEC.shape
     with pytest.raises(PhotoTooLarge, match=r"200 x 100 pixels; of a WebP, at most 0\.02 million"):
-        read_photo(photo, SPEC, limits=Limits(webp=19_999))
+        read_photo(photo, SPEC, limits=DecodingLimits(webp=19_999))
     with pytest.raises(PhotoTooLarge, match="HEIC"):
-        read_photo(encoded(scene(), "HEIF"), SPEC, limits=Limits(heif=1))
+        read_photo(encoded(scene(), "HEIF"), SPEC, limits=DecodingLimits(heif=1))
 
 
 @pytest.mark.parametrize("kind", FLOODS)

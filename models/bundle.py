@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from foodscene.models import files
-from foodscene.models.card import Card, CardInput, first_mistake
+from foodscene.models.card import NAME, Card, CardInput, first_mistake
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.exported.reader import Exported
 from foodscene.models.exported.settings import CONFIG, PREPROCESSOR
@@ -39,7 +39,6 @@ SETTINGS = (CONFIG, PREPROCESSOR)
 CONFUSION, FAMILIAR, README = "confusion.json", "familiar.npz", "README.md"
 """What a bundle's files are called. Whatever else lies in its folder is somebody's own."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_LABELS, LONGEST_LABEL = 100_000, 1_000
 MOST_BYTES = {
     MODEL: (1 << 31) - 1,
@@ -135,6 +134,7 @@ def read_bundle(folder: Path) -> Bundle:
     values = scaling(found.input, found.settings.said_by)
     asked = found.network if isinstance(found.network, Exported) else None
     familiar = _familiar(folder, sha256, found.network) if isinstance(found.network, Graph) else None
+    _check_card(folder, card, labels, familiar)
     return Bundle(folder, labels, found.input.spec, card, sha256, output, values, file, asked, familiar)
 
 
@@ -241,7 +241,7 @@ def find_bundle(name: str, root: Path) -> Bundle:
 
 def check_name(name: str) -> None:
     """Make sure that a bundle can be called so. Raises `BundleError`."""
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise BundleError(f"{name!r} is no name for a bundle: use letters, digits, '.', '_' and '-'.")
 
 
@@ -296,6 +296,20 @@ def _familiar(folder: Path, sha256: str, graph: Graph) -> Familiarity | None:
         raise BundleError(
             f"{folder / FAMILIAR}: {error}. Remove it, or make it anew: foodscene calibrate {folder.name} --data PHOTOS"
         ) from error
+
+
+def _check_card(folder: Path, card: Card, labels: tuple[str, ...], familiar: Familiarity | None) -> None:
+    """Make sure that what a card says of strange photos is about its bundle. Raises `BundleError`."""
+    if strange := [label for label in card.foreign if label not in set(labels)]:
+        raise BundleError(
+            f"{folder / CARD}: foreign names {strange[0][:100]!r}, which is none of the labels. Spell it as there."
+        )
+    if card.fallback and not familiar:
+        raise BundleError(
+            f"{folder / CARD} names the fallback {card.fallback.bundle}, whose rule takes {FAMILIAR}, which is not "
+            f"there. Make both: foodscene calibrate {folder.name} --data PHOTOS --fallback {card.fallback.bundle} "
+            "--strangers PHOTOS"
+        )
 
 
 def read_card(folder: Path) -> Card:

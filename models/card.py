@@ -13,6 +13,9 @@ SCHEMA_VERSION: Literal[2] = 2
 Words = Annotated[str, Field(max_length=1_000)]
 """What stands in lists and headings of every page."""
 Paragraphs = Annotated[str, Field(max_length=100_000)]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""What a bundle can be called."""
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class _Part(BaseModel):
@@ -102,6 +105,29 @@ class CardConformal(_Part):
     photos: int = Field(gt=0)
 
 
+class CardFallbackRule(_Part):
+    """A logistic rule on three shares from 0 to 1: a photo is known where ``intercept + weights · shares >= 0``.
+
+    `probability` is the weight of the first label's probability, `familiarity` that of the photo's familiarity, both by
+    the bundle itself; `foreign` that of the probability which its fallback gives to its `foreign` labels together.
+    """
+
+    intercept: Weight
+    probability: Weight
+    familiarity: Weight
+    foreign: Weight
+
+
+class CardFallback(_Part):
+    """Another bundle beside this one, by name: it is asked about photos of which this one is not sure.
+
+    `rule` then says which of them are known, and the fallback what the others show.
+    """
+
+    bundle: str = Field(pattern=NAME)
+    rule: CardFallbackRule
+
+
 class CardOutOfDistribution(_Part):
     """Photos of nothing that the model knows, and how it tells them from the test photos.
 
@@ -126,7 +152,8 @@ class Card(_Part):
     `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
     model must not be used for. `output` says what the network's answers are, where its last layer does not;
     `temperature` divides the logits of a network that has no layer for that. `parts` are the figures of each data set
-    where the model was measured on several.
+    where the model was measured on several. `foreign` are the labels of what is nothing to a bundle that names this one
+    as its `fallback`.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -145,6 +172,8 @@ class Card(_Part):
     parts: dict[str, CardMetrics] = {}
     per_class: dict[str, dict[str, float]] = {}
     conformal: CardConformal | None = None
+    foreign: list[Words] = []
+    fallback: CardFallback | None = None
     out_of_distribution: dict[str, CardOutOfDistribution] = Field(
         default={}, validation_alias=AliasChoices("out_of_distribution", "strangers")
     )

@@ -1,6 +1,5 @@
 """The commands that answer: `serve`, and `predict`, which uses the same threads where there are many photos."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foodscene.models.commands import Folder, show_predictions
+from foodscene.models.commands import Folder, line_of, show_predictions
 from foodscene.models.terminal import say
+from foodscene.models.text import with_article
 
 if TYPE_CHECKING:
     from foodscene.app.bulk.answers import Row
@@ -60,7 +60,14 @@ def predict(
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     labeller = Labeller(bundle, top_k, features=features)
     if out is None:
-        label(labeller, photos, lambda row: say(_as_json(row, bundle.name) if as_json else _as_text(row)))
+
+        def shown(row: "Row") -> str:
+            if not as_json:
+                return _as_text(row)
+            found = row["error"] if row["error"] is not None else labeller.answers.answer(row)
+            return line_of(row["path"], bundle, found)
+
+        label(labeller, photos, lambda row: say(shown(row)))
         return
     try:
         outcome = write_table(labeller, bundle, photos, out)
@@ -74,17 +81,12 @@ def predict(
 
 
 def _as_text(row: "Row") -> str:
-    said = f"{row['label']}  {row['probability']:.1%}" if row["error"] is None else row["error"]
-    return f"{row['path']}  {said}"
-
-
-def _as_json(row: "Row", model: str) -> str:
-    """As one of a few photos is printed."""
     if row["error"] is not None:
-        return json.dumps({"photo": row["path"], "error": row["error"]})
-    endings = [name.removeprefix("label") for name in row if name.startswith("label")]
-    answer = [{"label": row[f"label{end}"], "probability": row[f"probability{end}"]} for end in endings]
-    return json.dumps({"photo": row["path"], "model": model, "predictions": answer})
+        return f"{row['path']}  {row['error']}"
+    if row["known"] is False:
+        perhaps = f"; perhaps {with_article(row['fallback'])}" if row["fallback"] is not None else ""
+        return f"{row['path']}  nothing that it knows{perhaps}"
+    return f"{row['path']}  {row['label']}  {row['probability']:.1%}"
 
 
 def serve(

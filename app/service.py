@@ -13,7 +13,8 @@ from foodscene.app.feedback import Corrections
 from foodscene.app.inference.deadline import Deadline
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.registry import Model, Registry
-from foodscene.app.inference.scheduler import Job, Scheduler
+from foodscene.app.inference.scheduler import Job, Pixels, Runner, Scheduler
+from foodscene.app.inference.second_look import Looked, SecondLook
 from foodscene.app.inference.turns import Turns
 from foodscene.app.metrics import PHOTOS
 from foodscene.app.problems import Problem, of_photo
@@ -23,6 +24,7 @@ from foodscene.app.settings import Settings
 from foodscene.app.uploads import Uploads
 from foodscene.models import answer as answers
 from foodscene.models.engine import Outputs
+from foodscene.models.fallback import Fallback, FallbackError
 from foodscene.models.pixels import PhotoError
 from foodscene.models.prediction import Prediction
 
@@ -31,8 +33,8 @@ from foodscene.models.prediction import Prediction
 class PhotoAnswer:
     """What one photo was found to be; `milliseconds` from its arrival to this answer.
 
-    `truncated` says that the photo lacks its end; `reliance` has `known`, `familiarity` and `set` as far as the model's
-    bundle can say them: see `models.answer`. Where each label is answered by itself, `sure_above` is the
+    `truncated` says that the photo lacks its end; `reliance` has `known`, `familiarity`, `set` and `fallback` as far as
+    the model's bundle can say them: see `models.answer`. Where each label is answered by itself, `sure_above` is the
     probability from which on it is called sure.
     """
 
@@ -60,7 +62,7 @@ class PhotoAnswer:
         }
 
     def _relied_on(self, probability: float, sure_above: float) -> bool:
-        return probability >= sure_above and self.reliance.get("known") is not False
+        return self.sure and probability >= sure_above
 
 
 class Service:
@@ -112,25 +114,67 @@ class Service:
             await asyncio.to_thread(self.scheduler.stop, THREADS_SECONDS)
             self.decoder.close()
 
-    async def predict(self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None) -> PhotoAnswer:
+    async def predict(
+        self, photo: bytes, model: Model, top_k: int = 5, request: Request | None = None, *, alone: bool = False
+    ) -> PhotoAnswer:
         """Say what is on a photo. Raises a `Problem` for one that cannot be used, a full queue, or a missed deadline.
 
-        When the client of `request` goes away, the work is given up and `ClientGone` raised.
+        `alone`, the model's fallback is not asked: for whoever does not say what is known. When the client of `request`
+        goes away, the work is given up and `ClientGone` raised.
         """
         started = time.perf_counter()
-        jobs = self.scheduler.submit(model.runner, [photo])
-        (outcome,) = await self.finish(jobs, request)
+        (outcome,) = await self.look([photo], model, request, alone=alone)
         if isinstance(outcome, Problem):
             try:
                 raise outcome
             finally:
                 del outcome  # it leads back to this frame, and would keep the photo until garbage is collected
-        return answer(model, outcome, top_k, started, truncated=jobs[0].truncated)
+        return answer(model, outcome, top_k, started)
 
-    async def finish(self, jobs: Sequence[Job], request: Request | None = None) -> list[Outputs | Problem]:
-        """Wait for jobs, until the deadline: as `outcomes`. Raises as `predict` does."""
+    async def look(
+        self, photos: Sequence[bytes | Pixels], model: Model, request: Request | None = None, *, alone: bool = False
+    ) -> list[Looked | Problem]:
+        """What a model makes of photos, and its fallback of those of which it is not sure, or the problem with a photo.
+
+        Raises as `predict` does.
+        """
+        again = SecondLook(model.bundle, None if alone else self._fallback(model))
+        jobs = self.scheduler.submit(model.runner, photos)
         async with self.deadline(request):
-            return await self.outcomes(jobs)
+            return await self._looked(jobs, photos, again)
+
+    def _fallback(self, model: Model) -> tuple[Fallback, Runner] | None:
+        try:
+            other = self.registry.fallback(model)
+        except FallbackError:  # which the registry tells of when it loads
+            return None
+        return (other.as_fallback, other.runner) if other else None
+
+    async def _looked(
+        self, jobs: Sequence[Job], photos: Sequence[bytes | Pixels], again: SecondLook
+    ) -> list[Looked | Problem]:
+        """Wait for jobs, and for those of the fallback, each of which begins when its photo's first one is done."""
+        begun = list(jobs)
+        try:
+            firsts: list[tuple[Outputs | Problem, Job | None]] = []
+            for job, photo in zip(jobs, photos, strict=True):
+                outcome = await _outcome(job)
+                other = None if isinstance(outcome, Problem) else again.begin(self.scheduler, photo, outcome)
+                begun += [other] if other else []
+                firsts.append((outcome, other))
+            found: list[Looked | Problem] = []
+            for job, (outcome, other) in zip(jobs, firsts, strict=True):
+                second = await _outcome(other) if other else None
+                if isinstance(outcome, Problem):
+                    found.append(outcome)
+                elif isinstance(second, Problem):
+                    found.append(second)
+                else:
+                    found.append(again.together(outcome, second, truncated=job.truncated))
+            return found
+        finally:
+            for job in begun:
+                job.answer.cancel()  # nothing to an answer that is there
 
     def deadline(self, request: Request | None) -> Deadline:
         """The time that an answer may take, once the request's body is there."""
@@ -156,12 +200,12 @@ async def _outcome(job: Job) -> Outputs | Problem:
         return of_photo(error)
 
 
-def answer(model: Model, outputs: Outputs, top_k: int, started: float, *, truncated: bool = False) -> PhotoAnswer:
-    """The answer for what the engine gave for one photo, begun at `time.perf_counter()` `started`."""
+def answer(model: Model, looked: Looked, top_k: int, started: float) -> PhotoAnswer:
+    """The answer for what networks gave for one photo, begun at `time.perf_counter()` `started`."""
     PHOTOS.labels(model.name).inc()
     bundle = model.bundle
-    found = answers.answer(bundle, outputs, top_k)
+    found = answers.answer(bundle, looked.outputs, top_k, looked.second)
     said = answers.reliance(bundle, found)
     each = bundle.card.sure_above if bundle.output == "multi_label" else None
     milliseconds = (time.perf_counter() - started) * 1000
-    return PhotoAnswer(model.name, found.predictions, found.sure, milliseconds, truncated, each, said)
+    return PhotoAnswer(model.name, found.predictions, found.sure, milliseconds, looked.truncated, each, said)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foodscene.models.answer import Answer, answer
+from foodscene.models.answer import Answer, Answerer
 from foodscene.models.bundle import SHIPPED, Bundle, find_bundle
 from foodscene.models.engine import EngineKind, open_engine
-from foodscene.models.pixels import read_photo
 
 __all__ = ["Answer", "Classifier", "evaluate", "load", "predict"]
 
@@ -25,6 +24,7 @@ class Classifier:
         """
         self.bundle = bundle
         self.engine = open_engine(bundle, engine, threads)
+        self._answerer = Answerer(bundle, self.engine, engine, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -39,8 +39,7 @@ class Classifier:
         """
         if top_k < 1:
             raise ValueError(f"top_k: give a whole number from 1 on, not {top_k}.")
-        pixels = read_photo(Path(photo) if isinstance(photo, str) else photo, self.bundle.spec)
-        return answer(self.bundle, self.engine.look(pixels[None]), top_k)
+        return self._answerer.answer(Path(photo) if isinstance(photo, str) else photo, top_k)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.bundle.name}: {len(self.labels)} labels>"

@@ -3,11 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from foodscene.models.terminal import say
+
+if TYPE_CHECKING:
+    from foodscene.models.answer import Answer
+    from foodscene.models.bundle import Bundle, BundleError
 
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
@@ -16,46 +20,52 @@ def show_predictions(
     photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
     """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
-    from foodscene.models.answer import answer, reliance
+    from foodscene.models.answer import Answerer
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
-    from foodscene.models.pixels import PhotoError, read_photo
-    from foodscene.models.text import printable
+    from foodscene.models.pixels import PhotoError
 
     bundle = find_bundle(model, models_folder or SHIPPED)
-    engine = open_engine(bundle)
+    answerer = Answerer(bundle, open_engine(bundle))
     failed = False
     for photo in photos:
         try:
-            pixels = read_photo(photo, bundle.spec)
+            found = answerer.answer(photo, top_k)
         except (PhotoError, OSError) as error:
             failed = True
-            say(
-                json.dumps({"photo": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}",
-                err=not as_json,
-            )
+            say(line_of(str(photo), bundle, str(error)) if as_json else f"{photo}: {error}", err=not as_json)
             continue
-        found = answer(bundle, engine.look(pixels[None]), top_k)
-        if as_json:
-            labels = [
-                {"label": label, "probability": round(probability, 6)} for label, probability in found.predictions
-            ]
-            said = reliance(bundle, found)
-            said |= {"sure": found.sure} if said else {}
-            say(json.dumps({"photo": str(photo), "model": bundle.name, "predictions": labels, **said}))
-        else:
-            say(f"{photo}  ({bundle.name})")
-            if found.known is False:
-                say("  This is nothing that it knows. The nearest labels:")
-            shown = [(printable(label), probability) for label, probability in found.predictions]
-            width = max(len(label) for label, _ in shown)
-            for label, probability in shown:
-                say(f"  {label:<{width}}  {probability:6.1%}  {'█' * round(probability * 30)}")
-            if found.set and bundle.card.conformal:
-                share = bundle.card.conformal.coverage * 100
-                say(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
+        say(line_of(str(photo), bundle, found) if as_json else _in_words(photo, bundle, found))
     if failed:
         raise typer.Exit(1)
+
+
+def line_of(photo: str, bundle: "Bundle", found: "Answer | str") -> str:
+    """What a bundle says of a photo, or why it says nothing, as a JSON object in one line."""
+    from foodscene.models.answer import reliance
+
+    if isinstance(found, str):
+        return json.dumps({"photo": photo, "error": found})
+    labels = [{"label": label, "probability": round(probability, 6)} for label, probability in found.predictions]
+    said = reliance(bundle, found)
+    said |= {"sure": found.sure} if said else {}
+    return json.dumps({"photo": photo, "model": bundle.name, "predictions": labels, **said})
+
+
+def _in_words(photo: Path, bundle: "Bundle", found: "Answer") -> str:
+    from foodscene.models.text import printable, with_article
+
+    lines = [f"{photo}  ({bundle.name})"]
+    if found.known is False:
+        perhaps = f" Perhaps {with_article(printable(found.fallback.label))}?" if found.fallback else ""
+        lines.append(f"  This is nothing that it knows.{perhaps} The nearest labels:")
+    shown = [(printable(label), probability) for label, probability in found.predictions]
+    width = max(len(label) for label, _ in shown)
+    lines += [f"  {label:<{width}}  {share:6.1%}  {'█' * round(share * 30)}" for label, share in shown]
+    if found.set and bundle.card.conformal:
+        share = bundle.card.conformal.coverage * 100
+        lines.append(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
+    return "\n".join(lines)
 
 
 def models(
@@ -72,6 +82,7 @@ def models(
 
     found = find(models_folder or SHIPPED)
     bundles = {name: bundle if isinstance(bundle, BundleError) else tried(bundle) for name, bundle in found.items()}
+    lacking = {name: why for name, bundle in bundles.items() if (why := _lacking(bundle, bundles))}
     if as_json:
         rows = [
             {"name": name, "error": str(bundle)}
@@ -82,6 +93,8 @@ def models(
                 "labels": bundle.labels,
                 "output": bundle.output,
                 "values": str(bundle.scaling),
+                "fallback": bundle.card.fallback
+                and {"bundle": bundle.card.fallback.bundle, "lacking": lacking.get(name)},
                 **bundle.card.model_dump(mode="json", include={"metrics"}),
             }
             for name, bundle in bundles.items()
@@ -115,6 +128,25 @@ def models(
             console.print(f"[red]{escape(name)} cannot be used:[/] {escape(str(bundle))}", soft_wrap=True)
         elif bundle.file != ONNX and (bundle.folder / ONNX).exists():
             console.print(f"{escape(name)}: {bundle.file} is served, its model.onnx is not used.", soft_wrap=True)
+        if name in lacking:
+            said = f"[yellow]{escape(name)} goes without its fallback, by familiarity alone:[/] {escape(lacking[name])}"
+            console.print(said, soft_wrap=True)
+
+
+def _lacking(bundle: "Bundle | BundleError", bundles: "dict[str, Bundle | BundleError]") -> str:
+    """Why a bundle goes without the fallback that its card names; empty where it does not."""
+    from foodscene.models.bundle import Bundle
+    from foodscene.models.fallback import FallbackError, check
+
+    if not isinstance(bundle, Bundle) or bundle.card.fallback is None:
+        return ""
+    name = bundle.card.fallback.bundle
+    other = bundles.get(name)
+    try:
+        check(bundle, other if isinstance(other, Bundle) else None, name)
+    except FallbackError as error:
+        return str(error)
+    return ""
 
 
 def compile_bundle(

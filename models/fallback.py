@@ -53,9 +53,14 @@ class Second(NamedTuple):
     outputs: Outputs
 
 
-def check(bundle: Bundle, other: Bundle) -> Fallback:
-    """The other bundle as this one's fallback. Raises `FallbackError` where it cannot be that."""
-    if other.folder.resolve() == bundle.folder.resolve() or other.name == bundle.name:
+def check(bundle: Bundle, other: Bundle | None, name: str = "") -> None:
+    """Make sure that the other bundle can be this one's fallback; None where there is none of that `name`.
+
+    Raises `FallbackError` where it cannot.
+    """
+    if other is None:
+        raise FallbackError(f"There is no {name} beside {bundle.name} that can be used: put that bundle there.")
+    if other.sha256 == bundle.sha256 or other.name == bundle.name:
         raise FallbackError(f"{other.name} cannot be its own fallback: name another bundle.")
     if other.card.fallback:
         raise FallbackError(
@@ -67,32 +72,26 @@ def check(bundle: Bundle, other: Bundle) -> Fallback:
             f"{other.name} cannot be a fallback, as it does not say which of its labels are nothing that "
             f'{bundle.name} stands for: name them in its card.json, {{"foreign": ["LABEL", …]}}.'
         )
-    return Fallback(other)
 
 
-def beside(bundle: Bundle) -> Fallback | FallbackError | None:
-    """The fallback that a bundle's card names, from the folder beside it; why it is missing; None where none is named.
+def beside(bundle: Bundle) -> Fallback | None:
+    """The fallback that a bundle's card names, read from the folder beside it; None where none is named.
 
-    Nothing of its model is run.
+    Nothing of its model is run. Raises `BundleError` where it is missing or cannot be used.
     """
     if bundle.card.fallback is None:
         return None
     folder = bundle.folder.parent / bundle.card.fallback.bundle
-    try:
-        if not model_file(folder):
-            return FallbackError(f"there is no {folder.name} beside {bundle.name}.")
-        return check(bundle, read_bundle(folder))
-    except BundleError as error:
-        return FallbackError(str(error))
+    other = read_bundle(folder) if model_file(folder) else None
+    check(bundle, other, folder.name)
+    return Fallback(other) if other else None
 
 
 def open_beside(bundle: Bundle, kind: EngineKind = "auto", threads: int = 0) -> tuple[Fallback, Engine] | None:
     """The fallback beside a bundle with its engine; None where there is none that could be asked."""
-    found = beside(bundle)
-    if not isinstance(found, Fallback):
-        return None
     try:
-        return found, open_engine(found.bundle, kind, threads)
+        found = beside(bundle)
+        return (found, open_engine(found.bundle, kind, threads)) if found else None
     except BundleError:
         return None
 

@@ -40,6 +40,7 @@ __all__ = [
     "inspect",
     "read_noting",
     "read_photo",
+    "refit",
     "shrink",
     "upright_size",
 ]
@@ -126,6 +127,12 @@ def fit(image: Image.Image, spec: InputSpec, box: Box | None = None) -> NDArray[
         spec,
         box,
     )
+
+
+def refit(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """Photos that were fitted for one network, shape (n, height, width, channels), as another one takes them."""
+    pictures = (Image.fromarray(one if one.shape[2] == 3 else one[:, :, 0]) for one in pixels)
+    return np.stack([fit(picture, spec) for picture in pictures])
 
 
 def _picture(photo: Photo, flat: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Figures, times and labels in words, as people read them; and what others wrote, made safe to print."""
 
+import re
 import unicodedata
 
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
@@ -38,6 +39,14 @@ def spelled(label: str) -> str:
     """A folder's name as people write a label: `Apple pie` for `apple_pie`."""
     words = spell(label)
     return words[:1].upper() + words[1:]
+
+
+def with_article(label: str) -> str:
+    """A label as a sentence has it: `a lion`, `an axolotl`, `sunglasses`."""
+    if label.endswith("s") and not label.endswith(("ss", "us", "is")):
+        return label
+    vowel = re.match(r"(?!uni|eu|one)[aeiou]", label, re.IGNORECASE)
+    return f"{'an' if vowel else 'a'} {label}"
 
 
 def duration(seconds: float) -> str:

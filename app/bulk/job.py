@@ -19,11 +19,13 @@ from foodscene.app.bulk.progress import BulkProgress
 from foodscene.app.bulk.tables import Table, table_for
 from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.scheduler import Job, Runner, Scheduler
+from foodscene.app.inference.second_look import Looked, SecondLook
 from foodscene.app.inference.sessions import open_sessions
 from foodscene.app.problems import Problem
 from foodscene.app.settings import usable_cores
-from foodscene.models.bundle import Bundle
+from foodscene.models.bundle import Bundle, BundleError
 from foodscene.models.errors import FoodsceneError
+from foodscene.models.fallback import Fallback, beside
 from foodscene.models.files import DiskFullError
 from foodscene.models.pixels import PhotoError, upright_size
 
@@ -53,12 +55,12 @@ class _Pending:
     after: Position
     bytes: int = 0
     size: tuple[int, int] | None = None
-    job: Job | None = None
+    looked: asyncio.Task[Looked] | None = None
     reason: str = ""
 
     @property
     def done(self) -> bool:
-        return self.job is None or self.job.answer.done()
+        return self.looked is None or self.looked.done()
 
 
 class Labeller:
@@ -78,6 +80,12 @@ class Labeller:
                 f"{bundle.name} has no dense layer, before which its features would be: leave out --features."
             )
         self._runner = Runner(sessions, bundle.spec)
+        self._again = SecondLook(bundle, _fallback(bundle, self.threads))
+
+    @property
+    def fallback(self) -> str | None:
+        """The sha256 of the model of the fallback that is asked, in hexadecimal; None where there is none."""
+        return self._again.fallback[0].bundle.sha256 if self._again.fallback else None
 
     async def rows(self, reader: Reader) -> AsyncGenerator[tuple[Row, Position], None]:
         """A row for each photo, in their order, and where a job goes on after it. Raises `BulkError`."""
@@ -110,9 +118,10 @@ class Labeller:
         finally:
             ahead.cancel()
             for left in pending:
-                if left.job:
-                    left.job.answer.cancel()
-            await asyncio.gather(ahead, asyncio.to_thread(scheduler.stop), return_exceptions=True)
+                if left.looked:
+                    left.looked.cancel()
+            begun = [left.looked for left in pending if left.looked]
+            await asyncio.gather(*begun, ahead, asyncio.to_thread(scheduler.stop), return_exceptions=True)
             decoder.close()
         if ended:
             raise ended
@@ -121,18 +130,31 @@ class Labeller:
         if isinstance(photo.content, str):
             return _Pending(photo.path, photo.after, reason=photo.content)
         [job] = scheduler.submit(self._runner, [photo.content])
-        return _Pending(photo.path, photo.after, len(photo.content), _size(photo.content), job)
+        looked = asyncio.ensure_future(self._looked(scheduler, job, photo.content))
+        return _Pending(photo.path, photo.after, len(photo.content), _size(photo.content), looked)
+
+    async def _looked(self, scheduler: Scheduler, job: Job, photo: bytes) -> Looked:
+        """Wait for a job, and for that of the fallback where it is asked."""
+        again = None
+        try:
+            outputs = await job.answer
+            again = self._again.begin(scheduler, photo, outputs)
+            return self._again.together(outputs, await again.answer if again else None, truncated=job.truncated)
+        finally:
+            for begun in (job, again):
+                if begun:
+                    begun.answer.cancel()  # nothing to an answer that is there
 
     async def _finished(self, photo: "_Pending") -> tuple[Row, Position]:
-        if photo.job is None:
+        if photo.looked is None:
             return self.answers.failed(photo.path, None, photo.reason), photo.after
         try:
-            outputs = await photo.job.answer
+            looked = await photo.looked
         except PhotoError as error:
             return self.answers.failed(photo.path, photo.size, str(error)), photo.after
         except Problem as error:  # such as no process for a photo that needs one
             raise BulkError(f"{photo.path}: {error}") from error
-        return self.answers.row(photo.path, photo.size, outputs), photo.after
+        return self.answers.row(photo.path, photo.size, looked), photo.after
 
 
 def label(labeller: Labeller, paths: Sequence[str], show: Callable[[Row], None]) -> None:
@@ -156,7 +178,7 @@ def write_table(labeller: Labeller, bundle: Bundle, paths: Sequence[str], output
     about = {"model": bundle.name, "sha256": bundle.sha256}
     table = table_for(output, columns, about)
     job = {
-        "model": [bundle.name, bundle.sha256, bundle.card.as_json(), list(bundle.labels)],
+        "model": [bundle.name, bundle.sha256, bundle.card.as_json(), list(bundle.labels), labeller.fallback],
         "columns": list(columns),
         "photos": [path if "://" in path else str(Path.cwd() / path) for path in paths],
     }
@@ -228,6 +250,16 @@ def _totals(items: Iterator[Item]) -> tuple[int, int]:
         else:
             photos += item.photos
     return photos, size
+
+
+def _fallback(bundle: Bundle, threads: int) -> tuple[Fallback, Runner] | None:
+    """The fallback beside a bundle as the scheduler sees it; None where there is none that could be asked."""
+    try:
+        found = beside(bundle)
+        sessions = open_sessions(found.bundle, "auto", threads, "auto", _BATCH) if found else None
+    except BundleError:
+        return None
+    return (found, Runner(sessions, found.bundle.spec)) if found and sessions else None
 
 
 def _size(photo: bytes) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from foodscene.app.settings import Settings
 from foodscene.models.bundle import (
     CARD,
     CONFUSION,
+    FAMILIAR,
     INDICES,
     LABELS,
     MODELS,
@@ -27,6 +28,7 @@ from foodscene.models.bundle import (
     read_bundle,
 )
 from foodscene.models.confusion import Confusion
+from foodscene.models.fallback import Fallback, FallbackError, check
 from foodscene.models.text import printable
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class Model:
     bundle: Bundle
     runner: Runner
     confusion: Confusion | None
+    as_fallback: Fallback
+    """The same bundle as another one's fallback, which it may be named as."""
 
     @property
     def name(self) -> str:
@@ -75,6 +79,7 @@ class Registry:
         self._stamps: dict[str, Stamp] = {}
         self._seen: dict[str, Stamp] = {}
         self._loading = threading.Lock()
+        self._lacking: dict[str, str] = {}
 
     @property
     def default(self) -> str | None:
@@ -91,6 +96,26 @@ class Registry:
             raise Problem("unknown-model", f"The model {name!r} is there but cannot be used; /api/v1/models says why.")
         known = ", ".join(sorted(self.models)) or "none at all"
         raise Problem("unknown-model", f"There is no model {(name or '')[:100]!r}. There is {known}.")
+
+    def fallback(self, model: Model) -> Model | None:
+        """The model that is asked where this one is not sure; None where its card names none.
+
+        Raises `FallbackError` where the one that it names is not in service, or cannot be asked.
+        """
+        named = model.bundle.card.fallback
+        if named is None:
+            return None
+        other = self.models.get(named.bundle)
+        check(model.bundle, other.bundle if other else None, named.bundle)
+        return other
+
+    def lacking(self, model: Model) -> str:
+        """Why a model goes without the fallback that its card names; empty where it does not."""
+        try:
+            self.fallback(model)
+        except FallbackError as error:
+            return str(error)
+        return ""
 
     async def follow(self) -> None:
         """Load what is there; then look again every `reload_seconds`, for ever."""
@@ -134,8 +159,17 @@ class Registry:
             for name in sorted(self._late):
                 self._load(name, new[name], most)
                 self._late.discard(name)
+            self._tell_lacking()
             COUNTED.labels("in service").set(len(self.models))
             COUNTED.labels("refused").set(len(self.refused))
+
+    def _tell_lacking(self) -> None:
+        """Log which models go without their fallback, once."""
+        now = {name: why for name, model in sorted(self.models.items()) if (why := self.lacking(model))}
+        for name, why in now.items():
+            if self._lacking.get(name) != why:
+                logger.warning("The model %s goes without its fallback, by familiarity alone: %s", name, printable(why))
+        self._lacking = now
 
     def close(self) -> None:
         """Stop loading."""
@@ -212,13 +246,13 @@ class Registry:
         sessions = open_sessions(
             bundle, settings.engine, settings.threads_used, settings.scheduling, settings.max_batch
         )
-        return Model(bundle, Runner(sessions, bundle.spec), Confusion.read(bundle))
+        return Model(bundle, Runner(sessions, bundle.spec), Confusion.read(bundle), Fallback(bundle))
 
 
 def stamp(folder: Path) -> Stamp:
     """What can be seen of a bundle's files without reading them."""
     parts = []
-    for part in ("", *MODELS, LABELS, INDICES, CARD, CONFUSION, *SETTINGS):
+    for part in ("", *MODELS, LABELS, INDICES, CARD, CONFUSION, FAMILIAR, *SETTINGS):
         try:
             status = (folder / part).stat()
         except OSError:

@@ -32,7 +32,7 @@ from foodscene.app.inference.decoder import Decoder
 from foodscene.app.inference.sessions import Sessions
 from foodscene.app.problems import Problem
 from foodscene.models.engine import EngineError, Outputs
-from foodscene.models.pixels import InputSpec
+from foodscene.models.pixels import InputSpec, refit
 
 _NICENESS_OF_DECODERS, _NICENESS_OF_SESSIONS = 10, 15
 _LARGE = 250_000
@@ -129,12 +129,14 @@ class Scheduler:
                 thread.join(max(0.0, until - time.monotonic()))
         keep(self._loop_thread, self._cores.all)
 
-    def submit(self, runner: Runner, photos: Sequence[bytes | Pixels]) -> list[Job]:
+    def submit(self, runner: Runner, photos: Sequence[bytes | Pixels], *, accepted: bool = False) -> list[Job]:
         """Queue photos, all or none. Raises `Problem` `overloaded` where there is no room for all of them.
 
+        Those that were `accepted` before, and go on to another model, are not refused: they give back a place each.
         A job whose `answer` is cancelled frees its place at once and is not worked on any more.
         """
-        self.refuse_if_full(len(photos))
+        if not accepted:
+            self.refuse_if_full(len(photos))
         if (places := self._cores.beside(runner.sessions)) != self._places:
             self._make_room(places)
         self.depth += len(photos)
@@ -204,6 +206,8 @@ class Scheduler:
                 return False
             pixels, job.truncated = self.decoder.read(photo, header, job.runner.spec)
             job.photo = photo = pixels[None]
+        elif photo.shape[1:] != job.runner.spec.shape:  # fitted for the model that was asked before
+            job.photo = photo = refit(photo, job.runner.spec)
         job.prepared = job.runner.sessions.engine.prepare(photo)
         return True
 

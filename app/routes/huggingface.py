@@ -57,7 +57,7 @@ async def classify(request: Request) -> Response:
             if top_k not in (None, as_top_k(text)):
                 raise Problem("bad-parameter", "top_k: the query says another than the body.")
             top_k = as_top_k(text)
-        found = await service.predict(photo, model, 5 if top_k is None else top_k, request)
+        found = await service.predict(photo, model, 5 if top_k is None else top_k, request, alone=True)
     scores = [{"label": label, "score": round(score, 6)} for label, score in found.predictions]
     return Response(json.dumps(scores), media_type="application/json")
 

@@ -22,6 +22,7 @@ from foodscene.app.routes.forms import query
 from foodscene.app.routes.health import ready as all_ready
 from foodscene.app.routes.json_bodies import JsonBody, from_base64, off_the_loop, whole_numbers
 from foodscene.app.service import Service
+from foodscene.models.fallback import known
 
 router = APIRouter(prefix="/v2", tags=["kserve"])
 lean = APIRouter(prefix="/v2", tags=["kserve"], route_class=DirectRoute)
@@ -136,15 +137,16 @@ async def infer(request: Request) -> Response:
         async with service.deadline(request):  # a large body takes long to take apart, so that others would notice
             size = _json_bytes(body, header_length, int(service.settings.max_upload_mb * 1e6))
             name, photos = await off_the_loop(lambda: _read(body, size, model, service.settings.max_files), size)
-        outcomes = await service.finish(service.scheduler.submit(model.runner, photos), request)
+        outcomes = await service.look(photos, model, request)
     for outcome in outcomes:
         if isinstance(outcome, Problem):
             raise outcome
     answered = [outcome for outcome in outcomes if not isinstance(outcome, Problem)]
-    outputs = [_tensor("probabilities", "FP32", np.concatenate([one.probabilities for one in answered]))]
+    outputs = [_tensor("probabilities", "FP32", np.concatenate([one.outputs.probabilities for one in answered]))]
     if familiar := model.bundle.familiar:
-        closeness = np.concatenate([one.closeness for one in answered if one.closeness is not None])
-        outputs.append(_tensor("known", "BOOL", familiar.known(closeness)))
+        decided = [known(model.bundle, one.outputs, one.second) for one in answered]
+        closeness = np.concatenate([one.outputs.closeness for one in answered if one.outputs.closeness is not None])
+        outputs.append(_tensor("known", "BOOL", np.concatenate([one for one in decided if one is not None])))
         outputs.append(_tensor("familiarity", "FP32", familiar.familiarity(closeness).round(4)))
     answer = {"model_name": model.name, "model_version": _VERSION, "outputs": outputs}
     if name is not None:

@@ -48,12 +48,11 @@ async def predict_batch(request: Request) -> Response:
             raise Problem("bad-parameter", f"files: send 1 to {service.settings.max_files}, not {len(form.files)}.")
         model, many = service.registry.get(form.fields.get("model")), top_k(form)
         started = time.perf_counter()
-        jobs = service.scheduler.submit(model.runner, form.files)
-        outcomes = await service.finish(jobs, request)
+        outcomes = await service.look(form.files, model, request)
         results = [
             {"problem": outcome.body()}
             if isinstance(outcome, Problem)
-            else {"answer": answer(model, outcome, many, started, truncated=job.truncated).as_json()}
-            for job, outcome in zip(jobs, outcomes, strict=True)
+            else {"answer": answer(model, outcome, many, started).as_json()}
+            for outcome in outcomes
         ]
     return Response(json.dumps({"results": results}), media_type="application/json")

@@ -45,7 +45,7 @@ def with_article(label: str) -> str:
     """A label as a sentence has it: `a lion`, `an axolotl`, `sunglasses`."""
     if label.endswith("s") and not label.endswith(("ss", "us", "is")):
         return label
-    vowel = re.match(r"(?!uni|eu|one)[aeiou]", label, re.IGNORECASE)
+    vowel = re.match(r"(?!uni|eu|one)([aeiou]|hour)", label, re.IGNORECASE)
     return f"{'an' if vowel else 'a'} {label}"
 
 

@@ -89,3 +89,45 @@ def colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 picture = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
                 Image.fromarray(picture).save(folder / f"{index}.png")
     return tmp_path / "colours"
+
+
+@pytest.fixture(scope="session")
+def fallback_bundles(toy_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `colours`, to which other colours are not familiar, and its fallback `things` (24 x 24, RGB).
+
+    `things` knows yellow and purple too, which are foreign; a photo is known where these have less than a half. Of
+    orange-red `colours` is not sure, and it is known.
+    """
+    import keras
+
+    from foodscene.models import familiarity, saving
+    from foodscene.models.bundle import FAMILIAR, Bundle, read_bundle
+    from foodscene.models.card import Card, CardConformal, CardFallback, CardFallbackRule, CardInput
+
+    root = tmp_path_factory.mktemp("fallback")
+    colours = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1), "yellow": (1, 1, 0), "purple": (0.5, 0, 0.5)}
+    centres = np.array(list(colours.values()), np.float32)
+    inputs = keras.Input((24, 24, 3))
+    hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(len(colours), activation="softmax")(hidden))
+    model.layers[-1].set_weights([20 * centres.T, -10 * (centres**2).sum(axis=1)])  # the nearest of the colours
+    card = Card(title="Things", input=CardInput(height=24, width=24), foreign=["yellow", "purple"])
+    sample = np.random.default_rng(0).integers(0, 256, (4, 24, 24, 3), dtype=np.uint8)
+    saving.write(root / "things", model, list(colours), card, sample)
+
+    asker = read_bundle(toy_bundle / "colours")
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = (np.eye(3)[labels] + rng.normal(0, 0.05, (60, 3))).astype(np.float32)
+    rule = CardFallbackRule(intercept=0.5, probability=0, familiarity=0, foreign=-1)
+    says = {
+        "conformal": CardConformal(coverage=0.95, quantile=0.6, photos=60),
+        "fallback": CardFallback(bundle="things", rule=rule),
+    }
+
+    def complete(new: Bundle) -> None:
+        (new.folder / FAMILIAR).write_bytes(familiarity.fit(features, labels, [features], new.sha256).as_bytes())
+        saving.write_card(new.folder, new.card.model_copy(update=says))
+
+    saving.write_copy(root / "colours", asker, asker.card, complete=complete)
+    return root

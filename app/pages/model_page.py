@@ -52,8 +52,8 @@ def per_class(bundle: Bundle) -> tuple[list[str], list[dict[str, Any]]]:
     return [spell(column) for column in columns], rows
 
 
-def facts(model: Model) -> list[Fact]:
-    """How a model was made, and how it runs here."""
+def facts(model: Model, lacking: str = "") -> list[Fact]:
+    """How a model was made, and how it runs here; `lacking` says why it goes without its fallback, if it does."""
     bundle = model.bundle
     card, spec = bundle.card, bundle.spec
     fits = {"squash": "stretched to it", "crop": "cut to it around the middle", "pad": "whole, with borders"}
@@ -74,7 +74,16 @@ def facts(model: Model) -> list[Fact]:
         found.append(Fact("Not for", card.caution))
     if card.license:
         found.append(Fact("Terms", card.license))
-    found.append(Fact("Called sure", f"from a probability of {card.sure_above:.0%}"))
+    found += _reliance(bundle, lacking)
+    found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
+    found.append(Fact("SHA-256", bundle.sha256))
+    return found
+
+
+def _reliance(bundle: Bundle, lacking: str) -> list[Fact]:
+    """When its answers can be relied on, and what it says of photos of something else."""
+    card = bundle.card
+    found = [Fact("Called sure", f"from a probability of {card.sure_above:.0%}")]
     if card.conformal:
         said = f"{card.conformal.coverage:.0%} hold the right label"
         measured = card.metrics.set_coverage if card.metrics else None
@@ -82,11 +91,15 @@ def facts(model: Model) -> list[Fact]:
     if bundle.familiar:
         training, validation = bundle.familiar.photos
         found.append(Fact("Known photos", f"by {training:,} training and {validation:,} validation photos"))
+    if card.fallback:
+        goes_without = f"; now familiarity alone says what it knows. {lacking}" if lacking else ""
+        found.append(Fact("Asks where it is not sure", f"{card.fallback.bundle}{goes_without}"))
+    if card.foreign:
+        foreign = f"{len(card.foreign):,} labels are nothing that a model which asks it stands for"
+        found.append(Fact("As a fallback", foreign))
     if card.out_of_distribution:
         shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.out_of_distribution.items())
         found.append(Fact("Not sure of strange pictures", shares))
-    found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
-    found.append(Fact("SHA-256", bundle.sha256))
     return found
 
 

@@ -16,7 +16,7 @@ from foodscene.app.pages.preview import preview
 from foodscene.app.problems import Problem
 from foodscene.app.routes.forms import the_photo
 from foodscene.app.service import Service
-from foodscene.models.text import estimate, percent, spell
+from foodscene.models.text import estimate, percent, spell, with_article
 
 router = APIRouter(include_in_schema=False)
 
@@ -30,9 +30,9 @@ def duration(milliseconds: float) -> str:
 
 _templates = Environment(loader=PackageLoader("foodscene.app"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 _hand = ThreadPoolExecutor(1, "page")
-_written: WeakKeyDictionary[Model, bytes | memoryview] = WeakKeyDictionary()
-"""The pages of models, as long as these are in service."""
-_templates.filters.update(percent=percent, estimate=estimate, spell=spell, duration=duration)
+_written: WeakKeyDictionary[Model, tuple[str, bytes | memoryview]] = WeakKeyDictionary()
+"""The pages of models, as long as these are in service, each with why the model goes without its fallback then."""
+_templates.filters.update(percent=percent, estimate=estimate, spell=spell, duration=duration, with_article=with_article)
 
 
 @router.get("/")
@@ -99,18 +99,23 @@ async def model(request: Request, name: str) -> HTMLResponse:
         page = _render("problem.html", service, problem=problem.detail)
         page.status_code = problem.status
         return page
-    if found not in _written:
-        await asyncio.get_running_loop().run_in_executor(_hand, _write, found, service)
-    return HTMLResponse(_written[found])
+    lacking = service.registry.lacking(found)
+    if not _is_written(found, lacking):
+        await asyncio.get_running_loop().run_in_executor(_hand, _write, found, lacking, service)
+    return HTMLResponse(_written[found][1])
 
 
-def _write(found: Model, service: Service) -> None:
+def _is_written(found: Model, lacking: str) -> bool:
+    return found in _written and _written[found][0] == lacking
+
+
+def _write(found: Model, lacking: str, service: Service) -> None:
     """Write a model's page, once: it stays as it is, and of a model with many labels it takes long."""
-    if found in _written:
+    if _is_written(found, lacking):
         return
     columns, rows = model_page.per_class(found.bundle)
     settings = found.bundle.card.recipe.get("settings", found.bundle.card.recipe)
-    _written[found] = _render(
+    page = _render(
         "model.html",
         service,
         model=found,
@@ -119,9 +124,10 @@ def _write(found: Model, service: Service) -> None:
         columns=columns,
         rows=rows,
         confusion=found.confusion,
-        facts=model_page.facts(found),
+        facts=model_page.facts(found, lacking),
         recipe=model_page.toml(settings) if isinstance(settings, dict) else "",
-    ).body
+    )
+    _written[found] = lacking, page.body
 
 
 def _page(service: Service, chosen: str, **more: Any) -> HTMLResponse:

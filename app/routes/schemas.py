@@ -31,6 +31,14 @@ class PredictionBody(BaseModel):
     )
 
 
+class FallbackBody(BaseModel):
+    """What another model, which is the fallback of the one that was asked, takes a photo for."""
+
+    model: str = Field(examples=["objects"])
+    label: str = Field(description="Its most probable label, as in its labels.txt.", examples=["lion"])
+    probability: float = Field(ge=0, le=1, examples=[0.94])
+
+
 class AnswerBody(BaseModel):
     """What is on a photo, most probable first."""
 
@@ -40,8 +48,8 @@ class AnswerBody(BaseModel):
     predictions: list[PredictionBody]
     known: bool | None = Field(
         default=None,
-        description="Whether the photo is of the kind that the model was trained on; left out where its bundle does "
-        "not say.",
+        description="Whether the photo is of the kind that the model was trained on, as far as the model is not sure "
+        "also by what its fallback makes of it; left out where its bundle does not say.",
     )
     familiarity: float | None = Field(
         default=None,
@@ -57,9 +65,14 @@ class AnswerBody(BaseModel):
         "none.",
         examples=[["forest"]],
     )
+    fallback: FallbackBody | None = Field(
+        default=None,
+        description="What the model's fallback takes a photo for that is not known; left out for others, and where the "
+        "model has no fallback or goes without it.",
+    )
     sure: bool = Field(
         description="Whether the first label is probable enough to rely on (the card's `sure_above`), and the photo "
-        "known."
+        "familiar enough to be known by that alone."
     )
     milliseconds: float = Field(description="From the photo's arrival to the answer.", examples=[6.1])
     truncated: bool = Field(

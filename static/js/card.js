@@ -3,10 +3,11 @@
 import { paint } from "./explain.js";
 import { describe, explain, predict, preview, tellRightLabel } from "./service.js";
 import { fill, listen as listenSnippets } from "./snippets.js";
-import { announce, duration, percent, size, spell } from "./words.js";
+import { announce, duration, percent, size, spell, withArticle } from "./words.js";
 
 const WEAK = 0.02;
-const UNKNOWN = "This is nothing that I know. The nearest:";
+const UNKNOWN = "This is nothing that I know.";
+const NEAREST = 3; // labels of a photo that is not known
 
 let cards = 0;
 
@@ -124,20 +125,23 @@ export class Card {
   }
 
   #showAnswer() {
-    const { predictions, sure, known, set, milliseconds } = this.answer;
-    const [first] = predictions;
+    const { predictions, sure, known, set, fallback, milliseconds } = this.answer;
     const unknown = known === false;
-    this.#state("answered", unknown ? UNKNOWN : sure ? "Looks like" : "Not sure. Perhaps");
+    this.#state("answered", unknown ? (fallback ? UNKNOWN : "") : sure ? "Looks like" : "Not sure. Perhaps");
     this.element.classList.toggle("unknown", unknown);
+    this.#find(".nearest").hidden = !unknown;
     this.#find(".promise").hidden = !set;
     this.#find(".promise span").textContent = (set ?? []).map(spell).join(", ");
     this.element.classList.toggle("unsure", !sure);
-    this.#find(".top").textContent = shown(predictions);
-    this.#find(".shares").replaceChildren(...predictions.map(row));
+    const perhaps = fallback ? `Perhaps ${withArticle(spell(fallback.label))}?` : "";
+    this.#find(".top").textContent = unknown ? perhaps || UNKNOWN : shown(predictions);
+    const nearest = predictions.slice(0, unknown ? NEAREST : undefined);
+    this.#find(".shares").replaceChildren(...nearest.map(row));
     this.#find(".note").textContent = `${duration(milliseconds)} · ${this.model.title}`;
     fill(this.#find(".code"), this.photo.name, this.model.name);
-    const told = `${shown(predictions)}, ${percent(first.probability)}`;
-    announce(`${this.photo.name}: ${sure ? told : `not sure, perhaps ${told}`}.`);
+    const told = `${shown(predictions)}, ${percent(predictions[0].probability)}`;
+    const nothing = [UNKNOWN, perhaps, `The nearest of what I know: ${told}`].filter(Boolean).join(" ");
+    announce(`${this.photo.name}: ${unknown ? nothing : sure ? told : `not sure, perhaps ${told}`}.`);
   }
 
   #toggle(button) {

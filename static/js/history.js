@@ -1,12 +1,13 @@
 // What was answered in this browser: kept here and nowhere else.
 
-import { percent, spell } from "./words.js";
+import { percent, spell, withArticle } from "./words.js";
 
 const KEY = "foodscene.history";
 const MOST = 100;
 const SHOWN = 12;
 
-const COLUMNS = ["time", "photo", "model", "label", "probability", "sure", "right_label", "milliseconds"];
+// Of a photo that is not known, `fallback` is what it may be instead.
+const COLUMNS = ["time", "photo", "model", "label", "probability", "sure", "known", "fallback", "right_label", "milliseconds"];
 
 export class History {
   #section = document.getElementById("history");
@@ -73,15 +74,25 @@ function item(entry) {
   image.className = "thumb";
   if (entry.thumbnail) image.alt = "";
   const label = document.createElement("b");
-  label.textContent = spell(entry.right_label ?? entry.label);
+  label.textContent = entry.right_label ? spell(entry.right_label) : title(entry);
   const note = document.createElement("span");
   note.className = "note";
   note.textContent = entry.right_label
     ? `not ${spell(entry.label)}`
-    : `${entry.sure ? "" : "not sure, "}${percent(entry.probability)}`;
+    : doubt(entry);
   element.title = `${entry.photo} · ${entry.model} · ${new Date(entry.time).toLocaleString()}`;
   element.append(image, label, note);
   return element;
+}
+
+function title({ label, known, fallback }) {
+  if (known !== false) return spell(label);
+  return fallback ? `Perhaps ${withArticle(spell(fallback))}` : "Nothing that I know";
+}
+
+function doubt({ probability, sure, known, fallback, label }) {
+  if (known === false) return fallback ? "nothing that I know" : `nearest: ${spell(label)}`;
+  return `${sure ? "" : "not sure, "}${percent(probability)}`;
 }
 
 // RFC 4180. A text that a spreadsheet would take for a formula gets a ' in front.

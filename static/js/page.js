@@ -65,6 +65,8 @@ async function remember(card) {
     model: answer.model,
     ...answer.predictions[0],
     sure: answer.sure,
+    known: answer.known,
+    fallback: answer.fallback?.label,
     milliseconds: answer.milliseconds,
     thumbnail: await photo.thumbnail().catch(() => null),
   });

@@ -8,6 +8,12 @@ export function percent(share) {
 
 export const spell = (label) => label.replaceAll("_", " ");
 
+// A label as a sentence has it, as `models/text.py` puts it: "a lion", "an axolotl", "sunglasses".
+export function withArticle(label) {
+  if (/(?<![sui])s$/.test(label)) return label;
+  return `${/^(?!uni|eu|one)([aeiou]|hour)/i.test(label) ? "an" : "a"} ${label}`;
+}
+
 export function duration(milliseconds) {
   if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return `${milliseconds < 10 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;

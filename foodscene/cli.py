@@ -16,8 +16,9 @@ from foodscene.models.commands import compile_bundle, models
 from foodscene.models.errors import FoodsceneError
 from foodscene.models.terminal import say
 from foodscene.models.text import printable_lines
+from foodscene.training.commands.calibrate import calibrate
 from foodscene.training.commands.data import data
-from foodscene.training.commands.evaluate import calibrate, evaluate
+from foodscene.training.commands.evaluate import evaluate
 from foodscene.training.commands.explain import explain
 from foodscene.training.commands.runs import runs
 from foodscene.training.commands.sweep import sweep

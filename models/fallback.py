@@ -43,6 +43,8 @@ class Fallback:
 
     def foreign(self, outputs: Outputs) -> NDArray[np.float64]:
         """The probability of its `foreign` labels together, 0 to 1, shape (n,)."""
+        if not len(outputs.probabilities):
+            return np.empty(0)
         return np.asarray(outputs.probabilities[:, self._foreign].sum(axis=1, dtype=np.float64))
 
 

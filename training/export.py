@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from foodscene.models import saving
+from foodscene.models import fallback, saving
 from foodscene.models.bundle import FAMILIAR, Bundle, read_bundle
 from foodscene.models.card import Card, CardConformal, CardDataset, CardInput
 from foodscene.models.engine import OnnxEngine, Outputs
 from foodscene.models.familiarity import FamiliarityError
 from foodscene.training.data.load import Data
-from foodscene.training.evaluation import acquaintance, conformal, inference
+from foodscene.training.evaluation import acquaintance, conformal
 from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.evaluation.outputs import look
 from foodscene.training.loop.result import Result
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.reports import model_card as cards
@@ -87,9 +88,9 @@ def with_known(measured: Evaluation, bundle: Bundle, data: Data) -> Evaluation:
     """The same answers for the test photos with which of these the bundle knows; not where folds answered them."""
     if measured.folds or not bundle.familiar:
         return measured
-    closeness = inference.look(OnnxEngine(bundle), data.pixels, data.test).closeness
-    known = None if closeness is None else bundle.familiar.known(closeness)
-    return replace(measured, closeness=closeness, known=known)
+    looked = look(OnnxEngine(bundle), data.pixels, data.test)
+    familiar = fallback.familiar(bundle, looked)
+    return replace(measured, closeness=looked.closeness, familiar=familiar, known=familiar)
 
 
 def _license(recipe: Recipe, start: Bundle | None) -> str:

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `calibrate`: a bundle measured, and its probabilities made honest."""
+"""The command `evaluate`: a bundle measured."""
 
 import json
 import sys
@@ -13,7 +13,6 @@ from foodscene.training.terminal import quiet_stderr
 if TYPE_CHECKING:
     from foodscene.models.bundle import Bundle
     from foodscene.models.card import CardConformal
-    from foodscene.models.familiarity import Familiarity
     from foodscene.training.evaluation.confidence import Confidence
     from foodscene.training.evaluation.evaluation import Evaluation
     from foodscene.training.evaluation.out_of_distribution import OutOfDistribution
@@ -62,9 +61,10 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     from foodscene.training.datasets import labelled
     from foodscene.training.evaluation import confidence, conformal, inference
     from foodscene.training.evaluation import out_of_distribution as ood
+    from foodscene.training.evaluation.outputs import opened
     from foodscene.training.reports import model_card
 
-    found = _bundle(bundle)
+    found = find_named(bundle)
     if save and split != "test":
         raise typer.BadParameter("a card's figures are those of test photos: leave out --split", param_hint="--save")
     if out:
@@ -72,21 +72,22 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
             from foodscene.training.reports import report  # whose pictures take Keras
         report.check(out)
     for path in outside or []:
-        _there(labelled(path)[1], "--ood")
+        exists(labelled(path)[1], "--ood")
     engine = open_engine(found)
     for path in data:
-        _there(path, "--data")
+        exists(path, "--data")
     loaded, each, whole = inference.measure(found, engine, data, split, layout, labels)
     sure_above = found.card.sure_above
-    photos = [(ood.NOISE, ood.noise(found.spec))]
-    photos += [ood.load_photos(path, found.spec, found.labels) for path in outside or []]
-    unknown = [ood.measure(engine, found, name, pixels, whole) for name, pixels in photos]
+    looking = opened(found, engine)
+    photos = [(ood.NOISE, looking.at_pixels(ood.noise(found.spec), ood.NOISE))]
+    photos += [ood.see(looking, path) for path in outside or []]
+    unknown = [ood.measure(found, name, seen, whole) for name, seen in photos]
     speed = inference.milliseconds(found)
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
         report.review(out, found, loaded, whole, _model(found), unknown)
-    certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above, whole.known)
+    certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above, whole.familiar)
     promised = found.card.conformal
     if as_json:
         several = each if len(each) > 1 else {}
@@ -109,104 +110,6 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         console.print(f"\nReport: {out / 'report.html'}", highlight=False)
 
 
-def calibrate(
-    bundle: BundleName,
-    data: DataPaths,
-    layout: Layout = None,
-    labels: Labels = None,
-    out: Annotated[
-        Path | None, typer.Option(show_default="its own", help="The folder for the calibrated bundle.")
-    ] = None,
-    right: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="The share of the answers called sure that is to be right.")
-    ] = 0.95,
-) -> None:
-    """Fit a bundle's temperature, when its answers are called sure, its sets of labels, and what is familiar to it.
-
-    Training does this by itself; this is for bundles that were made elsewhere, and for another meaning of sure. At
-    least 20 photos must validate: of a folder without splits a fifth does. A bundle of foodscene gets a layer for the
-    temperature, the copy of another one a number in its card. Keras is not needed for that.
-    """
-    import importlib.util
-    from dataclasses import replace
-
-    import numpy as np
-
-    from foodscene.models import saving
-    from foodscene.models.bundle import FAMILIAR
-    from foodscene.models.engine import KerasEngine, open_engine
-    from foodscene.models.familiarity import FamiliarityError
-    from foodscene.training.evaluation import acquaintance, calibration, confidence, conformal, inference
-    from foodscene.training.reports import model_card
-
-    found = _bundle(bundle)
-    if out is None and not saving.is_ours(found.folder):
-        raise typer.BadParameter(
-            f"{found.name} was made elsewhere and stays as it is: say where its calibrated copy goes",
-            param_hint="--out",
-        )
-    if found.output == "multi_label":
-        raise typer.BadParameter(f"{found.name} answers each label by itself: it has no one temperature")
-    target = out or found.folder
-    saving.check_target(target)
-    engine = open_engine(found)
-    for path in data:
-        _there(path, "--data")
-    loaded, each, measured = inference.measure(found, engine, data, "validation", layout, labels)
-    calibration.check(len(measured.targets))
-    factor = calibration.fit(measured.probabilities, measured.targets)
-    probabilities = calibration.temper(measured.probabilities, factor)
-    sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
-    parts = [(calibration.temper(one.probabilities, factor), one.targets) for one in each.values()]
-    promised = conformal.fit(parts)
-    card = model_card.recalibrated(found.card, sure_above, promised)
-    try:
-        familiar = acquaintance.learn(found, engine, loaded, acquaintance.validated(found, engine, loaded))
-        unfamiliar = ""
-    except FamiliarityError as error:
-        familiar, unfamiliar = None, str(error)
-
-    def complete(new: "Bundle") -> None:
-        if familiar:
-            (new.folder / FAMILIAR).write_bytes(replace(familiar, sha256=new.sha256).as_bytes())
-
-    if found.card.versions and importlib.util.find_spec("keras"):  # what wrote it is named: it is ours
-        with quiet_stderr():
-            from foodscene.training.networks import temperature
-
-            model = temperature.calibrated(KerasEngine(found).model, factor)
-            sample = np.asarray(loaded[0].pixels[:16])
-            saving.write(target, model, found.labels, card, sample, _others(found), complete)
-        kept = temperature.temperature_of(model)
-    else:
-        kept = found.card.temperature * factor
-        saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found), complete)
-    certain = confidence.measure_sure(probabilities, measured.right, sure_above)
-    say(
-        f"Temperature {kept:.3f}, fitted on {len(measured.targets):,} validation photos.\n"
-        f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
-        f"of which {certain.right.value:.1%} are right.\n"
-        f"{_promise(promised)}\n"
-        f"{_acquaintance(familiar) if familiar else f'What is familiar is not said: {unfamiliar}'}\n"
-        f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
-    )
-
-
-def _promise(promised: "CardConformal | None") -> str:
-    if promised is None:
-        return "Sets of labels are not promised: a data set has too few photos."
-    share = f"{promised.coverage * 100:.0f} of 100"
-    return f"Sets of labels hold the right one in {share}: those from a probability of {1 - promised.quantile:.4f} on."
-
-
-def _acquaintance(familiar: "Familiarity") -> str:
-    training, validation = familiar.photos
-    return (
-        f"Known are photos from a closeness of {familiar.threshold:.4f} on to one of {len(familiar.prototypes):,} "
-        f"prototypes, of {training:,} training photos: at least 95 of 100 of the {validation:,} validation photos."
-    )
-
-
 def _model(bundle: "Bundle") -> Any:
     """The Keras model of a bundle, for pictures of what it sees; None where there is no Keras to read it."""
     import importlib.util
@@ -219,22 +122,17 @@ def _model(bundle: "Bundle") -> Any:
         return KerasEngine(bundle).model
 
 
-def _bundle(name: str) -> "Bundle":
+def find_named(name: str) -> "Bundle":
     """A folder, or a shipped bundle by its name."""
     from foodscene.models.bundle import SHIPPED, find_bundle
 
     return find_bundle(name, SHIPPED)
 
 
-def _there(path: Path, option: str) -> None:
+def exists(path: Path, option: str) -> None:
+    """Make sure that an option's path is there."""
     if not path.exists():
         raise typer.BadParameter(f"there is no {path}", param_hint=option)
-
-
-def _others(bundle: "Bundle") -> dict[str, str | bytes]:
-    """What an evaluation left in a bundle, which `saving.write` does not make itself."""
-    others = (bundle.folder / name for name in ("README.md", "confusion.json"))
-    return {path.name: path.read_bytes() for path in others if path.is_file()}
 
 
 def _figures(evaluations: "dict[str, Evaluation]", promised: "CardConformal | None") -> Any:

@@ -1,7 +1,7 @@
 """The one call of the training loop: a path becomes pixels, labels and who trains, validates and tests on what."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -51,6 +51,9 @@ class Data:
     """What each photo is known by whatever its name, n of them: 32 hexadecimal digits of its file and its part of it.
     Empty where the photos are none of files."""
 
+    samples: Sequence[Sample] = field(default=(), repr=False)
+    """Each photo as its archive has it, n of them; empty where the photos are none of files."""
+
     def contents_of(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
         """`contents` of some rows."""
         return tuple(self.contents[row] for row in rows) if self.contents else ()
@@ -98,6 +101,7 @@ def load(  # noqa: PLR0913 - named options, each with a default
         dropped=dropped,
         parts=np.repeat(np.arange(len(dataset.parts)), dataset.parts)[decoded.rows] if dataset.parts else None,
         contents=tuple(_content(dataset.samples[row], facts.contents[row]) for row in decoded.rows),
+        samples=[dataset.samples[row] for row in decoded.rows],
     )
     _tell_left_out(dataset, console)
     for broken in decoded.broken[:10]:

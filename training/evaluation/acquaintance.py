@@ -11,6 +11,7 @@ from foodscene.models.engine import Engine, Outputs
 from foodscene.models.familiarity import Familiarity, FamiliarityError
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import inference
+from foodscene.training.evaluation.outputs import look
 
 MOST = 20_000
 """Photos of each data set of which training features are taken, evenly over it: twenty for a prototype."""
@@ -26,7 +27,7 @@ def learn(bundle: Bundle, engine: Engine, photos: Sequence[Data], validation: Se
     for data in photos:
         rows = spread(inference.labelled_rows(bundle.labels, data, data.train), MOST)
         if len(rows):
-            features.append(_features(bundle, inference.look(engine, data.pixels, rows)))
+            features.append(_features(bundle, look(engine, data.pixels, rows)))
             labels.append(inference.match(data.classes, bundle.labels)[data.labels[rows]])
     if not features:
         raise FamiliarityError("There are no training photos to say by what is familiar.")
@@ -37,7 +38,7 @@ def learn(bundle: Bundle, engine: Engine, photos: Sequence[Data], validation: Se
 def validated(bundle: Bundle, engine: Engine, photos: Sequence[Data]) -> list[Outputs]:
     """A bundle's outputs for the validation photos, an array for each data set, at most `MOST` photos of each."""
     return [
-        inference.look(engine, data.pixels, spread(rows, MOST))
+        look(engine, data.pixels, spread(rows, MOST))
         for data in photos
         for rows in by_part(data, inference.labelled_rows(bundle.labels, data, data.validation))
         if len(rows)

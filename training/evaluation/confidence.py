@@ -55,14 +55,14 @@ def measure_sure(
     probabilities: NDArray[np.float32],
     right: NDArray[np.bool_],
     above: float,
-    known: NDArray[np.bool_] | None = None,
+    familiar: NDArray[np.bool_] | None = None,
 ) -> Confidence:
     """How many answers are called sure from the probability `above` on, and how many of these are right.
 
-    `probabilities` has shape (n, classes), `right` (n,). With `known`, (n,), answers for other photos are not sure.
+    `probabilities` has shape (n, classes), `right` (n,). With `familiar`, (n,), answers for other photos are not sure.
     """
     sure = probabilities.max(axis=1) >= above
-    sure = sure if known is None else sure & known
+    sure = sure if familiar is None else sure & familiar
     return Confidence(
         above, metrics.share(int(sure.sum()), len(sure)), metrics.share(int(right[sure].sum()), int(sure.sum()))
     )

@@ -52,8 +52,10 @@ class Evaluation:
 
     closeness: NDArray[np.float32] | None = field(default=None, repr=False)
     """Shape (n,): how close each photo is to what is familiar (`models.familiarity`); None where that is not said."""
+    familiar: NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Shape (n,): which photos are close enough to be known by that alone; None as `closeness`. Sure takes that."""
     known: NDArray[np.bool_] | None = field(default=None, repr=False)
-    """Shape (n,): which photos are called known; None as `closeness`."""
+    """Shape (n,): which photos are called known, by the fallback too where there is one; None as `closeness`."""
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -197,6 +199,7 @@ def join(evaluations: Sequence[Evaluation]) -> Evaluation:
         np.concatenate([one.probabilities[rows] for one, rows in kept]),
         dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
         closeness=_joined([None if one.closeness is None else one.closeness[rows] for one, rows in kept]),
+        familiar=_joined([None if one.familiar is None else one.familiar[rows] for one, rows in kept]),
         known=_joined([None if one.known is None else one.known[rows] for one, rows in kept]),
         contents=tuple(one.contents[row] for one, rows in kept for row in rows)
         if all(one.contents for one in evaluations)

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models import fallback
 from foodscene.models.bundle import Bundle
-from foodscene.models.engine import Engine, Outputs, open_engine
-from foodscene.models.familiarity import Familiarity
+from foodscene.models.engine import Engine, open_engine
 from foodscene.training.datasets import open_dataset, renamed
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
+from foodscene.training.evaluation.outputs import Looking, look, opened
 
 if TYPE_CHECKING:
     from foodscene.training.data.load import Data
-
-_BATCH = 32
-
 
 SPLITS = ("train", "validation", "test", "all")
 
@@ -68,36 +66,30 @@ def rows(data: "Data", split: str) -> NDArray[np.int64]:
     return np.flatnonzero(data.labels >= 0) if split == "all" else np.asarray(getattr(data, split))
 
 
-def evaluate(
-    engine: Engine,
-    labels: Sequence[str],
-    data: "Data",
-    rows: NDArray[np.int64],
-    familiar: Familiarity | None = None,
-) -> Evaluation:
-    """What an engine answers for the photos `data.pixels[rows]`, and which it knows by what is `familiar`.
+def evaluate(looking: Looking, data: "Data", rows: NDArray[np.int64]) -> Evaluation:
+    """What a bundle answers for the photos `data.pixels[rows]`, and which it knows: with its fallback, if it has one.
 
-    Classes are matched to `labels` by name; photos of classes that the model does not know are left out.
+    Classes are matched to labels by name; photos of classes that the bundle does not know are left out.
     Raises `EvaluationError` where none is known, or there are no photos.
     """
-    labelled = match(data.classes, labels)[data.labels[rows]]
+    bundle = looking.bundle
+    labelled = match(data.classes, bundle.labels)[data.labels[rows]]
     unknown = Counter(data.classes[label] for label in data.labels[rows[labelled < 0]])
     rows, targets = rows[labelled >= 0], labelled[labelled >= 0]
     if not len(rows):
         raise EvaluationError(f"{data.name} has no photos to measure on.")
-    names = [data.names[row] for row in rows]
-    outputs = look(engine, data.pixels, rows)
-    known = familiar.known(outputs.closeness) if familiar and outputs.closeness is not None else None
-    closeness = None if known is None else outputs.closeness
+    seen = looking.at_rows(data, rows)
+    familiar = fallback.familiar(bundle, seen.outputs)
     return Evaluation(
-        tuple(labels),
-        names,
+        bundle.labels,
+        [data.names[row] for row in rows],
         targets,
-        outputs.probabilities,
+        seen.outputs.probabilities,
         dict(unknown),
         contents=data.contents_of(rows),
-        closeness=closeness,
-        known=known,
+        closeness=None if familiar is None else seen.outputs.closeness,
+        familiar=familiar,
+        known=seen.known(bundle),
     )
 
 
@@ -130,29 +122,14 @@ def measure(
     if not paths:
         raise EvaluationError("There are no photos to measure on: name a folder, or an archive as downloaded.")
     photos = apart([photos_for(bundle, path, layout, labels, split=split) for path in paths])
-    each = {one.name: evaluate(engine, bundle.labels, one, rows(one, split), bundle.familiar) for one in photos}
+    looking = opened(bundle, engine)
+    each = {one.name: evaluate(looking, one, rows(one, split)) for one in photos}
     return Measured(photos, each, join(list(each.values())))
 
 
 def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """An engine's probabilities for the photos `pixels[rows]`, shape (rows, labels)."""
     return look(engine, pixels, rows).probabilities
-
-
-def look(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Outputs:
-    """All that an engine makes of the photos `pixels[rows]`."""
-    starts = range(0, len(rows), _BATCH)
-    batches = [engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
-    return Outputs(
-        np.concatenate([one.probabilities for one in batches]),
-        _joined([one.features for one in batches]),
-        _joined([one.closeness for one in batches]),
-    )
-
-
-def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    present = [part for part in parts if part is not None]
-    return np.concatenate(present) if present else None
 
 
 def match(classes: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:

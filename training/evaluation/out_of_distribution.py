@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foodscene.models import fallback
 from foodscene.models.bundle import Bundle
-from foodscene.models.engine import Engine
 from foodscene.models.pixels import InputSpec, PhotoError
 from foodscene.training.datasets import Dataset, DatasetError, Sample, labelled, open_dataset
 from foodscene.training.datasets.archives import open_files
 from foodscene.training.datasets.names import plain
-from foodscene.training.evaluation import inference, metrics
+from foodscene.training.evaluation import metrics
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError
 from foodscene.training.evaluation.metrics import Share
+from foodscene.training.evaluation.outputs import Looking, Seen
 
 MOST = 1000
 """Photos that are taken of a data set, evenly over it."""
@@ -51,27 +52,22 @@ class OutOfDistribution(NamedTuple):
         return self.familiarity or self.probability
 
 
-def measure(
-    engine: Engine,
-    bundle: Bundle,
-    name: str,
-    photos: NDArray[np.uint8],
-    inside: Evaluation,
-) -> OutOfDistribution:
-    """What a bundle makes of photos of shape (n, height, width, channels), beside those `inside` its distribution."""
-    outputs = inference.look(engine, photos, np.arange(len(photos)))
+def measure(bundle: Bundle, name: str, seen: Seen, inside: Evaluation) -> OutOfDistribution:
+    """What a bundle makes of photos that it has `seen`, beside those `inside` its distribution."""
+    outputs, found = seen.outputs, seen.known(bundle)
     highest = outputs.probabilities.max(axis=1)
-    sure = highest >= bundle.card.sure_above
-    known, familiarity = None, None
-    if bundle.familiar and outputs.closeness is not None:
-        found = bundle.familiar.known(outputs.closeness)
-        sure &= found
-        known = metrics.share(int(found.sum()), len(photos))
-        if inside.closeness is not None:
-            familiarity = _separation(inside.closeness, outputs.closeness)
-    unsure = metrics.share(int((~sure).sum()), len(photos))
-    probability = _separation(inside.probabilities.max(axis=1), highest)
-    return OutOfDistribution(name, len(photos), unsure, known, familiarity, probability)
+    unsure = ~fallback.sure(bundle, outputs)
+    familiarity = None
+    if inside.closeness is not None and outputs.closeness is not None:
+        familiarity = _separation(inside.closeness, outputs.closeness)
+    return OutOfDistribution(
+        name,
+        len(unsure),
+        metrics.share(int(unsure.sum()), len(unsure)),
+        None if found is None else metrics.share(int(found.sum()), len(found)),
+        familiarity,
+        _separation(inside.probabilities.max(axis=1), highest),
+    )
 
 
 def _separation(inside: NDArray[np.float32], outside: NDArray[np.float32]) -> Separation:
@@ -83,13 +79,11 @@ def noise(spec: InputSpec, count: int = 250) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), dtype=np.uint8)
 
 
-def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
-    """The name of a data set, or of a plain folder of photos, and photos of it that show none of the `labels`.
+def choose(path: Path, labels: Sequence[str], most: int = MOST) -> tuple[str, list[Sample]]:
+    """The name of a data set, or of a plain folder of photos, and at most so many of it that show none of the `labels`.
 
-    The name that stands before a path, `animals=photos/`, counts.
-
-    Their shape is (n, height, width, channels), n at most `most`. Photos that cannot be read are left out.
-    Raises `DatasetError` where there is no data set, `EvaluationError` where the model knows all that is in it.
+    The name that stands before a path, `animals=photos/`, counts. Raises `DatasetError` where there is no data set,
+    `EvaluationError` where the model knows all that is in it.
     """
     given, path = labelled(path)
     dataset = _open(path)
@@ -98,15 +92,37 @@ def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = 
     if not outside:
         raise EvaluationError(f"{path} holds no photos out of distribution: the model knows all of its classes.")
     chosen = np.unique(np.linspace(0, len(outside) - 1, min(most, len(outside))).astype(int)).tolist()
+    return given or dataset.name, [outside[index] for index in chosen]
+
+
+def load_photos(path: Path, spec: InputSpec, labels: Sequence[str], most: int = MOST) -> tuple[str, NDArray[np.uint8]]:
+    """As `choose`, with the photos decoded: shape (n, height, width, channels), n at most `most`.
+
+    Photos that cannot be read are left out. Raises `EvaluationError` too where that is all of them.
+    """
+    name, samples = choose(path, labels, most)
     photos = []
-    for index in chosen:
+    for sample in samples:
         try:
-            photos.append(outside[index].pixels(spec))
+            photos.append(sample.pixels(spec))
         except PhotoError:
             continue
     if not photos:
-        raise EvaluationError(f"{path} holds no photo that can be read.")
-    return given or dataset.name, np.stack(photos)
+        raise _unreadable(path)
+    return name, np.stack(photos)
+
+
+def see(looking: Looking, path: Path, most: int = MOST) -> tuple[str, Seen]:
+    """The name of a data set and what a bundle makes of its photos that show none of the labels: as `load_photos`."""
+    name, samples = choose(path, looking.bundle.labels, most)
+    seen = looking.at_samples(samples, name)
+    if not len(seen.outputs.probabilities):
+        raise _unreadable(path)
+    return name, seen
+
+
+def _unreadable(path: Path) -> EvaluationError:
+    return EvaluationError(f"{labelled(path)[1]} holds no photo that can be read.")
 
 
 def as_json(sets: Sequence[OutOfDistribution]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from foodscene.training.reports.markdown import Markdown
 def metrics(evaluation: Evaluation, sure_above: float, promised: CardConformal | None = None) -> CardMetrics:
     """The figures that a card gives; those of sets of labels where they are `promised`."""
     top5, known = evaluation.top5, evaluation.known
-    certain = confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above, known)
+    certain = confidence.measure_sure(evaluation.probabilities, evaluation.right, sure_above, evaluation.familiar)
     sets = conformal.measure(evaluation.probabilities, evaluation.targets, promised.quantile) if promised else None
     return CardMetrics(
         images=len(evaluation.targets),
@@ -90,7 +90,7 @@ def recalibrated(card: Card, sure_above: float, promised: CardConformal | None =
     gone = dict.fromkeys(("calibration_error", "sure", "sure_top1", "known", "set_coverage", "set_size"))
     kept = card.metrics.model_copy(update=gone) if card.metrics else None
     parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
-    changed = {"sure_above": sure_above, "conformal": promised, "metrics": kept, "parts": parts}
+    changed = {"sure_above": sure_above, "conformal": promised, "fallback": None, "metrics": kept, "parts": parts}
     return card.model_copy(update={**changed, "out_of_distribution": {}})
 
 

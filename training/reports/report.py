@@ -78,7 +78,7 @@ def _review(
     drawn = folder / "pictures"
     drawn.mkdir()
     measured.save(folder / "predictions.npz")
-    certain = confidence.measure_sure(measured.probabilities, measured.right, bundle.card.sure_above, measured.known)
+    certain = confidence.measure_sure(measured.probabilities, measured.right, bundle.card.sure_above, measured.familiar)
     figures = {
         "bundle": bundle.title,
         "data": [one.name for one in photos],

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from foodscene.classifier import load as load_bundle
 from foodscene.cli import program
 from foodscene.models import bundle, saving
 from foodscene.models.engine import open_engine
 from foodscene.training.data import load
-from foodscene.training.evaluation import inference
+from foodscene.training.evaluation import inference, out_of_distribution
 from foodscene.training.evaluation.evaluation import Evaluation
+from foodscene.training.evaluation.outputs import Looking, opened
 from foodscene.training.networks import temperature
 
 
@@ -57,7 +59,7 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
 
     def measured(rows: NDArray[np.int64]) -> Evaluation:
         now = bundle.read_bundle(copied)
-        return inference.evaluate(open_engine(now), now.labels, loaded, rows)
+        return inference.evaluate(Looking(now, open_engine(now)), loaded, rows)
 
     before = measured(loaded.test)
     said = call("calibrate", copied, "--data", many, "--right", 0.8)
@@ -119,7 +121,7 @@ def test_somebody_else_s_model_is_calibrated_as_a_copy(theirs: Path, many: Path,
     assert calibrated.card.temperature != 1
     photos = load.load(many, calibrated.spec)
     loss = {
-        name: inference.evaluate(open_engine(one), one.labels, photos, photos.validation).loss
+        name: inference.evaluate(Looking(one, open_engine(one)), photos, photos.validation).loss
         for name, one in (("before", bundle.read_bundle(theirs)), ("after", calibrated))
     }
     assert loss["after"] < loss["before"]
@@ -137,7 +139,7 @@ def test_calibrate_says_what_is_familiar_and_promises_sets(theirs: Path, many: P
     assert found.card.conformal is not None
     assert (found.card.conformal.coverage, found.card.conformal.photos) == (0.95, 30)
     photos = load.load(many, found.spec)
-    validation = inference.evaluate(open_engine(found), found.labels, photos, photos.validation, found.familiar)
+    validation = inference.evaluate(Looking(found, open_engine(found)), photos, photos.validation)
     assert validation.known is not None
     assert validation.known.mean() >= 0.95
     lacking = 1 - validation.probabilities[np.arange(30), validation.targets]
@@ -158,3 +160,95 @@ def test_calibrate_refuses_a_few_photos(theirs: Path, colours: Path, tmp_path: P
     )
     assert "18 validation photos are too few to calibrate on: at least 20" in str(refused.exception)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.fixture
+def strangers(tmp_path: Path) -> Path:
+    """Noisy photos of yellow and purple."""
+    rng = np.random.default_rng(3)
+    (tmp_path / "strangers").mkdir()
+    for index in range(40):
+        colour = ((230, 220, 30), (120, 30, 120))[index % 2]
+        picture = np.clip(np.array(colour) + rng.normal(0, 30, (16, 16, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "strangers" / f"{index}.png")
+    return tmp_path / "strangers"
+
+
+def test_calibrate_fits_the_rule_of_a_fallback(
+    theirs: Path, many: Path, strangers: Path, fallback_bundles: Path, tmp_path: Path
+) -> None:
+    target, things = tmp_path / "models" / "calibrated", fallback_bundles / "things"
+    target.parent.mkdir()
+    asked = ("calibrate", theirs, "--data", many, "--out", target, "--fallback", things, "--strangers", strangers)
+    said = call(*asked)
+    assert "the validation photos things is asked; known are then" in said
+    assert "The service asks the things that lies beside calibrated: put a copy of it there." in said
+    shutil.copytree(things, target.parent / "things")
+    assert "put a copy" not in call(
+        "calibrate", target, "--data", many, "--fallback", "things", "--strangers", strangers
+    )
+    found = bundle.read_bundle(target)
+    assert found.card.fallback is not None
+    assert found.card.fallback.bundle == "things"
+    photos = load.load(many, found.spec)
+    looking = opened(found, open_engine(found))
+    assert looking.beside is not None
+    validation = inference.evaluate(looking, photos, photos.validation)
+    assert validation.known is not None
+    assert validation.known.mean() >= 0.95
+    seen = looking.at_samples(out_of_distribution.choose(strangers, found.labels)[1], "strangers")
+    known = seen.known(found)
+    assert known is not None
+    share = known.mean()
+    assert share < 0.1
+    shown = json.loads(call("evaluate", target, "--data", many, "--ood", f"odd={strangers}", "--json", "--save"))
+    assert shown["out_of_distribution"]["odd"]["known"]["value"] == pytest.approx(share)
+    test = inference.evaluate(looking, photos, photos.test)
+    assert test.known is not None
+    assert shown["known"]["value"] == pytest.approx(test.known.mean())
+    card = bundle.read_bundle(target).card
+    assert card.metrics is not None
+    assert card.metrics.known == pytest.approx(test.known.mean(), abs=1e-6)
+    assert card.out_of_distribution["odd"].known == pytest.approx(share, abs=1e-6)
+    assert card.fallback == found.card.fallback
+
+    classifier = load_bundle(target)
+    answers = [classifier.predict(path) for path in sorted(strangers.iterdir())]
+    assert np.mean([answer.known for answer in answers]) == pytest.approx(share), "the figures are the service's"
+    call("calibrate", target, "--data", many)
+    assert bundle.read_bundle(target).card.fallback is None, "its rule was another bundle's"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--fallback", "THINGS"), "--fallback: it takes --strangers too"),
+        (("--strangers", "STRANGERS"), "--strangers: it takes --fallback too"),
+        (("--fallback", "THINGS", "--strangers", "nowhere"), "there is no nowhere"),
+        (("--fallback", "OWN", "--strangers", "STRANGERS"), "cannot be its own fallback"),
+        (("--fallback", "COLOURS", "--strangers", "STRANGERS"), "has one of its own, things"),
+        (("--fallback", "scenes-cnn", "--strangers", "STRANGERS"), "does not say which of its labels are nothing"),
+        (("--fallback", "THINGS", "--strangers", "FEW"), "too few to fit a rule on"),
+    ],
+)
+def test_calibrate_refuses_what_cannot_be_a_fallback(
+    copied: Path,
+    many: Path,
+    strangers: Path,
+    fallback_bundles: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    why: str,
+) -> None:
+    (tmp_path / "few").mkdir()
+    for path in sorted(strangers.iterdir())[:10]:
+        shutil.copy(path, tmp_path / "few")
+    places = {"THINGS": fallback_bundles / "things", "COLOURS": fallback_bundles / "colours"}
+    places |= {"OWN": copied, "STRANGERS": strangers, "FEW": tmp_path / "few"}
+    given = [str(places.get(option, option)) for option in options]
+    before = {path.name: path.read_bytes() for path in copied.iterdir()}
+    refused = CliRunner().invoke(program, ["calibrate", str(copied), "--data", str(many), *given])
+    assert refused.exit_code
+    told = " ".join(f"{refused.output} {refused.exception}".replace("│", " ").split())
+    assert why.replace("--fallback: ", "").replace("--strangers: ", "") in told
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == before

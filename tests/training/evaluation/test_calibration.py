@@ -12,6 +12,7 @@ from foodscene.models.bundle import Bundle
 from foodscene.models.engine import open_engine
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import calibration, inference, metrics
+from foodscene.training.evaluation.outputs import Looking
 from foodscene.training.networks import temperature
 
 
@@ -90,7 +91,7 @@ def test_the_shipped_model_of_the_intel_archive_is_better_calibrated_than_withou
 ) -> None:
     kept = temperature.temperature_of(keras.models.load_model(scenes_cnn.model, compile=False))
     assert kept != 1.0, "the saved .h5 carries a temperature"
-    calm = inference.evaluate(open_engine(scenes_cnn, threads=1), scenes_cnn.labels, scenes, scenes.test)
+    calm = inference.evaluate(Looking(scenes_cnn, open_engine(scenes_cnn, threads=1)), scenes, scenes.test)
     raw = replace(calm, probabilities=calibration.temper(calm.probabilities, 1 / kept))
     assert calm.calibration_error < raw.calibration_error
     assert calm.loss < raw.loss

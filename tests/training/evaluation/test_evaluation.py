@@ -10,12 +10,13 @@ from foodscene.models.engine import open_engine
 from foodscene.training.data import load
 from foodscene.training.evaluation import evaluation, inference
 from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.evaluation.outputs import Looking
 
 
 def test_answers_are_kept_exactly(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
     found = bundle.read_bundle(toy_bundle / "colours")
     loaded = load.load(colours, found.spec)
-    measured = inference.evaluate(open_engine(found), found.labels, loaded, loaded.test)
+    measured = inference.evaluate(Looking(found, open_engine(found)), loaded, loaded.test)
     measured.save(tmp_path / "predictions.npz")
     kept = evaluation.load(tmp_path / "predictions.npz")
     assert kept.as_json() == measured.as_json()

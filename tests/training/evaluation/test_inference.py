@@ -15,13 +15,14 @@ from foodscene.training.data import load
 from foodscene.training.data.load import Data
 from foodscene.training.evaluation import inference
 from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.evaluation.outputs import Looking
 
 
 def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) -> None:
     found = bundle.read_bundle(toy_bundle / "colours")
     loaded = load.load(colours, found.spec)
     engine = open_engine(found)
-    measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
+    measured = inference.evaluate(Looking(found, engine), loaded, loaded.test)
 
     known = [row for row in loaded.test if loaded.classes[loaded.labels[row]] != "Grey"]
     assert measured.names == [loaded.names[row] for row in known]
@@ -50,7 +51,7 @@ def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) 
 @pytest.mark.slow
 def test_every_figure_of_a_trained_model_is_what_others_compute(scenes_cnn: Bundle, scenes: Data) -> None:
     engine = open_engine(scenes_cnn, threads=1)
-    measured = inference.evaluate(engine, scenes_cnn.labels, scenes, scenes.test)
+    measured = inference.evaluate(Looking(scenes_cnn, engine), scenes, scenes.test)
     targets = [scenes_cnn.labels.index(scenes.classes[label]) for label in scenes.labels]
     probabilities = np.concatenate([engine.predict(scenes.pixels[row : row + 1]) for row in scenes.test]).astype(float)
     probabilities /= probabilities.sum(axis=1, keepdims=True)

@@ -13,6 +13,7 @@ from foodscene.models.pixels import InputSpec
 from foodscene.training.data import load
 from foodscene.training.evaluation import inference, out_of_distribution
 from foodscene.training.evaluation.evaluation import EvaluationError
+from foodscene.training.evaluation.outputs import Looking
 
 SPEC = InputSpec(16, 16, 3, "squash")
 
@@ -41,9 +42,9 @@ def test_counted_are_those_below_the_probability(toy_bundle: Path, colours: Path
     highest = engine.predict(photos).max(axis=1)
     above = float(np.median(highest)) + 1e-6
     loaded = load.load(colours, found.spec)
-    inside = inference.evaluate(engine, found.labels, loaded, loaded.test)
+    inside = inference.evaluate(Looking(found, engine), loaded, loaded.test)
     asked = replace(found, card=found.card.model_copy(update={"sure_above": above}))
-    measured = out_of_distribution.measure(engine, asked, name, photos, inside)
+    measured = out_of_distribution.measure(asked, name, Looking(asked, engine).at_pixels(photos, name), inside)
     assert 0 < (highest < above).sum() < len(photos) == measured.photos
     assert measured.unsure.value == pytest.approx((highest < above).mean())
     assert out_of_distribution.as_json([measured])["colours"]["photos"] == 18

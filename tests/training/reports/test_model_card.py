@@ -9,6 +9,7 @@ from foodscene.models import bundle
 from foodscene.models.engine import open_engine
 from foodscene.training.data import load
 from foodscene.training.evaluation import inference, out_of_distribution
+from foodscene.training.evaluation.outputs import Looking
 from foodscene.training.reports import model_card
 
 
@@ -16,9 +17,9 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     shutil.copytree(toy_bundle / "colours", tmp_path / "colours-copy")
     found = bundle.read_bundle(tmp_path / "colours-copy")
     loaded, engine = load.load(colours, found.spec), open_engine(found)
-    measured = inference.evaluate(engine, found.labels, loaded, loaded.test)
-    name, photos = out_of_distribution.load_photos(colours, found.spec, found.labels)
-    nothing = out_of_distribution.measure(engine, found, name, photos, measured)
+    measured = inference.evaluate(Looking(found, engine), loaded, loaded.test)
+    name, seen = out_of_distribution.see(Looking(found, engine), colours)
+    nothing = out_of_distribution.measure(found, name, seen, measured)
     model_card.save(found, measured, {"colours": measured, "again": measured}, [nothing])
 
     said = bundle.read_bundle(found.folder).card

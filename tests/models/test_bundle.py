@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+from foodscene.models import fallback
 from foodscene.models.bundle import (
     MOST_BYTES,
     SHIPPED,
@@ -290,12 +291,31 @@ def test_unsafe_model_is_not_written(tmp_path: Path) -> None:
 
 def test_bundles_that_ship_are_sound() -> None:
     bundles = find(SHIPPED)
-    assert bundles
+    assert {"everyday", "objects"} <= bundles.keys()
     for bundle in bundles.values():
         assert isinstance(bundle, Bundle), str(bundle)
         assert bundle.card.sha256
-        assert bundle.card.metrics
+        assert bundle.card.metrics or bundle.card.foreign, "one that is a fallback alone is as others published it"
         assert not (bundle.folder / "model.onnx").exists()
+        fallback.beside(bundle)  # says what is wrong with it
+
+
+def test_the_shipped_fallback_names_what_is_neither_food_nor_a_place() -> None:
+    objects = read_bundle(SHIPPED / "objects")
+    assert len(objects.labels) == 1000
+    assert len(objects.card.foreign) == 834
+    assert {"lion", "German shepherd", "umbrella", "crane (bird)"} <= set(objects.card.foreign)
+    assert not {"pizza", "ice cream", "library", "seashore"} & set(objects.card.foreign)
+    assert "Apache-2.0" in objects.card.license
+    assert sum(path.stat().st_size for path in objects.folder.iterdir()) < 10_000_000
+
+
+def test_the_shipped_bundles_have_room_in_the_wheel() -> None:
+    """All files of theirs: `tests/wheel.py` allows 40 MB for everything."""
+    files = [
+        path for bundle in find(SHIPPED).values() if isinstance(bundle, Bundle) for path in bundle.folder.iterdir()
+    ]
+    assert sum(path.stat().st_size for path in files) < 38_000_000
 
 
 @pytest.mark.parametrize(

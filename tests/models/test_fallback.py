@@ -99,7 +99,7 @@ def test_a_batch_is_decided_as_its_photos_are_one_by_one(fallback_bundles: Path)
     assert other is not None
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet([0.4] * 3, 40).astype(np.float32)
-    many = Outputs(probabilities, None, rng.uniform(0.9, 1, 40).astype(np.float32))
+    many = Outputs(probabilities, None, rng.choice([0.5, 1.0], 40).astype(np.float32))
     asked = fallback.asks(asker, many)
     assert 0 < asked.sum() < 40
     seconds = Outputs(rng.dirichlet([0.4] * 5, int(asked.sum())).astype(np.float32))
@@ -152,7 +152,7 @@ def test_a_card_must_be_about_its_bundle(fallback_bundles: Path, tmp_path: Path)
     with pytest.raises(BundleError, match="foreign names 'mauve', which is none of the labels"):
         read_bundle(changed(tmp_path / "models" / "things", foreign=["yellow", "mauve"]))
     (tmp_path / "models" / "colours" / FAMILIAR).unlink()
-    with pytest.raises(BundleError, match="names the fallback things, whose rule takes familiar.npz"):
+    with pytest.raises(BundleError, match="names the fallback things, whose rule takes"):
         read_bundle(tmp_path / "models" / "colours")
 
 

@@ -52,7 +52,7 @@ def checked(model: onnx.ModelProto) -> None:
 
 
 def test_what_we_compile_is_accepted(toy_bundle: Path) -> None:
-    for folder in (toy_bundle / "colours", SHIPPED / "everyday", SHIPPED / "scenes-cnn"):
+    for folder in (toy_bundle / "colours", *(SHIPPED / name for name in ("everyday", "objects", "scenes-cnn"))):
         bundle = read_bundle(folder)
         reader.sized(reader.read(compiled(bundle)), bundle.spec.height, bundle.spec.width)
     checked(graph([MEAN, SOFTMAX]))

@@ -17,7 +17,7 @@ layers = keras.layers
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
 
 
-@pytest.mark.parametrize("name", ["everyday", "scenes-cnn"])
+@pytest.mark.parametrize("name", ["everyday", "objects", "scenes-cnn"])
 def test_shipped_bundles(tmp_path: Path, name: str) -> None:
     graph = read(SHIPPED / name / "model.h5")
     given = np.random.default_rng(0).uniform(0, 255, (4, *graph.input_shape[1:])).astype(np.float32)  # type: ignore[arg-type]

@@ -174,6 +174,7 @@ def strangers(tmp_path: Path) -> Path:
     return tmp_path / "strangers"
 
 
+@pytest.mark.slow
 def test_calibrate_fits_the_rule_of_a_fallback(
     theirs: Path, many: Path, strangers: Path, fallback_bundles: Path, tmp_path: Path
 ) -> None:
@@ -222,11 +223,10 @@ def test_calibrate_fits_the_rule_of_a_fallback(
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (("--fallback", "THINGS"), "--fallback: it takes --strangers too"),
-        (("--strangers", "STRANGERS"), "--strangers: it takes --fallback too"),
+        (("--fallback", "THINGS"), "it takes --strangers too"),
+        (("--strangers", "STRANGERS"), "it takes --fallback too"),
         (("--fallback", "THINGS", "--strangers", "nowhere"), "there is no nowhere"),
         (("--fallback", "OWN", "--strangers", "STRANGERS"), "cannot be its own fallback"),
-        (("--fallback", "COLOURS", "--strangers", "STRANGERS"), "has one of its own, things"),
         (("--fallback", "scenes-cnn", "--strangers", "STRANGERS"), "does not say which of its labels are nothing"),
         (("--fallback", "THINGS", "--strangers", "FEW"), "too few to fit a rule on"),
     ],
@@ -243,12 +243,11 @@ def test_calibrate_refuses_what_cannot_be_a_fallback(
     (tmp_path / "few").mkdir()
     for path in sorted(strangers.iterdir())[:10]:
         shutil.copy(path, tmp_path / "few")
-    places = {"THINGS": fallback_bundles / "things", "COLOURS": fallback_bundles / "colours"}
-    places |= {"OWN": copied, "STRANGERS": strangers, "FEW": tmp_path / "few"}
+    places = {"THINGS": fallback_bundles / "things", "OWN": copied, "STRANGERS": strangers, "FEW": tmp_path / "few"}
     given = [str(places.get(option, option)) for option in options]
     before = {path.name: path.read_bytes() for path in copied.iterdir()}
     refused = CliRunner().invoke(program, ["calibrate", str(copied), "--data", str(many), *given])
     assert refused.exit_code
     told = " ".join(f"{refused.output} {refused.exception}".replace("│", " ").split())
-    assert why.replace("--fallback: ", "").replace("--strangers: ", "") in told
+    assert why in told
     assert {path.name: path.read_bytes() for path in copied.iterdir()} == before

@@ -133,8 +133,8 @@ class CardOutOfDistribution(_Part):
 
     `unsure` and `known` are the shares for which its answer is not called sure, and that it calls known. `auroc` is the
     probability that one of them scores below a test photo; `false_alarms` the share of them that scores as high as 95
-    of 100 test photos. Both by what decides, which is familiarity where the bundle has it, and by the first
-    probability.
+    of 100 test photos. Both by familiarity where the bundle has it, and by the first probability. `known` is as the
+    service says it, with the fallback where the card names one.
     """
 
     photos: int = Field(gt=0)

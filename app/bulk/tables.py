@@ -70,6 +70,7 @@ class Parquet(Table):
             "sure": pa.bool_(),
             "familiarity": pa.float64(),
             "set": pa.list_(pa.string()),
+            "fallback_probability": pa.float64(),
             "width": pa.int32(),
             "height": pa.int32(),
             FEATURES: pa.list_(pa.float32()),

@@ -37,6 +37,9 @@ ELSEWHERE = {
     "foodscene calibrate my-bundle --data my-photos/ --out my-bundle-calibrated": (
         "tests/training/commands/test_evaluate.py"
     ),
+    "foodscene calibrate my-bundle --data my-photos/ --fallback objects --strangers strangers/": (
+        "tests/training/commands/test_evaluate.py"
+    ),
     "foodscene explain photo.jpg --model scenes-cnn --label street": "tests/training/evaluation/test_explanation.py",
     "foodscene predict s3://my-bucket/photos --out answers.parquet": "tests/app/bulk/test_storage.py",
     "foodscene predict intel-image-classification.zip/seg_pred --out scenes.csv": "tests/app/bulk/test_job.py",

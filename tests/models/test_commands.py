@@ -84,3 +84,27 @@ def test_commands_agree_on_what_cannot_be_used(toy_bundle: Path, tmp_path: Path,
         result = CliRunner().invoke(program, command)
         assert isinstance(result.exception, BundleError)
         assert said in str(result.exception)
+
+
+def test_predict_says_what_a_photo_may_be_that_is_not_known(fallback_bundles: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40), "yellow").save(tmp_path / "yellow.png")
+    asked = ("predict", str(tmp_path / "yellow.png"), "--models", str(fallback_bundles), "--model", "colours")
+    assert "This is nothing that it knows. Perhaps a yellow? The nearest labels:" in run(*asked)[1]
+    answer = json.loads(run(*asked, "--json")[1])
+    assert (answer["known"], answer["fallback"]["label"], answer["sure"]) == (False, "yellow", False)
+    folder = ("predict", str(tmp_path), "--models", str(fallback_bundles), "--model", "colours")
+    assert "yellow.png  nothing that it knows; perhaps a yellow" in run(*folder)[1]
+    assert json.loads(run(*folder, "--json")[1])["fallback"] == answer["fallback"]
+
+
+def test_models_says_which_fallback_is_lacking(fallback_bundles: Path, tmp_path: Path) -> None:
+    assert "goes without its fallback" not in run("models", "--models", str(fallback_bundles))[1]
+    (whole,) = (
+        one["fallback"] for one in json.loads(run("models", "--models", str(fallback_bundles), "--json")[1])[:1]
+    )
+    assert whole == {"bundle": "things", "lacking": None}
+    shutil.copytree(fallback_bundles / "colours", tmp_path / "colours")
+    said = run("models", "--models", str(tmp_path))[1]
+    assert "colours goes without its fallback, by familiarity alone: There is no things beside colours" in said
+    (alone,) = json.loads(run("models", "--models", str(tmp_path), "--json")[1])
+    assert "There is no things beside colours" in alone["fallback"]["lacking"]

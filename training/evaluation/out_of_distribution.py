@@ -48,7 +48,7 @@ class OutOfDistribution(NamedTuple):
 
     @property
     def decides(self) -> Separation:
-        """By the score that decides what is known."""
+        """By familiarity, which decides what is known where no fallback does; else by the probability."""
         return self.familiarity or self.probability
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -171,3 +172,35 @@ def test_a_photo_that_was_accepted_is_not_refused_on_its_way(asking: TestClient)
         assert service.scheduler.depth == 0
     finally:
         service.scheduler.length = length
+
+
+def test_a_second_look_that_takes_too_long_is_given_up(
+    fallback_bundles: Path, start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = start(models=fallback_bundles, deadline_seconds=0.5)
+    service = client.app.state.service  # type: ignore[attr-defined]
+    engine = service.registry.models["things"].runner.sessions.engine
+    ready = threading.Event()
+    run = engine.run
+    monkeypatch.setattr(engine, "run", lambda prepared: (ready.wait(20), run(prepared))[1])
+    answer = client.post("/api/v1/predict", files={"file": picture("yellow")}, data={"model": "colours"})
+    assert answer.status_code == 504
+    assert service.scheduler.depth == 0, "its place is free at once"
+    assert client.post("/api/v1/predict", files={"file": picture("red")}, data={"model": "colours"}).status_code == 200
+    ready.set()
+    assert predicted(client, "yellow")["fallback"]["label"] == "yellow"
+    assert service.uploads.held == 0
+
+
+def test_a_card_of_another_bundle_is_taken_over_while_it_runs(
+    fallback_bundles: Path, tmp_path: Path, start: Callable[..., TestClient]
+) -> None:
+    shutil.copytree(fallback_bundles, tmp_path / "models")
+    client = start(models=tmp_path / "models")
+    assert predicted(client, "yellow")["known"] is False
+    path = tmp_path / "models" / "colours" / CARD
+    card = json.loads(path.read_text())
+    card["fallback"]["rule"]["intercept"] = 2
+    path.write_text(json.dumps(card))
+    client.app.state.service.registry.refresh()  # type: ignore[attr-defined]
+    assert predicted(client, "yellow")["known"] is True, "whatever is foreign, by this rule"

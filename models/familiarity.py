@@ -31,6 +31,7 @@ LEAST = 20
 """Validation photos below which nothing is said: of fewer, a share of 95 in 100 cannot be told from all of them."""
 
 _QUANTILES = 1001
+_SHARES = np.linspace(0, 1, _QUANTILES)
 _ROUNDS = 10
 
 
@@ -59,7 +60,7 @@ class Familiarity:
 
     def familiarity(self, closeness: NDArray[np.float32]) -> NDArray[np.float64]:
         """The share of validation photos that are less familiar, 0 to 1, shape (n,)."""
-        return np.interp(closeness, self.quantiles, np.linspace(0, 1, len(self.quantiles)))
+        return np.interp(closeness, self.quantiles, _SHARES)
 
     def known(self, closeness: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which photos are known, shape (n,)."""
@@ -100,7 +101,7 @@ def fit(
         )
     found = prototypes(features, labels)
     scores = [np.sort(_closeness(found, part)) for part in validation if len(part)]
-    quantiles = np.quantile(np.concatenate(scores), np.linspace(0, 1, _QUANTILES)).astype(np.float32)
+    quantiles = np.quantile(np.concatenate(scores), _SHARES).astype(np.float32)
     # Rounded down, so that sums taken in another order do not lose the photo whose closeness it is.
     threshold = min(float(np.floor(part[int((1 - KEPT) * len(part))] * 1e5) / 1e5) for part in scores)
     return Familiarity(found, quantiles, threshold, (len(features), count), sha256)

@@ -21,6 +21,7 @@ from foodscene.models.pixels import (
     decode,
     fit,
     read_photo,
+    refit,
     upright_size,
 )
 
@@ -129,6 +130,17 @@ def test_deep_and_print_colours() -> None:
     assert difference(read_photo(encoded(print_colours, "JPEG", quality=95), SPEC), fit(scene(), SPEC)) < 6
     bitmap = Image.new("1", (40, 40), 1)
     assert read_photo(encoded(bitmap), SPEC).min() == 255
+
+
+def test_fitted_pixels_are_fitted_anew_for_another_network() -> None:
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    pixels[1, ..., 1] = 200
+    larger = refit(pixels, InputSpec(16, 12, 3))
+    assert larger.shape == (2, 16, 12, 3)
+    assert (larger[1] == (0, 200, 0)).all()
+    gray = refit(pixels, InputSpec(4, 4, 1))
+    assert gray.shape == (2, 4, 4, 1)
+    assert refit(gray, InputSpec(8, 8, 3)).shape == (2, 8, 8, 3)
 
 
 def test_gray_network_takes_one_channel() -> None:

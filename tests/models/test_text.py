@@ -1,6 +1,6 @@
 import pytest
 
-from foodscene.models.text import duration, estimate, percent, spell
+from foodscene.models.text import duration, estimate, percent, spell, with_article
 
 
 def test_shares_are_for_people() -> None:
@@ -16,6 +16,25 @@ def test_shares_are_for_people() -> None:
 
 def test_labels_are_for_people() -> None:
     assert spell("apple_pie") == "apple pie"
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("lion", "a lion"),
+        ("axolotl", "an axolotl"),
+        ("Angora", "an Angora"),
+        ("unicycle", "a unicycle"),
+        ("European gallinule", "a European gallinule"),
+        ("hourglass", "an hourglass"),
+        ("sunglasses", "sunglasses"),
+        ("compass", "a compass"),
+        ("octopus", "an octopus"),
+        ("", "a "),
+    ],
+)
+def test_labels_in_a_sentence_have_their_article(label: str, said: str) -> None:
+    assert with_article(label) == said
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from foodscene.models import bundle
-from foodscene.models.card import Card, CardDataset, CardMetrics, CardOutOfDistribution
+from foodscene.models.card import Card, CardDataset, CardFallback, CardFallbackRule, CardMetrics, CardOutOfDistribution
 from foodscene.training.reports import model_card
 
 CARD = Card(
@@ -43,6 +43,21 @@ def test_everything_of_the_card_is_told() -> None:
         assert part in said
     assert "b taken for a" not in said
     assert "top-5" not in said
+
+
+def test_a_fallback_is_named_and_what_is_foreign_is_counted() -> None:
+    rule = CardFallbackRule(intercept=0, probability=1, familiarity=1, foreign=-1)
+    asker = CARD.model_copy(update={"fallback": CardFallback(bundle="things", rule=rule)})
+    assert "It asks things about photos of which it is not sure" in model_card.readme(asker, ("a", "b"))
+    assert "1 of these labels is nothing" in model_card.readme(CARD.model_copy(update={"foreign": ["a"]}), ("a", "b"))
+    assert "fallback" not in model_card.readme(CARD, ("a", "b"))
+
+
+def test_hundreds_of_labels_are_not_listed_to_their_end() -> None:
+    said = model_card.readme(Card(name="many"), [f"label {number}" for number in range(1000)])
+    assert "It knows 1,000 labels: label 0, " in said
+    assert "label 299" in said
+    assert "label 300" not in said
 
 
 def test_several_data_sets_stand_side_by_side() -> None:

@@ -55,7 +55,9 @@ def test_out_writes_a_table_and_says_what_is_in_it(predict, photos: Path) -> Non
     assert code == 0
     assert "a.csv: 3 photos, 1 of them without an answer" in output
     header, *rows = (photos.parent / "a.csv").read_text().splitlines()
-    assert header == "path,label,probability,known,familiarity,sure,set,width,height,error"
+    assert (
+        header == "path,label,probability,known,familiarity,sure,set,fallback,fallback_probability,width,height,error"
+    )
     assert [row.partition(",")[0] for row in rows] == ["set/a.png", "set/b.png", "set/c.png"]
     with pytest.raises(OccupiedError, match=r"a\.csv exists"):
         predict("set", "--out", "a.csv")

@@ -84,9 +84,14 @@ class Looking(NamedTuple):
         first: list[Outputs] = []
         second: list[Outputs] = []
         console = open_console(stderr=True, markup=False)
-        columns = TextColumn(title, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=photos)
+            task = progress.add_task(title, total=photos)
             for pixels, again in batches:
                 first.append(self.engine.look(pixels))
                 if self.beside:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,8 +57,7 @@ def predict(
     from foodscene.models.bundle import SHIPPED, find_bundle
 
     bundle = find_bundle(model, models_folder or SHIPPED)
-    # A process that is to end, by whatever signal, keeps what it did.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)  # a process that is to end, by whatever signal, keeps what it did
     labeller = Labeller(bundle, top_k, features=features)
     if out is None:
         label(labeller, photos, lambda row: say(_as_json(row, bundle.name) if as_json else _as_text(row)))
@@ -71,6 +71,15 @@ def predict(
         raise
     failed = f", {outcome.failed:,} of them without an answer: `error` says why" if outcome.failed else ""
     say(f"{out}: {outcome.rows:,} photos{failed}." if outcome.rows is not None else f"{out} is whole.")
+
+
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does, also where a shell began the program in the background, which does not hear Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt
 
 
 def _as_text(row: "Row") -> str:

@@ -5,6 +5,7 @@ import json
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -165,6 +166,11 @@ def test_memory_does_not_grow_with_photos(write, place: Path, labeller, monkeypa
     assert most <= job._UNDER_WAY
 
 
+def _deaf_to_ctrl_c() -> None:
+    """As a shell begins what ends with an ampersand."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 _SMALL_PARTS = """
 import sys
 from foodscene import cli
@@ -180,10 +186,14 @@ cli.cli()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "times"), [("kill", 2), ("terminate", 1)])
+@pytest.mark.parametrize(
+    ("how", "times"),
+    [("kill", 2), pytest.param("terminate", 1, marks=pytest.mark.nightly), ("terminate in the background", 1)],
+)
 def test_killed_again_and_again_it_ends_with_every_photo_once(
     write, place: Path, toy_bundle: Path, bundle, labeller, how, times
 ):
+    how, _, background = how.partition(" ")
     write({"set.zip": zipped(mixed(600)), "more.tar.gz": tarred(mixed(500), "w:gz")})
     paths = ["set.zip", "more.tar.gz"]
     write_table(labeller, bundle, paths, place / "whole.csv")
@@ -192,7 +202,9 @@ def test_killed_again_and_again_it_ends_with_every_photo_once(
     rng = random.Random(3)
     stopped, before = 0, 0
     while True:
-        process = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, cwd=place, stderr=subprocess.PIPE, text=True, preexec_fn=_deaf_to_ctrl_c if background else None
+        )
         watch = threading.Timer(120, process.kill)
         watch.start()
         while process.poll() is None and stopped < times:

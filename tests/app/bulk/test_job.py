@@ -5,7 +5,6 @@ import json
 import random
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -166,11 +165,10 @@ def test_memory_does_not_grow_with_photos(write, place: Path, labeller, monkeypa
     assert most <= job._UNDER_WAY
 
 
-def _deaf_to_ctrl_c() -> None:
-    """As a shell begins what ends with an ampersand."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
+_IN_THE_BACKGROUND = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell begins what ends with an ampersand
+"""
 _SMALL_PARTS = """
 import sys
 from foodscene import cli
@@ -197,14 +195,13 @@ def test_killed_again_and_again_it_ends_with_every_photo_once(
     write({"set.zip": zipped(mixed(600)), "more.tar.gz": tarred(mixed(500), "w:gz")})
     paths = ["set.zip", "more.tar.gz"]
     write_table(labeller, bundle, paths, place / "whole.csv")
-    command = [sys.executable, "-c", _SMALL_PARTS, "predict", *paths, "--models", str(toy_bundle)]
+    code = _IN_THE_BACKGROUND * bool(background) + _SMALL_PARTS
+    command = [sys.executable, "-c", code, "predict", *paths, "--models", str(toy_bundle)]
     command += ["--top-k", "2", "--out", "a.csv"]
     rng = random.Random(3)
     stopped, before = 0, 0
     while True:
-        process = subprocess.Popen(
-            command, cwd=place, stderr=subprocess.PIPE, text=True, preexec_fn=_deaf_to_ctrl_c if background else None
-        )
+        process = subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True)
         watch = threading.Timer(120, process.kill)
         watch.start()
         while process.poll() is None and stopped < times:

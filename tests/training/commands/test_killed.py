@@ -66,7 +66,7 @@ def look(place: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["keras", "scratch"])
+@pytest.mark.parametrize("backend", [pytest.param("keras", marks=pytest.mark.nightly), "scratch"])
 def test_a_run_goes_on_wherever_it_was_killed(
     tmp_path: Path,
     folder: Callable[..., Path],

@@ -24,7 +24,7 @@ from foodscene.app.uploads import Uploads
 from foodscene.models import answer as answers
 from foodscene.models.engine import Outputs
 from foodscene.models.pixels import PhotoError
-from foodscene.models.prediction import Prediction
+from foodscene.models.prediction import Prediction, is_sure
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class PhotoAnswer:
         }
 
     def _relied_on(self, probability: float, sure_above: float) -> bool:
-        return probability >= sure_above and self.reliance.get("known") is not False
+        return is_sure(probability, sure_above) and self.reliance.get("known") is not False
 
 
 class Service:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Outputs
-from foodscene.models.prediction import Prediction, label_set, rank
+from foodscene.models.prediction import Prediction, is_sure, label_set, rank
 
 
 class Answer(NamedTuple):
@@ -42,7 +42,7 @@ def answer(bundle: Bundle, outputs: Outputs, top_k: int = 5) -> Answer:
     if bundle.familiar and outputs.closeness is not None:
         known = bool(bundle.familiar.known(outputs.closeness)[0])
         familiarity = float(bundle.familiar.familiarity(outputs.closeness)[0])
-    sure = predictions[0].probability >= bundle.card.sure_above and known is not False
+    sure = is_sure(predictions[0].probability, bundle.card.sure_above) and known is not False
     promised = bundle.card.conformal if bundle.output != "multi_label" and known is not False else None
     labels = label_set(outputs.probabilities[0], bundle.labels, promised.quantile) if promised else None
     return Answer(predictions, sure, known, familiarity, labels)

@@ -7,6 +7,7 @@ import tomli_w
 
 from foodscene.app.inference.registry import Model
 from foodscene.models.bundle import Bundle
+from foodscene.models.card import Card
 from foodscene.models.outputs import OutputKind
 from foodscene.models.text import estimate, percent, spell
 
@@ -74,7 +75,7 @@ def facts(model: Model) -> list[Fact]:
         found.append(Fact("Not for", card.caution))
     if card.license:
         found.append(Fact("Terms", card.license))
-    found.append(Fact("Called sure", f"from a probability of {card.sure_above:.0%}"))
+    found.append(Fact("Called sure", _sureness(card)))
     if card.conformal:
         said = f"{card.conformal.coverage:.0%} hold the right label"
         measured = card.metrics.set_coverage if card.metrics else None
@@ -88,6 +89,11 @@ def facts(model: Model) -> list[Fact]:
     found.append(Fact("Runs here on", {"onnx": "ONNX Runtime", "keras": "Keras"}.get(model.engine, model.engine)))
     found.append(Fact("SHA-256", bundle.sha256))
     return found
+
+
+def _sureness(card: Card) -> str:
+    said = f"from a probability of {card.sure_above:.0%} on" if card.sure_above < 1 else "nothing"
+    return f"{said}, by {card.validation_photos:,} validation photos" if card.validation_photos else said
 
 
 _OUTPUTS: dict[OutputKind, str] = {

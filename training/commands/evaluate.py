@@ -159,7 +159,7 @@ def calibrate(
     sure_above = confidence.choose_threshold(probabilities, measured.targets, right)
     parts = [(calibration.temper(one.probabilities, factor), one.targets) for one in each.values()]
     promised = conformal.fit(parts)
-    card = model_card.recalibrated(found.card, sure_above, promised)
+    card = model_card.recalibrated(found.card, sure_above, len(measured.targets), promised)
     try:
         familiar = acquaintance.learn(found, engine, loaded, acquaintance.validated(found, engine, loaded))
         unfamiliar = ""
@@ -183,12 +183,29 @@ def calibrate(
         saving.write_copy(target, found, card.model_copy(update={"temperature": kept}), _others(found), complete)
     certain = confidence.measure_sure(probabilities, measured.right, sure_above)
     say(
-        f"Temperature {kept:.3f}, fitted on {len(measured.targets):,} validation photos.\n"
-        f"Sure from a probability of {sure_above:.4f} on: {certain.sure.value:.1%} of them, "
-        f"of which {certain.right.value:.1%} are right.\n"
+        f"Temperature {kept:.3f} (before: {kept / factor:.3f}), "
+        f"fitted on {len(measured.targets):,} validation photos.\n"
+        f"{_sureness(certain, found.card.sure_above, right)}\n"
         f"{_promise(promised)}\n"
         f"{_acquaintance(familiar) if familiar else f'What is familiar is not said: {unfamiliar}'}\n"
         f"Its card's figures are those of test photos: foodscene evaluate {bundle} --data … --save"
+    )
+
+
+def _sureness(certain: "Confidence", before: float, right: float) -> str:
+    """From where on answers are sure, of how many photos that is, and what it was before."""
+    from foodscene.training.evaluation.confidence import fewest
+
+    if certain.above == 1:
+        return (
+            f"Sure of nothing (before: from {before:.4f} on): these photos do not show that {right:.0%} of any sure "
+            f"answers are right, for which it takes {fewest(right):,} right ones at least."
+        )
+    sure, of_these = certain.sure, certain.right
+    return (
+        f"Sure from a probability of {certain.above:.4f} on (before: {before:.4f}): {sure.value:.1%} of them "
+        f"({sure.low:.1%} to {sure.high:.1%}), of which {of_these.value:.1%} are right "
+        f"({of_these.low:.1%} to {of_these.high:.1%})."
     )
 
 

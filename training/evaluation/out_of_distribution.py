@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine
 from foodscene.models.pixels import InputSpec, PhotoError
+from foodscene.models.prediction import is_sure
 from foodscene.training.datasets import Dataset, DatasetError, Sample, labelled, open_dataset
 from foodscene.training.datasets.archives import open_files
 from foodscene.training.datasets.names import plain
@@ -61,7 +62,7 @@ def measure(
     """What a bundle makes of photos of shape (n, height, width, channels), beside those `inside` its distribution."""
     outputs = inference.look(engine, photos, np.arange(len(photos)))
     highest = outputs.probabilities.max(axis=1)
-    sure = highest >= bundle.card.sure_above
+    sure = is_sure(highest, bundle.card.sure_above)
     known, familiarity = None, None
     if bundle.familiar and outputs.closeness is not None:
         found = bundle.familiar.known(outputs.closeness)

@@ -98,7 +98,7 @@ def _train(
     sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
     test = photos.predict(model, data.test)
-    return Result(model, history, kept(history, recipe), temperature, sure_above, test)
+    return Result(model, history, kept(history, recipe), temperature, sure_above, len(targets), test)
 
 
 def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:

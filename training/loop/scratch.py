@@ -118,6 +118,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
         kept(history, recipe),
         temperature,
         confidence.choose_threshold(calibration.temper(predicted, temperature), targets),
+        len(targets),
         _probabilities(network, feed.plain(data.test), temperature),
     )
 

@@ -1,7 +1,6 @@
 """The commands `evaluate` and `calibrate`: a bundle measured, and its probabilities made honest."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,7 +96,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = open_console() if sys.stdout.isatty() else open_console(width=160)
+    console = open_console()
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each, promised),
         f"\n{speed:.1f} ms a photo on one core",

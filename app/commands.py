@@ -20,8 +20,8 @@ def predict(
     photos: Annotated[
         list[str],
         typer.Argument(
-            help="Photos to label: files, folders, patterns, archives (ARCHIVE/FOLDER for a part of one), Parquet, "
-            "s3://, gs:// and https://; with --out also .txt and .csv files that list paths."
+            help="Photos to label: files, - for standard input, folders, patterns, archives (ARCHIVE/FOLDER for a part "
+            "of one), Parquet, s3://, gs:// and https://; with --out also .txt and .csv files that list paths."
         ),
     ],
     model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
@@ -45,7 +45,7 @@ def predict(
 
     def single(path: str) -> bool:
         exists = Path(path).exists()
-        return (
+        return path == "-" or (
             "://" not in path and not Path(path).is_dir() and (exists or not is_pattern(path)) and not is_archive(path)
         )
 

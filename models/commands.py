@@ -1,6 +1,7 @@
 """The commands that look at bundles: `models` and `compile`; and what `predict` says of a few photos."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +10,19 @@ import typer
 
 from foodscene.models.terminal import say
 
+_MOST_GIVEN = 1_000_000_000
+"""Bytes on standard input."""
+
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
 
 def show_predictions(
     photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
-    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
+    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line.
+
+    The photo `-` is standard input.
+    """
     from foodscene.models.answer import answer, reliance
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
@@ -27,11 +34,12 @@ def show_predictions(
     failed = False
     for photo in photos:
         try:
-            pixels = read_photo(photo, bundle.spec)
+            pixels = read_photo(_given() if str(photo) == "-" else photo, bundle.spec)
         except (PhotoError, OSError) as error:
             failed = True
+            reason = "There is no such file." if isinstance(error, FileNotFoundError) else str(error)
             say(
-                json.dumps({"photo": str(photo), "error": str(error)}) if as_json else f"{photo}: {error}",
+                json.dumps({"photo": str(photo), "error": reason}) if as_json else f"{photo}: {reason}",
                 err=not as_json,
             )
             continue
@@ -56,6 +64,18 @@ def show_predictions(
                 say(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
     if failed:
         raise typer.Exit(1)
+
+
+def _given() -> bytes:
+    """What is on standard input. Raises `PhotoError` for more than a photo has, and where a person would type."""
+    from foodscene.models.pixels import PhotoError
+
+    if sys.stdin.isatty():
+        raise PhotoError("Nothing comes in: foodscene predict - < photo.jpg")
+    content = sys.stdin.buffer.read(_MOST_GIVEN + 1)
+    if len(content) > _MOST_GIVEN:
+        raise PhotoError(f"More than {_MOST_GIVEN / 1e6:,.0f} MB came in: that is no photo.")
+    return content
 
 
 def models(

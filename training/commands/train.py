@@ -137,8 +137,15 @@ def train(  # noqa: PLR0917 - typer passes by name
 
 def _recipe(recipe: str | None, data: list[Path], labels: str | None, console: "Console") -> tuple[str, list[Path]]:
     """The recipe and the photos that are meant: the photos alone may be given, and choose their recipe."""
+    from foodscene.training.recipes import recipe as recipes
+
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data, recipe = [Path(recipe)], None
+    if recipe and not data and not recipe.endswith(".toml") and recipe not in set(recipes.shipped()):
+        wanted = (
+            f"there is no folder or archive {recipe}, and no recipe of that name: foodscene train --list shows them"
+        )
+        raise typer.BadParameter(wanted, param_hint="RECIPE")
     if not data:
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")

@@ -54,3 +54,10 @@ def test_damaged_runs_are_listed_as_left_out_and_the_others_go_on(tmp_path: Path
     assert {row["name"] for row in rows if "error" in row} > {"cut", "deep", "pipe", "sparse"}
     for command in (["show", "1"], ["compare", "1", "2"]):
         assert CliRunner().invoke(program, ["runs", "--runs", str(tmp_path), *command]).exit_code == 0
+
+
+def test_a_folder_that_is_not_there_is_told_from_a_recipe() -> None:
+    told = CliRunner().invoke(program, ["train", "no-photos/"])
+    assert told.exit_code == 2
+    words = " ".join(told.output.replace("│", " ").split())
+    assert "there is no folder or archive no-photos/, and no recipe of that name" in words

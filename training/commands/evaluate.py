@@ -49,6 +49,9 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
+    altered: Annotated[
+        bool, typer.Option("--altered/--no-altered", help="In the report, photos turned, blurred …: up to a minute.")
+    ] = True,
     save: Annotated[bool, typer.Option("--save", help="Put the figures into the bundle's card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
@@ -84,7 +87,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
-        report.review(out, found, loaded, whole, _model(found), unknown)
+        report.review(out, found, loaded, whole, _model(found), unknown, altered=altered)
     certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above, whole.known)
     promised = found.card.conformal
     if as_json:

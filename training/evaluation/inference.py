@@ -16,6 +16,7 @@ from foodscene.models.familiarity import Familiarity
 from foodscene.training.datasets import open_dataset, renamed
 from foodscene.training.datasets.names import matched
 from foodscene.training.evaluation.evaluation import Evaluation, EvaluationError, join
+from foodscene.training.terminal import tracked
 
 if TYPE_CHECKING:
     from foodscene.training.data.load import Data
@@ -142,7 +143,8 @@ def predict(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) 
 def look(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Outputs:
     """All that an engine makes of the photos `pixels[rows]`."""
     starts = range(0, len(rows), _BATCH)
-    batches = [engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts]
+    shown = tracked(starts, len(starts), "What the model answers")
+    batches = [engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in shown]
     return Outputs(
         np.concatenate([one.probabilities for one in batches]),
         _joined([one.features for one in batches]),

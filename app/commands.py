@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,8 +20,8 @@ def predict(
     photos: Annotated[
         list[str],
         typer.Argument(
-            help="Photos to label: files, folders, patterns, archives (ARCHIVE/FOLDER for a part of one), Parquet, "
-            "s3://, gs:// and https://; with --out also .txt and .csv files that list paths."
+            help="Photos to label: files, - for standard input, folders, patterns, archives (ARCHIVE/FOLDER for a part "
+            "of one), Parquet, s3://, gs:// and https://; with --out also .txt and .csv files that list paths."
         ),
     ],
     model: Annotated[str, typer.Option(help="The bundle: its name, or its folder.")] = "",
@@ -44,7 +45,7 @@ def predict(
 
     def single(path: str) -> bool:
         exists = Path(path).exists()
-        return (
+        return path == "-" or (
             "://" not in path and not Path(path).is_dir() and (exists or not is_pattern(path)) and not is_archive(path)
         )
 
@@ -56,8 +57,7 @@ def predict(
     from foodscene.models.bundle import SHIPPED, find_bundle
 
     bundle = find_bundle(model, models_folder or SHIPPED)
-    # A process that is to end, by whatever signal, keeps what it did.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)  # a process that is to end, by whatever signal, keeps what it did
     labeller = Labeller(bundle, top_k, features=features)
     if out is None:
 
@@ -78,6 +78,15 @@ def predict(
         raise
     failed = f", {outcome.failed:,} of them without an answer: `error` says why" if outcome.failed else ""
     say(f"{out}: {outcome.rows:,} photos{failed}." if outcome.rows is not None else f"{out} is whole.")
+
+
+def _interrupt(_signal: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does, also where a shell began the program in the background, which does not hear Ctrl-C."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    else:
+        raise KeyboardInterrupt
 
 
 def _as_text(row: "Row") -> str:

@@ -149,11 +149,11 @@ class CardOutOfDistribution(_Part):
 class Card(_Part):
     """`card.json`. Every key has a default, so that a folder with just a model and its labels has a card too.
 
-    `sure_above` is the probability of the first label from which on the answer counts as sure; `caution` says what the
-    model must not be used for. `output` says what the network's answers are, where its last layer does not;
-    `temperature` divides the logits of a network that has no layer for that. `parts` are the figures of each data set
-    where the model was measured on several. `foreign` are the labels of what is nothing to a bundle that names this one
-    as its `fallback`.
+    `sure_above` is the probability of the first label from which on the answer counts as sure, chosen on so many
+    `validation_photos`; from 1 on, nothing is sure. `caution` says what the model must not be used for. `output` says
+    what the network's answers are, where its last layer does not; `temperature` divides the logits of a network that
+    has no layer for that. `parts` are the figures of each data set where the model was measured on several. `foreign`
+    are the labels of what is nothing to a bundle that names this one as its `fallback`.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -166,6 +166,7 @@ class Card(_Part):
     output: OutputKind | None = None
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     sure_above: float = Field(default=0.5, ge=0, le=1)
+    validation_photos: int | None = Field(default=None, gt=0)
     recipe: dict[str, Any] = {}
     dataset: CardDataset | None = None
     metrics: CardMetrics | None = None

@@ -1,6 +1,7 @@
 """The commands that look at bundles: `models` and `compile`; and what `predict` says of a few photos."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,8 @@ from foodscene.models.terminal import say
 if TYPE_CHECKING:
     from foodscene.models.answer import Answer
     from foodscene.models.bundle import Bundle, BundleError
+_MOST_GIVEN = 1_000_000_000
+"""Bytes on standard input."""
 
 Folder = Annotated[Path | None, typer.Option("--models", show_default="those that ship", help="The folder of bundles.")]
 
@@ -19,7 +22,10 @@ Folder = Annotated[Path | None, typer.Option("--models", show_default="those tha
 def show_predictions(
     photos: Sequence[Path], model: str = "", models_folder: Path | None = None, top_k: int = 5, *, as_json: bool = False
 ) -> None:
-    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line."""
+    """Say what is on photos: labels with their probabilities, most probable first; with `as_json` an object a line.
+
+    The photo `-` is standard input.
+    """
     from foodscene.models.answer import Answerer
     from foodscene.models.bundle import SHIPPED, find_bundle
     from foodscene.models.engine import open_engine
@@ -30,10 +36,11 @@ def show_predictions(
     failed = False
     for photo in photos:
         try:
-            found = answerer.answer(photo, top_k)
+            found = answerer.answer(_given() if str(photo) == "-" else photo, top_k)
         except (PhotoError, OSError) as error:
             failed = True
-            say(line_of(str(photo), bundle, str(error)) if as_json else f"{photo}: {error}", err=not as_json)
+            reason = "There is no such file." if isinstance(error, FileNotFoundError) else str(error)
+            say(line_of(str(photo), bundle, reason) if as_json else f"{photo}: {reason}", err=not as_json)
             continue
         say(line_of(str(photo), bundle, found) if as_json else _in_words(photo, bundle, found))
     if failed:
@@ -66,6 +73,18 @@ def _in_words(photo: Path, bundle: "Bundle", found: "Answer") -> str:
         share = bundle.card.conformal.coverage * 100
         lines.append(f"  One of these, right {share:.0f} times of 100: {', '.join(map(printable, found.set))}")
     return "\n".join(lines)
+
+
+def _given() -> bytes:
+    """What is on standard input. Raises `PhotoError` for more than a photo has, and where a person would type."""
+    from foodscene.models.pixels import PhotoError
+
+    if sys.stdin.isatty():
+        raise PhotoError("Nothing comes in: foodscene predict - < photo.jpg")
+    content = sys.stdin.buffer.read(_MOST_GIVEN + 1)
+    if len(content) > _MOST_GIVEN:
+        raise PhotoError(f"More than {_MOST_GIVEN / 1e6:,.0f} MB came in: that is no photo.")
+    return content
 
 
 def models(

@@ -19,6 +19,7 @@ from foodscene.models.bundle import Bundle, BundleError, model_file, read_bundle
 from foodscene.models.card import CardFallbackRule
 from foodscene.models.engine import Engine, EngineKind, Outputs, open_engine
 from foodscene.models.familiarity import KEPT, LEAST
+from foodscene.models.prediction import is_sure
 
 _SPREAD = 10.0
 """The standard deviation of a weight before any photo is seen: a share of 1 seldom says more than e to the 10th."""
@@ -110,7 +111,7 @@ def sure(bundle: Bundle, outputs: Outputs) -> NDArray[np.bool_]:
 
     The bundle's own network alone decides that.
     """
-    probable = outputs.probabilities.max(axis=1) >= bundle.card.sure_above
+    probable = is_sure(outputs.probabilities.max(axis=1), bundle.card.sure_above)
     found = familiar(bundle, outputs)
     return np.asarray(probable if found is None else probable & found)
 
@@ -172,7 +173,7 @@ def fit(
     targets = np.arange(len(found)) < len(found) - len(outside)
     weights = [round(weight, 4) for weight in logistic(found, targets)]
     scores = [np.sort(part @ np.array(weights[1:]))[::-1] for part in inside]
-    places = [math.ceil(KEPT * (len(part) + more)) - more for part, more in zip(scores, sure_of, strict=True)]
+    places = [_kept(len(part) + more) - more for part, more in zip(scores, sure_of, strict=True)]
     needed = [-float(part[place - 1]) for part, place in zip(scores, places, strict=True) if place > 0]
     # Rounded up, so that sums taken in another order do not lose the photo whose score it is.
     intercept = math.ceil(max(needed) * 1e4 + 0.1) / 1e4 if needed else weights[0]
@@ -206,6 +207,11 @@ def logistic(given: NDArray[np.float64], targets: NDArray[np.bool_]) -> list[flo
         if np.abs(length * step).max() < _CLOSE:
             break
     return [float(weight) for weight in found]
+
+
+def _kept(photos: int) -> int:
+    """Of so many photos, how many are to be known, so that `KEPT` of others like them are expected to be."""
+    return min(photos, math.ceil(KEPT * (photos + 1)))
 
 
 def _weights(rule: CardFallbackRule) -> NDArray[np.float64]:

@@ -103,7 +103,7 @@ def fit(
     scores = [np.sort(_closeness(found, part)) for part in validation if len(part)]
     quantiles = np.quantile(np.concatenate(scores), _SHARES).astype(np.float32)
     # Rounded down, so that sums taken in another order do not lose the photo whose closeness it is.
-    threshold = min(float(np.floor(part[int((1 - KEPT) * len(part))] * 1e5) / 1e5) for part in scores)
+    threshold = min(float(np.floor(part[max(0, int((1 - KEPT) * (len(part) + 1)) - 1)] * 1e5) / 1e5) for part in scores)
     return Familiarity(found, quantiles, threshold, (len(features), count), sha256)
 
 

@@ -1,7 +1,7 @@
 """From a network's probabilities to an answer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,15 @@ def rank(probabilities: NDArray[np.float32], labels: Sequence[str], top_k: int =
     best: list[int] = (-probabilities).argsort(kind="stable")[:top_k].tolist()
     values = probabilities.tolist()
     return [Prediction(labels[index], values[index]) for index in best]
+
+
+@overload
+def is_sure(probability: float, above: float) -> bool: ...
+@overload
+def is_sure(probability: NDArray[np.float32], above: float) -> NDArray[np.bool_]: ...
+def is_sure(probability: float | NDArray[np.float32], above: float) -> bool | NDArray[np.bool_]:
+    """Whether answers of these highest probabilities, 0 to 1, are called sure from `above` on; from 1 on none is."""
+    return (probability >= above) & (above < 1)
 
 
 def label_set(probabilities: NDArray[np.float32], labels: Sequence[str], quantile: float) -> list[str]:

@@ -1,5 +1,6 @@
 """What is printed for people. Labels, titles and names come from others: nothing in them can steer the terminal."""
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,10 @@ from foodscene.models.text import printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_WIDEST = 1_000
+"""Columns of what goes into a pipe or a file."""
 
 
 def say(text: object, *, err: bool = False) -> None:
@@ -40,5 +45,7 @@ def open_console(*, markup: bool = False, **options: Any) -> "Console":
             return [Safe(shown) for shown in renderables]
 
     made = Console(markup=markup, **options)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = _WIDEST  # nobody's window is to be filled: lines of a table are as long as they are
     made.push_render_hook(Hook())
     return made

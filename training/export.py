@@ -47,6 +47,7 @@ def export(
         caution=recipe.caution,
         input=CardInput.model_validate(recipe.input.spec._asdict()),
         sure_above=result.sure_above,
+        validation_photos=result.validation_photos,
         recipe={"name": recipe.name, "command": command, "settings": recipe.record()},
         dataset=CardDataset(name=data.name, fingerprint=data.fingerprint, counts=counts(data)),
         license=_license(recipe, start),

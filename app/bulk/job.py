@@ -221,16 +221,16 @@ class _Writing:
                         progress.update(self._parts.rows + len(self._rows), self._total())
             except DiskFullError:
                 raise
-            except (asyncio.CancelledError, FoodsceneError, OSError):
+            except (asyncio.CancelledError, KeyboardInterrupt, FoodsceneError, OSError):
                 self._keep()
                 raise
             self._keep()
         return failed
 
     def _keep(self) -> None:
-        if self._rows:
-            self._parts.add(self._table.part(self._rows), len(self._rows), self._after)
-            self._rows = []
+        rows, self._rows = self._rows, []  # first, so that an interrupt on the way loses them and keeps none twice
+        if rows:
+            self._parts.add(self._table.part(rows), len(rows), self._after)
 
     def _total(self) -> int | None:
         """Photos of the whole plan, as far as is known: archives are taken to hold as many a byte as those read."""

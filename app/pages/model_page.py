@@ -7,6 +7,7 @@ import tomli_w
 
 from foodscene.app.inference.registry import Model
 from foodscene.models.bundle import Bundle
+from foodscene.models.card import Card
 from foodscene.models.outputs import OutputKind
 from foodscene.models.text import estimate, percent, spell
 
@@ -83,7 +84,7 @@ def facts(model: Model, lacking: str = "") -> list[Fact]:
 def _reliance(bundle: Bundle, lacking: str) -> list[Fact]:
     """When its answers can be relied on, and what it says of photos of something else."""
     card = bundle.card
-    found = [Fact("Called sure", f"from a probability of {card.sure_above:.0%}")]
+    found = [Fact("Called sure", _sureness(card))]
     if card.conformal:
         said = f"{card.conformal.coverage:.0%} hold the right label"
         measured = card.metrics.set_coverage if card.metrics else None
@@ -101,6 +102,11 @@ def _reliance(bundle: Bundle, lacking: str) -> list[Fact]:
         shares = ", ".join(f"{one.unsure:.0%} of {name}" for name, one in card.out_of_distribution.items())
         found.append(Fact("Not sure of strange pictures", shares))
     return found
+
+
+def _sureness(card: Card) -> str:
+    said = f"from a probability of {card.sure_above:.0%} on" if card.sure_above < 1 else "nothing"
+    return f"{said}, by {card.validation_photos:,} validation photos" if card.validation_photos else said
 
 
 _OUTPUTS: dict[OutputKind, str] = {

@@ -1,10 +1,14 @@
-"""Logs: a JSON object a line, on standard error, written by a thread of its own so that no request waits for a pipe."""
+"""Logs on standard error, written by a thread of its own so that no request waits for a pipe.
+
+A line is a JSON object for programs, and words where a person looks: at a terminal.
+"""
 
 import atexit
 import json
 import logging
 import logging.config
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -46,6 +50,20 @@ class JsonLines(logging.Formatter):
         if error := record.exc_text or (record.exc_info and self.formatException(record.exc_info)):
             line["error"] = printable_lines(error)
         return _encode(line)
+
+
+class Words(logging.Formatter):
+    """Formats a record for people: time, message, what was said of the request; its level where that is no news."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        said, message = record.__dict__, record.getMessage()
+        if "status" in said:
+            client = f"  {said['client']}" if "client" in said else ""
+            message = f"{said['method']} {said['path']}  {said['status']}  {said['milliseconds']:,.0f} ms{client}"
+        level = f"{record.levelname}: " if record.levelno >= logging.WARNING else ""
+        error = record.exc_text or (record.exc_info and self.formatException(record.exc_info))
+        lines = f"{datetime.fromtimestamp(record.created).astimezone():%H:%M:%S}  {level}{printable_lines(message)}"
+        return f"{lines}\n{printable_lines(error)}" if error else lines
 
 
 class Background(logging.Handler):
@@ -118,11 +136,12 @@ def _cut(text: str, most: int) -> str:
 
 
 def config(level: str) -> dict[str, object]:
-    """For `logging.config.dictConfig`: everything as JSON lines, uvicorn's own access lines left out."""
+    """For `logging.config.dictConfig`: words at a terminal, else JSON lines; uvicorn's own access lines left out."""
+    lines = Words if sys.stderr.isatty() else JsonLines
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "foodscene.app.server.logs.JsonLines"}},
-        "handlers": {"stderr": {"()": "foodscene.app.server.logs.Background", "formatter": "json"}},
+        "formatters": {"lines": {"()": f"{__name__}.{lines.__name__}"}},
+        "handlers": {"stderr": {"()": f"{__name__}.{Background.__name__}", "formatter": "lines"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }

@@ -115,7 +115,7 @@ def test_serve_asks_nobody_and_leaves_nothing(alone: Alone, photo: Callable[...,
     assert (hosts, files) == ([], [])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_train_asks_nobody_and_leaves_settings_and_fonts_alone(
     alone: Alone, photo: Callable[..., bytes], tmp_path: Path
 ) -> None:
@@ -133,7 +133,7 @@ def test_train_asks_nobody_and_leaves_settings_and_fonts_alone(
     ] == []
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_copy_in_mlflow_asks_nobody_else(alone: Alone, tmp_path: Path) -> None:
     pytest.importorskip("mlflow", reason="needs MLflow: pip install 'foodscene[mlflow]'")
     from foodscene.training.runs import run

@@ -66,6 +66,7 @@ def test_the_first_process_ends_though_nothing_of_python_runs_any_more(tmp_path:
         assert outer.wait(30) == 1
 
 
+@pytest.mark.nightly
 def test_the_first_process_ends_while_it_trains(tmp_path: Path) -> None:
     from tests.app.conftest import picture
 

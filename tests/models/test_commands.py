@@ -45,7 +45,7 @@ def test_predict_for_programs_goes_on_after_a_bad_photo(toy_bundle: Path, red: P
     assert code == 1
     bad, absent, good = map(json.loads, output.splitlines())
     assert "not an image" in bad["error"]
-    assert "absent.jpg" in absent["error"]
+    assert absent == {"photo": str(red.parent / "absent.jpg"), "error": "There is no such file."}
     assert good["predictions"][0]["label"] == "red"
     assert len(good["predictions"]) == 3
 
@@ -108,3 +108,12 @@ def test_models_says_which_fallback_is_lacking(fallback_bundles: Path, tmp_path:
     assert "colours goes without its fallback, by familiarity alone: There is no things beside colours" in said
     (alone,) = json.loads(run("models", "--models", str(tmp_path), "--json")[1])
     assert "There is no things beside colours" in alone["fallback"]["lacking"]
+
+
+def test_predict_reads_standard_input_and_says_what_is_not_there(toy_bundle: Path, red: Path) -> None:
+    command = ["predict", "-", "nothing.jpg", "--models", str(toy_bundle), "--json"]
+    result = CliRunner().invoke(program, command, input=red.read_bytes())
+    given, absent = map(json.loads, result.output.splitlines())
+    assert (given["photo"], given["predictions"][0]["label"]) == ("-", "red")
+    assert absent == {"photo": "nothing.jpg", "error": "There is no such file."}
+    assert result.exit_code == 1

@@ -85,9 +85,9 @@ def calibrate(
 
     kept = _write(target, found, fitted, measured.photos[0], complete)
     say(
-        f"Temperature {kept:.3f}, fitted on {len(measured.whole.targets):,} validation photos.\n"
-        f"Sure from a probability of {fitted.certain.above:.4f} on: {fitted.certain.sure.value:.1%} of them, "
-        f"of which {fitted.certain.right.value:.1%} are right.\n"
+        f"Temperature {kept:.3f} (before: {kept / fitted.factor:.3f}), "
+        f"fitted on {len(measured.whole.targets):,} validation photos.\n"
+        f"{_sureness(fitted.certain, found.card.sure_above, right)}\n"
         f"{_promise(fitted.promised)}\n"
         f"{_acquaintance(fitted)}\n"
         f"{''.join(_second_look(target, other, one) for one in learned if other)}"
@@ -159,7 +159,7 @@ def _fit(bundle: "Bundle", engine: "Engine", measured: "Measured", right: float)
     promised = conformal.fit(
         [(calibration.temper(one.probabilities, factor), one.targets) for one in measured.each.values()]
     )
-    card = model_card.recalibrated(bundle.card, sure_above, promised)
+    card = model_card.recalibrated(bundle.card, sure_above, len(whole.targets), promised)
     validated = acquaintance.validated(bundle, engine, measured.photos)
     try:
         familiar, unfamiliar = acquaintance.learn(bundle, engine, measured.photos, validated), ""
@@ -222,6 +222,23 @@ def _others(bundle: "Bundle") -> dict[str, str | bytes]:
     """What an evaluation left in a bundle, which `saving.write` does not make itself."""
     others = (bundle.folder / name for name in ("README.md", "confusion.json"))
     return {path.name: path.read_bytes() for path in others if path.is_file()}
+
+
+def _sureness(certain: "Confidence", before: float, right: float) -> str:
+    """From where on answers are sure, of how many photos that is, and what it was before."""
+    from foodscene.training.evaluation.confidence import fewest
+
+    if certain.above == 1:
+        return (
+            f"Sure of nothing (before: from {before:.4f} on): these photos do not show that {right:.0%} of any sure "
+            f"answers are right, for which it takes {fewest(right):,} right ones at least."
+        )
+    sure, of_these = certain.sure, certain.right
+    return (
+        f"Sure from a probability of {certain.above:.4f} on (before: {before:.4f}): {sure.value:.1%} of them "
+        f"({sure.low:.1%} to {sure.high:.1%}), of which {of_these.value:.1%} are right "
+        f"({of_these.low:.1%} to {of_these.high:.1%})."
+    )
 
 
 def _promise(promised: "CardConformal | None") -> str:

@@ -1,7 +1,6 @@
 """The command `evaluate`: a bundle measured."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +48,9 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report, pictures and tables into this folder.")] = None,
+    altered: Annotated[
+        bool, typer.Option("--altered/--no-altered", help="In the report, photos turned, blurred …: up to a minute.")
+    ] = True,
     save: Annotated[bool, typer.Option("--save", help="Put the figures into the bundle's card.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
@@ -86,7 +88,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
     if save:
         model_card.save(found, whole, each, unknown)
     if out:
-        report.review(out, found, loaded, whole, _model(found), unknown)
+        report.review(out, found, loaded, whole, _model(found), unknown, altered=altered)
     certain = confidence.measure_sure(whole.probabilities, whole.right, sure_above, whole.familiar)
     promised = found.card.conformal
     if as_json:
@@ -98,7 +100,7 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = open_console() if sys.stdout.isatty() else open_console(width=160)
+    console = open_console()
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each, promised),
         f"\n{speed:.1f} ms a photo on one core",

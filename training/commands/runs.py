@@ -1,7 +1,6 @@
 """The commands `runs …`: the log of all runs."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +59,7 @@ def listing(
         data, status = (str(log.fact(one, key) or "") for key in ("data", "status"))
         table.add_row(str(numbers[one.name]), one.name, data, *figures, status)
     # Where nobody's window is to be filled, lines may be as long as they are.
-    console = open_console() if sys.stdout.isatty() else open_console(width=200)
+    console = open_console()
     console.print(table)
     if len(chosen) > most:
         console.print(f"… and {len(chosen) - most} more: --most {len(chosen)}", highlight=False)

@@ -1,7 +1,6 @@
 """The command `train`: from a recipe and photos to a bundle."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,6 @@ from foodscene.training.terminal import stop_cleanly
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from foodscene.training.recipes.recipe import Recipe
     from foodscene.training.train import Outcome
@@ -85,8 +83,7 @@ def train(  # noqa: PLR0917 - typer passes by name
 
     console = open_console(soft_wrap=True, highlight=False)
     if listing:
-        # Where nobody's window is to be filled, lines may be as long as they are.
-        open_console(width=None if sys.stdout.isatty() else 120).print(_listing(), highlight=False)
+        _list(open_console(highlight=False))
         return
     if backend not in (None, "keras", "scratch"):
         raise typer.BadParameter("it is keras or scratch", param_hint="--backend")
@@ -140,8 +137,15 @@ def train(  # noqa: PLR0917 - typer passes by name
 
 def _recipe(recipe: str | None, data: list[Path], labels: str | None, console: "Console") -> tuple[str, list[Path]]:
     """The recipe and the photos that are meant: the photos alone may be given, and choose their recipe."""
+    from foodscene.training.recipes import recipe as recipes
+
     if recipe and not data and not recipe.endswith(".toml") and Path(recipe).exists():
         data, recipe = [Path(recipe)], None
+    if recipe and not data and not recipe.endswith(".toml") and recipe not in set(recipes.shipped()):
+        wanted = (
+            f"there is no folder or archive {recipe}, and no recipe of that name: foodscene train --list shows them"
+        )
+        raise typer.BadParameter(wanted, param_hint="RECIPE")
     if not data:
         wanted = "say which photos to train on: a folder, or an archive as downloaded"
         raise typer.BadParameter(wanted, param_hint="--data")
@@ -221,28 +225,41 @@ def summary(outcome: "Outcome", console: "Console") -> None:
         console.print(f"Report: {outcome.report}")
 
 
-def _listing() -> "Table":
-    """The shipped recipes, a line each: name, the row of their report, its figures, as much of the title as fits."""
+def _list(console: "Console") -> None:
+    """Print the shipped recipes: first those for anyone's photos, then the rows of the reports with their figures."""
     from rich.table import Column, Table
 
     from foodscene.training.recipes import recipe as recipes
+    from foodscene.training.recipes.suggestion import SUGGESTED
 
-    loaded = sorted((recipes.load(name) for name in recipes.shipped()), key=_by_row)
-    shown = Table(
-        # People type the names: these and the figures stay whole in 80 columns.
-        Column("recipe", min_width=max(len(recipe.name) for recipe in loaded)),
-        Column("row", min_width=3),
-        Column("top-1", min_width=6),
-        Column("top-5", min_width=6),
-        Column("what it shows", no_wrap=True, overflow="ellipsis"),
-        box=None,
-        header_style="bold",
-    )
-    for recipe in loaded:
-        row, *figures = (recipe.reported.row, recipe.reported.top1, recipe.reported.top5) if recipe.reported else [""]
-        shares = [f"{figure:.4f}" if figure is not None else "" for figure in figures] or ["", ""]
-        shown.add_row(recipe.name, row, *shares, recipe.title)
-    return shown
+    loaded = [recipes.load(name) for name in recipes.shipped()]
+    reported = sorted((recipe for recipe in loaded if recipe.reported), key=_by_row)
+    others = [recipes.load(name) for name in SUGGESTED]
+    others += [recipe for recipe in loaded if not recipe.reported and recipe.name not in SUGGESTED]
+    # People type the names: these and the figures stay whole in 80 columns.
+    names = max(len(recipe.name) for recipe in loaded)
+
+    def table(*figures: Column) -> Table:
+        title = Column("what it trains", no_wrap=True, overflow="ellipsis")
+        return Table(Column("recipe", min_width=names), *figures, title, box=None, header_style="bold")
+
+    own = table()
+    for recipe in others:
+        own.add_row(recipe.name, recipe.title)
+    rows = table(Column("row", min_width=3), Column("top-1", min_width=6), Column("top-5", min_width=6))
+    for recipe in reported:
+        said = recipe.reported
+        shares = (said.top1, said.top5) if said else ()
+        rows.add_row(
+            recipe.name,
+            said.row if said else "",
+            *(f"{share:.4f}" if share is not None else "" for share in shares),
+            recipe.title,
+        )
+    console.print("For your photos. foodscene train my-photos/ chooses between the first three.\n")
+    console.print(own)
+    console.print("\nRows of five reports, with the figures that they give.\n")
+    console.print(rows)
 
 
 def _by_row(recipe: "Recipe") -> tuple[str, str, int, str]:

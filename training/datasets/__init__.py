@@ -44,9 +44,15 @@ def open_dataset(path: Path, layout: str | None = None, labels: str | None = Non
         if dataset := LAYOUTS[candidate][0](files, name):
             return replace(dataset, notes=(*files.notes, *_unread(files), *dataset.notes))
     looked_for = "\n".join(f"  {candidate}: {LAYOUTS[candidate][1]}" for candidate in tried)
+    flat = sum("/" not in photo for photo in files.photos())
+    likely = (
+        f"{path} holds {flat:,} photos side by side: move those of each class to a folder of its own, as in cats/1.jpg "
+        "and dogs/1.jpg.\n"
+    )
     raise DatasetError(
-        f"{path} has none of the layouts that were looked for:\n{looked_for}\n"
-        "If the labels stand in a CSV: --labels FILE.csv. If in the photos' names, as in cat.0.jpg: --labels names."
+        f"{likely if flat and not layout else ''}"
+        "If the labels stand in a CSV: --labels FILE.csv. If in the photos' names, as in cat.0.jpg: --labels names.\n"
+        f"{path} has none of the layouts that were looked for:\n{looked_for}"
     )
 
 

@@ -46,13 +46,22 @@ class Bin(NamedTuple):
 
 
 def share(hits: int, of: int) -> Share:
-    """A share with Wilson's 95 % interval, which stays inside 0..1 and holds for few photos too (Wilson 1927)."""
+    """A share with its interval, which for no photos is all that it may be."""
     if not of:
         return Share(0.0, 0.0, 1.0)
+    low, high = interval(np.array(hits), np.array(of))
+    return Share(hits / of, float(low), float(high))
+
+
+def interval(hits: NDArray[np.int64], of: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The ends of Wilson's 95 % intervals of shares, which stay inside 0..1 and hold for few photos too (Wilson 1927).
+
+    `hits` and `of`, at least 1, have one shape, which the ends have too.
+    """
     value = hits / of
     middle = (value + _Z**2 / (2 * of)) / (1 + _Z**2 / of)
     reach = _Z / (1 + _Z**2 / of) * np.sqrt(value * (1 - value) / of + _Z**2 / (4 * of**2))
-    return Share(value, float(max(0.0, middle - reach)), float(min(1.0, middle + reach)))
+    return np.maximum(0.0, middle - reach), np.minimum(1.0, middle + reach)
 
 
 def right_within(probabilities: NDArray[np.float32], targets: NDArray[np.int64], k: int) -> NDArray[np.bool_]:

@@ -1,20 +1,20 @@
 """What engines give for many photos: a bundle's own, and its fallback's for those of which it is not sure."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from foodscene.models import fallback
 from foodscene.models.bundle import Bundle
 from foodscene.models.engine import Engine, Outputs
 from foodscene.models.fallback import Fallback, Second
 from foodscene.models.pixels import InputSpec, PhotoError, refit
-from foodscene.models.terminal import open_console
 from foodscene.training.data.load import Data
 from foodscene.training.datasets import Sample
+from foodscene.training.terminal import tracked
 
 _BATCH = 32
 
@@ -83,23 +83,13 @@ class Looking(NamedTuple):
     def _seen(self, batches: Iterable[tuple[NDArray[np.uint8], Again]], photos: int, title: str) -> Seen:
         first: list[Outputs] = []
         second: list[Outputs] = []
-        console = open_console(stderr=True, markup=False)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(title, total=photos)
-            for pixels, again in batches:
-                first.append(self.engine.look(pixels))
-                if self.beside:
-                    other, engine = self.beside
-                    asked = np.flatnonzero(~fallback.sure(self.bundle, first[-1]))
-                    if len(asked):
-                        second.append(engine.look(again(asked, other.bundle.spec)))
-                progress.advance(task, len(pixels))
+        for pixels, again in tracked(batches, math.ceil(photos / _BATCH), title):
+            first.append(self.engine.look(pixels))
+            if self.beside:
+                other, engine = self.beside
+                asked = np.flatnonzero(~fallback.sure(self.bundle, first[-1]))
+                if len(asked):
+                    second.append(engine.look(again(asked, other.bundle.spec)))
         if self.beside is None:
             return Seen(_together(first), None)
         return Seen(_together(first), Second(self.beside[0], _together(second)))
@@ -113,7 +103,8 @@ def opened(bundle: Bundle, engine: Engine) -> Looking:
 def look(engine: Engine, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Outputs:
     """All that one engine makes of the photos `pixels[rows]`, of which there is one at least."""
     starts = range(0, len(rows), _BATCH)
-    return _together([engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in starts])
+    shown = tracked(starts, len(starts), "What the model answers")
+    return _together([engine.look(np.asarray(pixels[rows[start : start + _BATCH]])) for start in shown])
 
 
 def _scaling(pixels: NDArray[np.uint8]) -> Again:

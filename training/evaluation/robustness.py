@@ -1,5 +1,6 @@
 """How much worse a model gets when photos are turned, shifted, darkened, blurred, compressed …: a table and curves."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +16,17 @@ from foodscene.training.augmentation.fast import prepare
 from foodscene.training.evaluation import metrics
 from foodscene.training.evaluation.metrics import TOP, Share
 from foodscene.training.recipes.augmentation import Augmentation
+from foodscene.training.terminal import tracked
 
 Photos = NDArray[np.uint8]
 Alter = Callable[[Photos, np.random.Generator], Photos]
 """Changes photos of shape (n, height, width, channels), uint8, drawing what is random from the generator."""
 
-MOST = 250
+MOST, LEAST = 250, 32
 """Photos that are altered, taken evenly over the split: a dozen and more ways take their time."""
+
+SECONDS = 60.0
+"""How long all ways may take; a network to which `MOST` photos take longer is shown fewer, down to `LEAST`."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,28 @@ class Row:
 def measure_altered(engine: Engine, pixels: Photos, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> list[Row]:
     """A model's figures on the photos `pixels[rows]` with the labels `targets`: as they are, then altered in every way.
 
-    Uses at most `MOST` of the photos, the same for every way; what is drawn at random repeats from call to call.
+    Uses at most `MOST` of the photos, the same for every way, and as few as take `SECONDS`; what is drawn at random
+    repeats from call to call.
     """
-    chosen = np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(np.int64)
+    every = list(ways())
+    count = min(MOST, len(rows), max(LEAST, int(SECONDS / len(every) / _seconds(engine, pixels, rows))))
+    chosen = np.linspace(0, len(rows) - 1, count).astype(np.int64)
     batches = [chosen[start : start + 32] for start in range(0, len(chosen), 32)]
     found = []
-    for number, (name, kind, amount, unit, alter) in enumerate(ways()):
+    for number, (name, kind, amount, unit, alter) in enumerate(tracked(every, len(every), "How robust it is")):
         rng = np.random.default_rng(number)
         answers = [engine.predict(alter(np.asarray(pixels[rows[batch]]), rng)) for batch in batches]
         found.append(_row(name, kind, amount, unit, np.concatenate(answers), targets[chosen]))
     return found
+
+
+def _seconds(engine: Engine, pixels: Photos, rows: NDArray[np.int64]) -> float:
+    """How long an engine takes for a photo, of 32; more than 0."""
+    batch = np.asarray(pixels[rows[:32]])
+    engine.predict(batch)  # the first call takes longer than the others
+    began = time.perf_counter()
+    engine.predict(batch)
+    return max(1e-9, (time.perf_counter() - began) / len(batch))
 
 
 def ways() -> Iterator[tuple[str, str, float | None, str, Alter]]:

@@ -82,6 +82,11 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._indices) / self._batch_size)
 
+    @property
+    def photos(self) -> int:
+        """How many there are in all batches together."""
+        return len(self._indices)
+
     def __getitem__(self, index: int) -> Batch:
         """Batch `index`; the last one may be smaller."""
         if not 0 <= index < len(self):

@@ -82,7 +82,8 @@ def without_test(data: Data) -> Data:
 
 def confident(result: Result, crossed: Evaluation) -> Result:
     """The same, its answers called sure by all photos' folds instead of by the few that validated."""
-    return result._replace(sure_above=confidence.choose_threshold(crossed.probabilities, crossed.targets))
+    sure_above = confidence.choose_threshold(crossed.probabilities, crossed.targets)
+    return result._replace(sure_above=sure_above, validation_photos=len(crossed.targets))
 
 
 def divide(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

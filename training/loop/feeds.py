@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from foodscene.training.data.load import Data
 from foodscene.training.loop import backend
 from foodscene.training.loop.batches import Batches
+from foodscene.training.loop.photo_feed import part_of_pass
 from foodscene.training.recipes.recipe import Recipe
 from foodscene.training.recipes.sections import Transfer
 
@@ -27,6 +28,11 @@ class FeatureBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._batch_size)
+
+    @property
+    def photos(self) -> int:
+        """How many there are in all batches together."""
+        return len(self._order)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
@@ -49,12 +55,14 @@ class Part(NamedTuple):
 class FeatureFeed:
     """The features of a data set's training and validation photos, as batches."""
 
-    def __init__(self, training: Part, validation: Part, batch_size: int, seed: int) -> None:
+    def __init__(self, training: Part, validation: Part, batch_size: int, seed: int, epochs_per_pass: int = 1) -> None:
         self._training, self._validation, self._batch_size, self._seed = training, validation, batch_size, seed
+        self._epochs_per_pass = epochs_per_pass
 
     def training(self, epoch: int) -> FeatureBatches:
         """Shuffled for epoch number `epoch`, counted from 0."""
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._training.features))
+        photos = part_of_pass(np.arange(len(self._training.features)), epoch, self._epochs_per_pass, self._seed)
+        order = np.random.default_rng((self._seed, epoch)).permutation(photos)
         return FeatureBatches(*self._training, self._batch_size, order)
 
     def validation(self) -> FeatureBatches:
@@ -91,4 +99,6 @@ def prepare(model: keras.Model, recipe: Recipe, data: Data) -> tuple[keras.Model
     computed = backend.predict(backbone, photos, len(indices))
     count = len(data.train)
     training, validation = Part(computed[:count], one_hot[:count]), Part(computed[count:], one_hot[count:])
-    return keras.Model(features, x), FeatureFeed(training, validation, batch_size, recipe.seed)
+    return keras.Model(features, x), FeatureFeed(
+        training, validation, batch_size, recipe.seed, recipe.training.epochs_per_pass
+    )

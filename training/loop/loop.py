@@ -98,7 +98,7 @@ def _train(
     sure_above = confidence.choose_threshold(calibration.temper(predicted, temperature), targets)
     model = calibrated(model, temperature)
     test = photos.predict(model, data.test)
-    return Result(model, history, kept(history, recipe), temperature, sure_above, test)
+    return Result(model, history, kept(history, recipe), temperature, sure_above, len(targets), test)
 
 
 def _check(model: keras.Model, recipe: Recipe, run: Run) -> None:
@@ -134,7 +134,7 @@ def _train_phase(
     elif feeds.cacheable(recipe) and not photos.teacher:
         network, feed = feeds.prepare(model, recipe, data)
     validation = fed(feed.validation(), settings.batch_size)
-    steps = math.ceil(len(data.train) / settings.batch_size)
+    steps = len(feed.training(0))
     optimizer = optimizers.optimizer(
         phase.optimizer, phase.schedule, epochs=phase.epochs, steps=steps, accumulate=settings.accumulate
     )
@@ -151,9 +151,9 @@ def _train_phase(
 
     while not over(rows, phase, recipe.early_stopping):
         epoch, began = len(history) + 1, time.perf_counter()
-        watch.begin(epoch, recipe.epochs, len(data.train))
-        pulse = _Pulse(watch, settings.batch_size, len(data.train))
         batches = feed.training(epoch - 1)
+        watch.begin(epoch, recipe.epochs, batches.photos)
+        pulse = _Pulse(watch, settings.batch_size, batches.photos)
         with _memory_watched(settings.batch_size):
             try:
                 logs = network.fit(
@@ -174,7 +174,7 @@ def _train_phase(
         row |= {f"val_{name}": float(value) for name, value in measured.items()}
         row |= {
             "learning_rate": float(optimizer.learning_rate),
-            "photos_per_second": round(len(data.train) / seconds, 1),
+            "photos_per_second": round(batches.photos / seconds, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
         if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     import keras
 
 
+def part_of_pass(indices: NDArray[np.int64], epoch: int, epochs: int, seed: int) -> NDArray[np.int64]:
+    """What of `indices` epoch number `epoch`, from 0 on, sees where a pass over all of them takes so many `epochs`.
+
+    The first parts are the larger ones, where they are not equal.
+    """
+    if epochs == 1:
+        return indices
+    number, part = divmod(epoch, epochs)
+    shuffled = np.random.default_rng((seed, epochs, number)).permutation(indices)
+    return np.sort(np.array_split(shuffled, epochs)[part])
+
+
 class PhotoFeed:
     """The photos of a data set as batches of raw pixels 0-255 and one-hot labels."""
 
@@ -33,7 +45,9 @@ class PhotoFeed:
 
     def training(self, epoch: int) -> Batches:
         """Shuffled and augmented, for epoch number `epoch` from 0 on; with the teacher's answers, if any."""
-        return self._batches(self._data.train, augmentation=self._recipe.augmentation, epoch=epoch, training=True)
+        settings = self._recipe
+        indices = part_of_pass(self._data.train, epoch, settings.training.epochs_per_pass, settings.seed)
+        return self._batches(indices, augmentation=settings.augmentation, epoch=epoch, training=True)
 
     def validation(self) -> Batches:
         """As they are, in their order."""

@@ -29,6 +29,8 @@ class Result(NamedTuple):
     temperature: float
     sure_above: float
     """The probability from which on an answer is called sure: see `training.evaluation.confidence`."""
+    validation_photos: int
+    """How many photos that stands on."""
     probabilities: NDArray[np.float32]
     """Of the test photos, shape (n, classes)."""
 

@@ -87,10 +87,10 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
 
     while not over(history, phase, recipe.early_stopping):
         epoch, began = len(history) + 1, time.perf_counter()
-        watch.begin(epoch, recipe.epochs, len(data.train))
+        batches = feed.training(epoch - 1)
+        watch.begin(epoch, recipe.epochs, batches.photos)
         network.draw_from(recipe.seed, epoch)
         row: Row = {"epoch": epoch, "phase": phase.name}
-        batches = feed.training(epoch - 1)
         learned = _train_epoch(network, optimizer, loss, recipe, batches, epoch, watch)
         seconds = time.perf_counter() - began
         with _averaged(network, optimizer):
@@ -100,7 +100,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
                 raise diverged(epoch, phase)
             row |= {
                 "learning_rate": recipes.rate(recipe, epoch * len(batches), len(batches)),
-                "photos_per_second": round(len(data.train) / seconds, 1),
+                "photos_per_second": round(batches.photos / seconds, 1),
                 "seconds": round(time.perf_counter() - began, 3),
             }
             if improves(row, history, recipe):
@@ -118,6 +118,7 @@ def _train(recipe: Recipe, data: Data, run: Run, watch: Watch, feed: PhotoFeed) 
         kept(history, recipe),
         temperature,
         confidence.choose_threshold(calibration.temper(predicted, temperature), targets),
+        len(targets),
         _probabilities(network, feed.plain(data.test), temperature),
     )
 

@@ -201,7 +201,10 @@ class Training(Section):
     """`[training]`: how long, in which portions, towards what."""
 
     epochs: PositiveInt
-    """Passes over the training photos, at most."""
+    """Passes over the training photos, at most; or parts of passes, see `epochs_per_pass`."""
+    epochs_per_pass: PositiveInt = 1
+    """Epochs that one pass over the training photos takes: with more than 1, many photos are measured, and the run is
+    kept, so many times on the way. `epochs` counts these."""
     batch_size: PositiveInt = 32
     """Photos per step."""
     loss: Literal["cross-entropy", "mean-squared-error"] = "cross-entropy"

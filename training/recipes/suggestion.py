@@ -8,6 +8,10 @@ MANY = 3_000
 """Photos per class above which a network of one's own is worth its training."""
 
 
+SUGGESTED = ("photos/few", "photos/some", "photos/many")
+"""The recipes that are suggested, of the fewest photos first."""
+
+
 class Suggestion(NamedTuple):
     """A recipe's name, and why."""
 

@@ -85,13 +85,16 @@ def _outside(one: OutOfDistribution) -> CardOutOfDistribution:
     )
 
 
-def recalibrated(card: Card, sure_above: float, promised: CardConformal | None = None) -> Card:
-    """The card of a model whose probabilities are others now; without the figures that depend on them."""
+def recalibrated(card: Card, sure_above: float, photos: int, promised: CardConformal | None = None) -> Card:
+    """The card of a model whose probabilities are others now, as so many validation photos showed.
+
+    It is without the figures that depend on them.
+    """
     gone = dict.fromkeys(("calibration_error", "sure", "sure_top1", "known", "set_coverage", "set_size"))
     kept = card.metrics.model_copy(update=gone) if card.metrics else None
     parts = {name: one.model_copy(update=gone) for name, one in card.parts.items()}
-    changed = {"sure_above": sure_above, "conformal": promised, "fallback": None, "metrics": kept, "parts": parts}
-    return card.model_copy(update={**changed, "out_of_distribution": {}})
+    changed = {"sure_above": sure_above, "validation_photos": photos, "conformal": promised, "fallback": None}
+    return card.model_copy(update={**changed, "metrics": kept, "parts": parts, "out_of_distribution": {}})
 
 
 def files(card: Card, evaluation: Evaluation) -> dict[str, bytes]:

@@ -54,15 +54,17 @@ def review(
     measured: Evaluation,
     model: "keras.Model | None" = None,
     outside: Sequence[OutOfDistribution] = (),
+    *,
+    altered: bool = True,
 ) -> Path:
     """Leave in `folder` everything there is to say of a bundle's answers, and the report. Returns the report's path.
 
     `photos` are the data sets that the answers `measured` are for. With the Keras `model`, also what it sees; with
-    `outside`, how many of them it is not sure of.
+    `outside`, how many of them it is not sure of; `altered` photos take up to a minute.
     """
     check(folder)
     with folders.publishing(folder, _NAMES) as new:
-        _review(new, bundle, photos, measured, model, outside)
+        _review(new, bundle, photos, measured, model, outside, altered=altered)
         _write_page(new, folder)
     return folder / "report.html"
 
@@ -74,6 +76,8 @@ def _review(
     measured: Evaluation,
     model: "keras.Model | None",
     outside: Sequence[OutOfDistribution],
+    *,
+    altered: bool,
 ) -> None:
     drawn = folder / "pictures"
     drawn.mkdir()
@@ -99,7 +103,7 @@ def _review(
     pixels = np.stack([places[name][0][places[name][1]] for name in measured.names]) if len(photos) > 1 else None
     rows = np.array([places[name][1] for name in measured.names]) if pixels is None else np.arange(len(measured.names))
     pixels = photos[0].pixels if pixels is None else pixels
-    if not measured.folds:  # else the network has learned from these photos
+    if altered and not measured.folds:  # else the network has learned from these photos
         _alter(folder, open_engine(bundle), pixels, rows, measured)
     for number, mistake in enumerate(measured.mistakes(_MISTAKES)):
         Image.fromarray(_colour(pixels[rows[mistake.photo]])).save(drawn / f"mistake-{number:02}.jpg", quality=88)

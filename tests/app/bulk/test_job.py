@@ -165,6 +165,10 @@ def test_memory_does_not_grow_with_photos(write, place: Path, labeller, monkeypa
     assert most <= job._UNDER_WAY
 
 
+_IN_THE_BACKGROUND = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell begins what ends with an ampersand
+"""
 _SMALL_PARTS = """
 import sys
 from foodscene import cli
@@ -180,14 +184,19 @@ cli.cli()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "times"), [("kill", 2), ("terminate", 1)])
+@pytest.mark.parametrize(
+    ("how", "times"),
+    [("kill", 2), pytest.param("terminate", 1, marks=pytest.mark.nightly), ("terminate in the background", 1)],
+)
 def test_killed_again_and_again_it_ends_with_every_photo_once(
     write, place: Path, toy_bundle: Path, bundle, labeller, how, times
 ):
+    how, _, background = how.partition(" ")
     write({"set.zip": zipped(mixed(600)), "more.tar.gz": tarred(mixed(500), "w:gz")})
     paths = ["set.zip", "more.tar.gz"]
     write_table(labeller, bundle, paths, place / "whole.csv")
-    command = [sys.executable, "-c", _SMALL_PARTS, "predict", *paths, "--models", str(toy_bundle)]
+    code = _IN_THE_BACKGROUND * bool(background) + _SMALL_PARTS
+    command = [sys.executable, "-c", code, "predict", *paths, "--models", str(toy_bundle)]
     command += ["--top-k", "2", "--out", "a.csv"]
     rng = random.Random(3)
     stopped, before = 0, 0

@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -8,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
@@ -54,6 +56,18 @@ def test_lines_arrive_whole_and_in_order() -> None:
     os.close(into)
     with os.fdopen(out) as lines:
         assert [json.loads(line)["message"] for line in lines] == [f"line {number}" for number in range(100)]
+
+
+def test_people_read_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = logs.Words()
+    said = {"method": "POST", "path": "/api/v1/predict\x1b[2J", "status": 200, "milliseconds": 1234.5, "client": "::1"}
+    line = words.format(logging.makeLogRecord({**record("answered").__dict__, **said}))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  POST /api/v1/predict\\x1b\[2J  200  1,23[45] ms  ::1", line)
+    warned = logging.makeLogRecord({"msg": "Low.", "levelno": logging.WARNING, "levelname": "WARNING"})
+    assert words.format(warned).endswith("  WARNING: Low.")
+    for at_terminal, formatter in ((True, logs.Words), (False, logs.JsonLines)):
+        monkeypatch.setattr(sys, "stderr", mock.Mock(isatty=mock.Mock(return_value=at_terminal)))
+        assert logs.config("info")["formatters"] == {"lines": {"()": f"{logs.__name__}.{formatter.__name__}"}}
 
 
 def test_a_signal_may_log_while_it_interrupts_a_line() -> None:

@@ -55,7 +55,7 @@ def test_curl_gets_an_answer(serve: Serve, red: bytes, tmp_path: Path) -> None:
     assert answer["predictions"][0]["label"] == "red"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_bundle_is_replaced_ten_times_under_load_without_a_failed_request(
     serve: Serve, toy_bundle: Path, tmp_path: Path, red: bytes
 ) -> None:

@@ -292,7 +292,7 @@ def test_floating_point_values_are_black_at_0_and_white_at_1(brightest: float) -
         assert difference(found, np.stack([expected, expected / 2, expected * 0], -1)) < 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_large_photos_are_converted_by_strips_as_small_ones_are() -> None:
     """Four megapixels and more: each pixel is a mean of several before the photo is fitted."""
     wide = rough(2600, 2000)

@@ -65,7 +65,8 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     said = call("calibrate", copied, "--data", many, "--right", 0.8)
     kept = temperature.temperature_of(keras.models.load_model(copied / "model.h5", compile=False))
     assert kept > 0.5, "five times too sharp"
-    assert f"Temperature {kept:.3f}, fitted on 30 validation photos" in said
+    assert f"Temperature {kept:.3f} (before: 0.200), fitted on 30 validation photos" in said
+    assert f"(before: {found.card.sure_above:.4f})" in said
     after = measured(loaded.test)
     assert (after.predicted == before.predicted).all(), "the ranking stays"
     assert after.loss < before.loss
@@ -74,6 +75,7 @@ def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(co
     assert card.metrics is not None
     assert (card.metrics.top1, card.metrics.calibration_error) == (0.9, None), "which was another model's"
     assert 0.33 < card.sure_above < 1
+    assert card.validation_photos == 30
     validation = measured(loaded.validation)
     sure = validation.probabilities.max(axis=1) >= card.sure_above - 1e-3
     assert validation.right[sure].mean() >= 0.8

@@ -13,7 +13,7 @@ import pytest
 from foodscene.models.bundle import read_bundle
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_sixty_photos_make_a_bundle_with_an_honest_figure(
     folder: Callable[..., Path], photo: Callable[..., bytes], tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def look(place: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["keras", "scratch"])
+@pytest.mark.parametrize("backend", [pytest.param("keras", marks=pytest.mark.nightly), "scratch"])
 def test_a_run_goes_on_wherever_it_was_killed(
     tmp_path: Path,
     folder: Callable[..., Path],
@@ -102,6 +102,6 @@ def test_a_run_goes_on_wherever_it_was_killed(
         assert look(place) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_what_people_own_is_there_after_every_kill(tmp_path: Path) -> None:
     assert not list(kills(tmp_path, times=1))

@@ -6,11 +6,15 @@ from typer.testing import CliRunner
 
 from foodscene.cli import program
 from foodscene.training.recipes import recipe as recipes
+from foodscene.training.recipes.suggestion import SUGGESTED
 
 
 def test_it_has_a_line_for_each_recipe_in_80_columns() -> None:
-    lines = CliRunner().invoke(program, ["train", "--list"], env={"COLUMNS": "80"}).output.splitlines()
-    assert len(lines) == 1 + len(list(recipes.shipped()))
+    output = CliRunner().invoke(program, ["train", "--list"], env={"COLUMNS": "80"}).output
+    lines = [line for line in output.splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines[2:5]] == list(SUGGESTED), "what a newcomer wants comes first"
+    named = [line.split()[0] for line in lines if line.startswith(" ") and not line.startswith(" recipe ")]
+    assert sorted(named) == sorted(recipes.shipped())
     [line] = [line for line in lines if line.split()[0] == "food/standardized-5x128-dropout"]
     assert line.split()[1:4] == ["A16", "0.1819", "0.3863"]
 
@@ -50,3 +54,10 @@ def test_damaged_runs_are_listed_as_left_out_and_the_others_go_on(tmp_path: Path
     assert {row["name"] for row in rows if "error" in row} > {"cut", "deep", "pipe", "sparse"}
     for command in (["show", "1"], ["compare", "1", "2"]):
         assert CliRunner().invoke(program, ["runs", "--runs", str(tmp_path), *command]).exit_code == 0
+
+
+def test_a_folder_that_is_not_there_is_told_from_a_recipe() -> None:
+    told = CliRunner().invoke(program, ["train", "no-photos/"])
+    assert told.exit_code == 2
+    words = " ".join(told.output.replace("│", " ").split())
+    assert "there is no folder or archive no-photos/, and no recipe of that name" in words

@@ -124,7 +124,7 @@ def test_a_bundle_teaches_a_smaller_network(tmp_path: Path, recipe: Path, photos
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_jax_trains_too(tmp_path: Path, recipe: Path, photos: Path) -> None:
     command = [
         sys.executable,

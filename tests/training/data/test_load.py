@@ -159,7 +159,7 @@ def test_bad_input_is_told(folder, photo):
         load(folder({"train/a/1.jpg": photo(1), "test/a/1.jpg": photo(1)}, "other"), SPEC)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_real_archives(data):
     spec = InputSpec(8, 8, 1)
     intel = load(data / "intel-image-classification.zip", spec)

@@ -119,3 +119,11 @@ def test_a_layout_by_name(folder, photo):
         open_dataset(path, "idx")
     with pytest.raises(DatasetError, match=r"no layout 'coco'\. Known are uecfood256"):
         open_dataset(path, "coco")
+
+
+def test_photos_side_by_side_are_told_first_what_to_do(folder, two_classes):
+    flat = folder({name.replace("/", "-"): photo for name, photo in two_classes.items()})
+    with pytest.raises(DatasetError) as error:
+        open_dataset(flat)
+    said = f"{flat} holds {len(two_classes)} photos side by side: move those of each class to a folder of its own"
+    assert str(error.value).startswith(said)

@@ -48,7 +48,7 @@ def test_figures_of_a_bundle_are_scikit_learns(toy_bundle: Path, colours: Path) 
     assert all(one.true != one.predicted for one in wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_figure_of_a_trained_model_is_what_others_compute(scenes_cnn: Bundle, scenes: Data) -> None:
     engine = open_engine(scenes_cnn, threads=1)
     measured = inference.evaluate(Looking(scenes_cnn, engine), scenes, scenes.test)

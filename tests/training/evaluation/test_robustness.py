@@ -1,5 +1,7 @@
 """Photos are really altered, and the figures show it."""
 
+import time
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -34,6 +36,21 @@ def test_every_way_alters_every_photo(channels: int) -> None:
     for row in altered:
         # A photo drawn not to move at all would be right: with two flips of 1/2 each that needs the rest to be still.
         assert row.top1.value < 0.1, row.name
+
+
+def test_a_slow_network_is_shown_fewer_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+
+    class Slow(Exact):
+        def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            shown.append(len(pixels))
+            time.sleep(0.0005 * len(pixels))
+            return super().predict(pixels)
+
+    monkeypatch.setattr(robustness, "SECONDS", 0.5)
+    photos, targets = np.zeros((300, 8, 8, 3), np.uint8), np.zeros(300, np.int64)
+    rows = robustness.measure_altered(Slow(photos, targets), photos, np.arange(300), targets)
+    assert sum(shown) == 64 + 32 * len(rows), "two times to find out, and then as few as there may be"
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_every_photo_is_answered_once_by_what_never_saw_it(few: Data, tmp_path: 
     def loop(_recipe: Any, data: Data, _run: Run, _watch: Any) -> Result:
         seen.append(data)
         answers = np.eye(3, dtype=np.float32)[data.labels[data.test]]
-        return Result(None, [], {}, 1.0, 0.5, answers)  # type: ignore[arg-type]
+        return Result(None, [], {}, 1.0, 0.5, 1, answers)  # type: ignore[arg-type]
 
     run, lines = Run(tmp_path), list[str]()
     run.record["folds"] = []

@@ -351,10 +351,8 @@ def test_cached_features_train_the_head_as_the_photos_would(tmp_path: Path, monk
     assert cached.probabilities.shape == (8, 3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "epoch", [pytest.param(2, marks=pytest.mark.nightly), 3, pytest.param(4, marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("epoch", [2, 3, 4])
 def test_fine_tuning_follows_the_head_and_resumes(epoch: int, tmp_path: Path) -> None:
     recipe = transfer("finetune.epochs=2", "finetune.unfreeze=3")
     data = colours(48, 32)

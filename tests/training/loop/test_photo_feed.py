@@ -26,3 +26,19 @@ def test_answers_come_in_the_order_asked_for() -> None:
     photos, rows = PhotoFeed(tiny(), data, "fast", threads=1), np.array([40, 3, 77])
     np.testing.assert_allclose(photos.predict(means, rows), data.pixels[rows].mean(axis=(1, 2)), rtol=1e-5)
     assert photos.predict(means, rows[:0]).shape == (0, 3)
+
+
+def test_a_pass_may_take_several_epochs_and_has_each_photo_once() -> None:
+    data = colours()
+    photos = PhotoFeed(tiny("training.epochs_per_pass=3", base="food/basic"), data, "fast", threads=1)
+
+    def seen(epoch: int) -> list[bytes]:
+        batches = photos.training(epoch)
+        return [photo.tobytes() for index in range(len(batches)) for photo in batches[index][0]]
+
+    first = [seen(epoch) for epoch in range(3)]
+    assert [photos.training(epoch).photos for epoch in range(3)] == [len(part) for part in first]
+    assert sorted(photo for part in first for photo in part) == sorted(data.pixels[row].tobytes() for row in data.train)
+    assert max(map(len, first)) - min(map(len, first)) <= 1
+    assert seen(0) == first[0]
+    assert sorted(seen(3)) != sorted(first[0]), "the next pass is divided anew"

@@ -155,7 +155,7 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_size(monkeypatch
         networks.build(tiny("VGG16"), 10)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_vgg16_from_its_official_file_trains_fine_tunes_and_serves(
     tmp_path: Path, official: Path, vgg16: keras.Model, photo: Callable[..., bytes]
 ) -> None:

@@ -38,7 +38,7 @@ def test_a_bundle_takes_the_figures_into_its_card(toy_bundle: Path, colours: Pat
     assert (found.folder / "confusion.json").exists()
     assert f"| {name} | 18 |" in (found.folder / "README.md").read_text()
 
-    again = model_card.recalibrated(said, 0.75)
-    assert again.sure_above == 0.75
+    again = model_card.recalibrated(said, 0.75, 240)
+    assert (again.sure_above, again.validation_photos) == (0.75, 240)
     assert again.metrics is not None
     assert (again.metrics.top1, again.metrics.sure, again.out_of_distribution) == (said.metrics.top1, None, {})

@@ -319,7 +319,7 @@ def test_the_best_is_trained_where_its_own_settings_are(tmp_path: Path) -> None:
     assert sweep.place_of_the_best(tmp_path, record, "none").name == "best-2"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_and_resumed_to_a_bundle_that_serves(
     tmp_path: Path, folder: Callable[..., Path], two_classes: dict[str, bytes]
 ) -> None:

@@ -164,36 +164,52 @@ def test_calibrate_refuses_a_few_photos(theirs: Path, colours: Path, tmp_path: P
     assert not (tmp_path / "x").exists()
 
 
+def noisy(path: Path, colour: tuple[int, int, int], rng: np.random.Generator) -> None:
+    """A photo of about a colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.array(colour) + rng.normal(0, 15, 3) + rng.normal(0, 30, (16, 16, 3))
+    Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(path)
+
+
 @pytest.fixture
 def strangers(tmp_path: Path) -> Path:
     """Noisy photos of yellow and purple."""
     rng = np.random.default_rng(3)
-    (tmp_path / "strangers").mkdir()
     for index in range(40):
-        colour = ((230, 220, 30), (120, 30, 120))[index % 2]
-        picture = np.clip(np.array(colour) + rng.normal(0, 30, (16, 16, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(picture).save(tmp_path / "strangers" / f"{index}.png")
+        noisy(tmp_path / "strangers" / f"{index}.png", ((230, 220, 30), (120, 30, 120))[index % 2], rng)
     return tmp_path / "strangers"
+
+
+@pytest.fixture
+def clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Photos of red, green and blue that are told apart, in three splits, 20 of each."""
+    monkeypatch.setenv("FOODSCENE_CACHE", str(tmp_path / "cache"))
+    rng = np.random.default_rng(4)
+    for split in ("train", "validation", "test"):
+        for name, colour in {"red": (220, 40, 40), "green": (40, 210, 50), "blue": (50, 60, 220)}.items():
+            for index in range(20):
+                noisy(tmp_path / "clear" / split / name / f"{index}.png", colour, rng)
+    return tmp_path / "clear"
 
 
 @pytest.mark.slow
 def test_calibrate_fits_the_rule_of_a_fallback(
-    theirs: Path, many: Path, strangers: Path, fallback_bundles: Path, tmp_path: Path
+    theirs: Path, clear: Path, strangers: Path, fallback_bundles: Path, tmp_path: Path
 ) -> None:
     target, things = tmp_path / "models" / "calibrated", fallback_bundles / "things"
     target.parent.mkdir()
-    asked = ("calibrate", theirs, "--data", many, "--out", target, "--fallback", things, "--strangers", strangers)
+    asked = ("calibrate", theirs, "--data", clear, "--out", target, "--fallback", things, "--strangers", strangers)
     said = call(*asked)
     assert "the validation photos things is asked; known are then" in said
     assert "The service asks the things that lies beside calibrated: put a copy of it there." in said
     shutil.copytree(things, target.parent / "things")
     assert "put a copy" not in call(
-        "calibrate", target, "--data", many, "--fallback", "things", "--strangers", strangers
+        "calibrate", target, "--data", clear, "--fallback", "things", "--strangers", strangers
     )
     found = bundle.read_bundle(target)
     assert found.card.fallback is not None
     assert found.card.fallback.bundle == "things"
-    photos = load.load(many, found.spec)
+    photos = load.load(clear, found.spec)
     looking = opened(found, open_engine(found))
     assert looking.beside is not None
     validation = inference.evaluate(looking, photos, photos.validation)
@@ -204,7 +220,7 @@ def test_calibrate_fits_the_rule_of_a_fallback(
     assert known is not None
     share = known.mean()
     assert share < 0.1
-    shown = json.loads(call("evaluate", target, "--data", many, "--ood", f"odd={strangers}", "--json", "--save"))
+    shown = json.loads(call("evaluate", target, "--data", clear, "--ood", f"odd={strangers}", "--json", "--save"))
     assert shown["out_of_distribution"]["odd"]["known"]["value"] == pytest.approx(share)
     test = inference.evaluate(looking, photos, photos.test)
     assert test.known is not None
@@ -218,7 +234,7 @@ def test_calibrate_fits_the_rule_of_a_fallback(
     classifier = load_bundle(target)
     answers = [classifier.predict(path) for path in sorted(strangers.iterdir())]
     assert np.mean([answer.known for answer in answers]) == pytest.approx(share), "the figures are the service's"
-    call("calibrate", target, "--data", many)
+    call("calibrate", target, "--data", clear)
     assert bundle.read_bundle(target).card.fallback is None, "its rule was another bundle's"
 
 

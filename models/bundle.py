@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -214,9 +214,12 @@ def _may_hold(folder: Path) -> bool:
     return False
 
 
-def default_name(bundles: Iterable[str]) -> str | None:
-    """The bundle that answers when nobody names one: `everyday` where it is there, else the first by name."""
-    names = sorted(bundles)
+def default_name(bundles: Iterable[str], fallbacks: Collection[str] = ()) -> str | None:
+    """The bundle that answers when nobody names one: `everyday` where it is there, else the first by name.
+
+    Those that are there to be others' `fallbacks` come last.
+    """
+    names = sorted(bundles, key=lambda name: (name in fallbacks, name))
     return "everyday" if "everyday" in names else names[0] if names else None
 
 
@@ -228,7 +231,8 @@ def find_bundle(name: str, root: Path) -> Bundle:
     if name and ("/" in name or model_file(Path(name))):
         return read_bundle(Path(name))
     bundles = {found: bundle for found, bundle in find(root).items() if isinstance(bundle, Bundle) or found == name}
-    chosen = bundles.get(name or default_name(bundles) or "")
+    fallbacks = {found for found, bundle in bundles.items() if isinstance(bundle, Bundle) and bundle.card.foreign}
+    chosen = bundles.get(name or default_name(bundles, fallbacks) or "")
     if isinstance(chosen, BundleError):
         raise chosen
     if chosen is None:

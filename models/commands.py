@@ -122,7 +122,8 @@ def models(
         return
     from foodscene.models.text import estimate
 
-    default = default_name(name for name, bundle in bundles.items() if not isinstance(bundle, BundleError))
+    usable = {name: bundle for name, bundle in bundles.items() if not isinstance(bundle, BundleError)}
+    default = default_name(usable, {name for name, bundle in usable.items() if bundle.card.foreign})
     columns = ("title", "labels", "input", "values", "output", "top-1", "top-5")
     table = Table(Column("name", overflow="fold"), *columns, box=None, header_style="bold")
     for name, bundle in bundles.items():

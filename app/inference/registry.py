@@ -83,7 +83,8 @@ class Registry:
 
     @property
     def default(self) -> str | None:
-        return default_name(self.models)
+        models = dict(self.models)  # another thread may change it
+        return default_name(models, {name for name, model in models.items() if model.bundle.card.foreign})
 
     def get(self, name: str | None) -> Model:
         """The model of that name, or the default one. Raises a `Problem`: `unknown-model` or `not-ready`."""

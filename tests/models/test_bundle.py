@@ -277,6 +277,8 @@ def test_a_bundle_in_the_working_directory_is_found_by_its_name(
 def test_default_is_everyday() -> None:
     assert default_name(["b", "everyday", "a"]) == "everyday"
     assert default_name(["b", "a"]) == "a"
+    assert default_name(["b", "a"], {"a"}) == "b", "which is no fallback"
+    assert default_name(["a"], {"a"}) == "a"
     assert default_name([]) is None
 
 

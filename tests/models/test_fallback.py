@@ -156,7 +156,7 @@ def test_a_card_must_be_about_its_bundle(fallback_bundles: Path, tmp_path: Path)
         read_bundle(tmp_path / "models" / "colours")
 
 
-@pytest.mark.parametrize("name", ["../things", "/things", "a/b", "", ".things", "th\nings"])
+@pytest.mark.parametrize("name", ["../things", "/things", "a/b", "", ".things", "things\n"])
 def test_a_fallback_is_named_and_no_path(fallback_bundles: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(fallback_bundles, tmp_path / "models")
     rule = {"intercept": 0, "probability": 1, "familiarity": 1, "foreign": -1}

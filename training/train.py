@@ -249,9 +249,7 @@ def _follow(
         facts |= {"classes": list(data.classes), "counts": counts(data)}
         run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
         tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
-        tell(f"It trains on {device}.")
-        if advice := _unused_gpu(device):
-            tell(advice)
+        tell(f"It trains on {device}.{_unused_gpu(device)}")
 
         watches = Both(*filter(None, [watch]), *boards)
         train_network = partial(
@@ -533,7 +531,7 @@ def _unused_gpu(device: str) -> str:
     if "Keras" not in device or "cpu" not in device or not any(_DEVICES.glob("nvidia[0-9]*")):
         return ""
     return (
-        "This machine has a GPU that Keras' backend does not find, so training takes many times as long: "
+        " This machine has a GPU that Keras' backend does not find, so training takes many times as long: "
         'see "On a GPU box" in docs/training.md.'
     )
 

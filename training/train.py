@@ -54,6 +54,7 @@ LONGER = ("training.epochs", "finetune.epochs", "early_stopping.patience")
 """The settings that a run which goes on can be given anew: they let it go on for longer."""
 
 _CLASSES_NAMED = 30
+_DEVICES = Path("/dev")
 _MOST_OUTLIERS = 20_000  # photos, which are kept in memory
 
 
@@ -248,6 +249,7 @@ def _follow(
         facts |= {"classes": list(data.classes), "counts": counts(data)}
         run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
         tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
+        tell(f"It trains on {device}.{_unused_gpu(device)}")
 
         watches = Both(*filter(None, [watch]), *boards)
         train_network = partial(
@@ -522,6 +524,16 @@ def _outliers(run: Run, recipe: Recipe, data: "Data") -> "NDArray[np.uint8] | No
 def _named(classes: Sequence[str]) -> str:
     more = len(classes) - _CLASSES_NAMED
     return ", ".join(map(printable, classes[:_CLASSES_NAMED])) + (f" … and {more:,} more" if more > 0 else "")
+
+
+def _unused_gpu(device: str) -> str:
+    """What to do where this machine has a GPU of NVIDIA's and a training goes on without it; else nothing."""
+    if "Keras" not in device or "cpu" not in device or not any(_DEVICES.glob("nvidia[0-9]*")):
+        return ""
+    return (
+        " This machine has a GPU that Keras' backend does not find, so training takes many times as long: "
+        'see "On a GPU box" in docs/training.md.'
+    )
 
 
 def _backend(run: Run, start: Bundle | None) -> tuple[Callable[..., "Result"], list["ClosingWatch"], str]:

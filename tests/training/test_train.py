@@ -19,7 +19,7 @@ from foodscene.training.networks.transfer import WeightsError
 from foodscene.training.runs import run
 from foodscene.training.runs.run import RunError
 from foodscene.training.scratch.recipes import UnsupportedError
-from foodscene.training.train import InterruptedRun, Outcome, resume, train
+from foodscene.training.train import InterruptedRun, Outcome, _unused_gpu, resume, train
 
 SMALL = ("input.size=16", "input.scale=unit", "model.filters=[4]", "training.epochs=1", "training.batch_size=8")
 
@@ -51,6 +51,7 @@ def test_the_outcome_says_what_it_led_to(photos: Path, tmp_path: Path, backend: 
     said: list[str] = []
     outcome = tiny(photos, tmp_path / "run", tell=said.append, backend=backend)
     assert said[0] == "food/basic: 2 classes: a, b"
+    assert any(line.startswith("It trains on ") for line in said)
     assert outcome.bundle.folder == tmp_path / "run/models/food-basic"
     assert outcome.bundle.labels == ("a", "b")
     assert outcome.report == tmp_path / "run/report.html"
@@ -58,6 +59,16 @@ def test_the_outcome_says_what_it_led_to(photos: Path, tmp_path: Path, backend: 
     assert outcome.run.record["backend"] == backend
     assert ("NumPy" if backend == "scratch" else "Keras on") in outcome.run.record["device"]
     assert outcome.evaluation.top1.value == pytest.approx(outcome.run.record["test"]["top1"], abs=1e-6)
+
+
+def test_a_gpu_that_keras_does_not_find_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foodscene.training.train._DEVICES", tmp_path)
+    on_cpu = "x86_64, 2 cores, Keras on tensorflow (cpu:0)"
+    assert not _unused_gpu(on_cpu)
+    (tmp_path / "nvidia0").touch()
+    assert "pip install" not in _unused_gpu("x86_64, 2 cores, NumPy 2.4.6")
+    assert "a GPU that Keras' backend does not find" in _unused_gpu(on_cpu)
+    assert not _unused_gpu("x86_64, 2 cores, Keras on jax (gpu:0)")
 
 
 @pytest.mark.usefixtures("untrained")

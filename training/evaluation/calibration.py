@@ -27,7 +27,7 @@ def check(photos: int) -> None:
     """Make sure that so many validation photos are enough to calibrate a bundle on. Raises `CalibrationError`."""
     if photos < LEAST:
         raise CalibrationError(
-            f"{photos} validation photos are too few to calibrate on: at least {LEAST} are needed. Of a folder without "
+            f"Too few validation photos to calibrate on: {photos}; at least {LEAST} are needed. Of a folder without "
             f"splits a fifth validates, so that {5 * LEAST} photos are enough."
         )
 

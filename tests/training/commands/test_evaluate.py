@@ -160,7 +160,7 @@ def test_calibrate_refuses_a_few_photos(theirs: Path, colours: Path, tmp_path: P
     refused = CliRunner().invoke(
         program, ["calibrate", str(theirs), "--data", str(colours), "--out", str(tmp_path / "x")]
     )
-    assert "18 validation photos are too few to calibrate on: at least 20" in str(refused.exception)
+    assert "Too few validation photos to calibrate on: 18; at least 20" in str(refused.exception)
     assert not (tmp_path / "x").exists()
 
 

@@ -38,7 +38,10 @@ pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
-_ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
+_ROUTES = {"/models/{name}": 10, "/api/v1/predict": 10, "/preview": 10, "/api/v1/explain": 1}
+"""Where photos are sent, and how often: an explanation runs the network a hundred times, whatever the photo is."""
+_REST = 2.0
+"""Seconds after the last answer before the server's memory is looked at once more."""
 
 
 def originals(photos: Sequence[bytes]) -> list[bytes]:
@@ -143,7 +146,10 @@ def with_costly(photos: Iterator[bytes], every: int, chance: random.Random) -> I
 
 @dataclass
 class Run:
-    """What came of a run: answers by status (0: none came), seconds that the slowest took, megabytes now and then."""
+    """What came of a run: answers by status (0: none came), and seconds that the slowest took.
+
+    `memory` has the server's megabytes at the beginning, after each tenth of the uploads, and a little after the last.
+    """
 
     seed: int
     uploads: int = 0
@@ -202,6 +208,9 @@ def main() -> int:
         print("Ended early.")
     finally:
         signal.signal(signal.SIGTERM, before)
+    if options.pid and well:
+        time.sleep(_REST)
+        run.memory.append(round(resident_mb(options.pid)))
     print(f"Seed {options.seed}, {run}; memory in MB {run.memory}", flush=True)
     if options.runs:
         print(f"In all, {add(options.runs, run)}")
@@ -225,9 +234,10 @@ def _post_all(options: argparse.Namespace, run: Run) -> bool:
         count = options.uploads
         photos = with_costly(mutations(originals(start), options.seed), options.costly, chance)
     for number, photo in enumerate(islice(photos, count)):
-        if options.pid and number % max(1, count // 10) == count // 20:
+        if options.pid and number % max(1, count // 10) == 0:
             run.memory.append(round(resident_mb(options.pid)))
-        route = (_ROUTES[0] if options.folder else chance.choice(_ROUTES)).format(name=options.model)
+        route = next(iter(_ROUTES)) if options.folder else chance.choices([*_ROUTES], [*_ROUTES.values()])[0]
+        route = route.format(name=options.model)
         body, headers = (photo, {}) if route.startswith("/models") else forms(photo, chance)
         started = time.perf_counter()
         status = post(target, route, body, headers)

@@ -1,6 +1,7 @@
 """Attacks that are counted: with a folder, over several runs, and ended before their time."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -61,6 +62,18 @@ def test_a_file_that_is_answered_with_5xx_is_left_there(
     assert (left.read_bytes() == b"%d" % status) if fails else not left.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory in /proc")
+def test_the_server_s_memory_is_told_from_the_beginning_to_after_the_end(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "_REST", 0.01)
+    options = ("--folder", folder, "--pid", os.getpid(), "--runs", "runs.jsonl")
+    assert attack(monkeypatch, service.url, *options) == 0
+    memory = json.loads(Path("runs.jsonl").read_text())["memory"]
+    assert len(memory) == 4
+    assert min(memory) > 10
+
+
 def test_a_service_that_is_gone_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     service.server_close()
@@ -94,9 +107,15 @@ def test_costly_photos_are_drawn_once_and_no_two_are_alike(monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_an_attack_that_is_ended_early_tells_what_came_back(service: Service) -> None:
+def test_an_attack_that_is_ended_early_tells_what_came_back(service: Service, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.fuzz", service.url, "--uploads", "1000000", "--no-costs"]
-    process = subprocess.Popen([*command, "--costly", "1000000"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--costly", "1000000"],
+        cwd=tmp_path,  # where it would leave the upload of a failure
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 60
     while len(service.got) < 10:
         assert time.monotonic() < until

@@ -89,6 +89,17 @@ def test_runs_are_added_up(
     assert [json.loads(line)["seed"] for line in Path("runs.jsonl").read_text().splitlines()] == [0, 1, 2]
 
 
+def test_several_clients_post_each_upload_once(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = [b"%d %d" % (200 + number % 2, number) for number in range(40)]
+    for content in contents:
+        (folder / content.decode()).write_bytes(content)
+    assert attack(monkeypatch, service.url, "--folder", folder, "--clients", 4) == 0
+    assert sorted(content for _, content in service.got) == sorted([*contents, b"200 b", b"415 a", b"413 c"])
+    assert "43 uploads: {200: 21, 201: 20, 413: 1, 415: 1}" in capsys.readouterr().out
+
+
 def test_costly_photos_are_drawn_once_and_no_two_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
 

@@ -42,7 +42,7 @@ Image.init()
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
 _ROUTES = {"/models/{name}": 10, "/api/v1/predict": 10, "/preview": 10, "/api/v1/explain": 1}
 """Where photos are sent, and how often: an explanation runs the network a hundred times, whatever the photo is."""
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 """Seconds in which an answer has to come."""
 _REST = 2.0
 """Seconds after the last answer before the server's memory is looked at once more."""

@@ -40,7 +40,7 @@ pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
-_ROUTES = {"/models/{name}": 10, "/api/v1/predict": 10, "/preview": 10, "/api/v1/explain": 1}
+_ROUTES = {"/models/{name}": 100, "/api/v1/predict": 100, "/preview": 100, "/api/v1/explain": 1}
 """Where photos are sent, and how often: an explanation runs the network a hundred times, whatever the photo is."""
 _PATIENCE = 300.0
 """Seconds in which an answer has to come."""

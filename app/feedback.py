@@ -13,6 +13,7 @@ from PIL import Image
 from foodscene.models.files import write
 
 MOST_PIXELS_A_SIDE = 1024
+_MOST_NAME = 200
 _COUNTED_SECONDS = 600.0
 """How long the folder's size is believed, with what is added here: others may add to it, and remove from it."""
 
@@ -44,7 +45,7 @@ class Corrections:
         encoded = BytesIO()
         photo.info.clear()  # Pillow would carry comments, profiles and the like over
         photo.convert("RGB").save(encoded, "JPEG", quality=92, exif=b"")
-        class_folder = self.folder / re.sub(r"[^\w .()&'-]", "_", label).strip(". ")
+        class_folder = self.folder / _folder_name(label)
         class_folder.mkdir(parents=True, exist_ok=True)
         path = class_folder / f"{hashlib.sha256(encoded.getvalue()).hexdigest()[:32]}.jpg"
         if not path.exists():
@@ -52,6 +53,12 @@ class Corrections:
             with self._lock:
                 self._bytes += encoded.tell()
         return path
+
+
+def _folder_name(label: str) -> str:
+    """A label as a folder's name, of at most `_MOST_NAME` bytes, for any system."""
+    name = re.sub(r"[^\w .()&'-]", "_", label).encode()[:_MOST_NAME].decode(errors="ignore")
+    return name.strip(". ") or "_"  # a photo beside the folders would not be counted
 
 
 def _bytes_below(folder: Path) -> int:

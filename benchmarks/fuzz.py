@@ -18,9 +18,11 @@ import json
 import random
 import signal
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -38,7 +40,12 @@ pillow_heif.register_heif_opener()
 Image.init()
 
 _MODES = ("RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F", "YCbCr", "HSV", "LAB")
-_ROUTES = ("/models/{name}", "/api/v1/predict", "/api/v1/explain", "/preview")
+_ROUTES = {"/models/{name}": 100, "/api/v1/predict": 100, "/preview": 100, "/api/v1/explain": 1}
+"""Where photos are sent, and how often: an explanation runs the network a hundred times, whatever the photo is."""
+_PATIENCE = 300.0
+"""Seconds in which an answer has to come."""
+_REST = 2.0
+"""Seconds after the last answer before the server's memory is looked at once more."""
 
 
 def originals(photos: Sequence[bytes]) -> list[bytes]:
@@ -143,7 +150,10 @@ def with_costly(photos: Iterator[bytes], every: int, chance: random.Random) -> I
 
 @dataclass
 class Run:
-    """What came of a run: answers by status (0: none came), seconds that the slowest took, megabytes now and then."""
+    """What came of a run: answers by status (0: none came), and seconds that the slowest took.
+
+    `memory` has the server's megabytes at the beginning, after each tenth of the uploads, and a little after the last.
+    """
 
     seed: int
     uploads: int = 0
@@ -170,7 +180,7 @@ def add(path: Path, run: Run) -> Run:
 
 def post(target: SplitResult, route: str, body: bytes, headers: dict[str, str]) -> int:
     """The status that a request is answered with, 0 where no answer comes."""
-    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=60)
+    connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=_PATIENCE)
     try:
         connection.request("POST", route, body, headers)
         return connection.getresponse().status
@@ -190,6 +200,7 @@ def main() -> int:
     parser.add_argument("--model", default="everyday")
     parser.add_argument("--costs", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--costly", type=int, default=100, help="one of so many uploads would cost much")
+    parser.add_argument("--clients", type=int, default=1, help="so many uploads at once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pid", type=int, help="the server's process, to see its memory")
     parser.add_argument("--runs", type=Path, help="a file of runs to add this one to")
@@ -202,6 +213,9 @@ def main() -> int:
         print("Ended early.")
     finally:
         signal.signal(signal.SIGTERM, before)
+    if options.pid and well:
+        time.sleep(_REST)
+        run.memory.append(round(resident_mb(options.pid)))
     print(f"Seed {options.seed}, {run}; memory in MB {run.memory}", flush=True)
     if options.runs:
         print(f"In all, {add(options.runs, run)}")
@@ -212,8 +226,41 @@ def main() -> int:
 
 def _post_all(options: argparse.Namespace, run: Run) -> bool:
     """Post every photo and count the answers in `run`, until one gets 5xx or nothing; whether none does."""
-    chance = random.Random(options.seed)
     target = urlsplit(options.url)
+    uploads, lock, stop = _uploads(options, run), threading.Lock(), threading.Event()
+    failed: list[int] = []
+
+    def client() -> None:
+        while not stop.is_set():
+            with lock:
+                upload = next(uploads, None)
+            if upload is None:
+                return
+            number, route, body, headers = upload
+            started = time.perf_counter()
+            status = post(target, route, body, headers)
+            with lock:
+                run.slowest = max(run.slowest, time.perf_counter() - started)
+                run.uploads += 1
+                run.statuses[status] += 1
+            if status == 0 or (status >= 500 and status != 503):  # 503: the queue is full
+                stop.set()
+                failed.append(number)
+                Path("fuzz-failure.bin").write_bytes(body)
+                print(f"Upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
+
+    with ThreadPoolExecutor(options.clients) as pool:
+        try:
+            for ended in [pool.submit(client) for _ in range(options.clients)]:
+                ended.result()
+        finally:
+            stop.set()
+    return not failed
+
+
+def _uploads(options: argparse.Namespace, run: Run) -> Iterator[tuple[int, str, bytes, dict[str, str]]]:
+    """Number, route, body and headers of each upload. Notes the server's memory in `run` at each tenth of them."""
+    chance = random.Random(options.seed)
     if options.folder:
         paths = sorted(path for path in options.folder.rglob("*") if path.is_file())
         count, photos = len(paths), (path.read_bytes() for path in paths)
@@ -225,20 +272,11 @@ def _post_all(options: argparse.Namespace, run: Run) -> bool:
         count = options.uploads
         photos = with_costly(mutations(originals(start), options.seed), options.costly, chance)
     for number, photo in enumerate(islice(photos, count)):
-        if options.pid and number % max(1, count // 10) == count // 20:
+        if options.pid and number % max(1, count // 10) == 0:
             run.memory.append(round(resident_mb(options.pid)))
-        route = (_ROUTES[0] if options.folder else chance.choice(_ROUTES)).format(name=options.model)
-        body, headers = (photo, {}) if route.startswith("/models") else forms(photo, chance)
-        started = time.perf_counter()
-        status = post(target, route, body, headers)
-        run.slowest = max(run.slowest, time.perf_counter() - started)
-        run.uploads += 1
-        run.statuses[status] += 1
-        if status == 0 or (status >= 500 and status != 503):  # 503: the queue is full
-            Path("fuzz-failure.bin").write_bytes(body)
-            print(f"Upload {number} to {route} was answered with {status}: see fuzz-failure.bin", file=sys.stderr)
-            return False
-    return True
+        route = next(iter(_ROUTES)) if options.folder else chance.choices([*_ROUTES], [*_ROUTES.values()])[0]
+        route = route.format(name=options.model)
+        yield number, route, *((photo, {}) if route.startswith("/models") else forms(photo, chance))
 
 
 if __name__ == "__main__":

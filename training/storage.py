@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
 
 class StorageError(FoodsceneError, OSError):
-    """The cache cannot be written. Its text says why and what to do."""
+    """The cache cannot be written or read. Its text says why and what to do."""
 
 
 def default_root() -> Path:

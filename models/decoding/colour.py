@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from io import BytesIO
+from struct import error, unpack_from
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -13,6 +14,8 @@ _MOST_PROFILE = 4_000_000
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """Pillow's mode by the colour space in a profile's header."""
+_STEPS = {kind + b"%d" % intent for kind in (b"D2B", b"B2D") for intent in range(4)}
+"""The tags whose content is any number of steps, half a million in 4 MB, each of which is taken for every colour."""
 _SCREEN_GAMMA = 2.2
 _NOTICED = 0.05
 """libpng leaves a gamma alone that differs by less from the screen's."""
@@ -44,13 +47,27 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     The intent is perceptual, as of browsers. Safe to share between threads: a transform is not written to.
     """
     try:
-        embedded = ImageCms.ImageCmsProfile(BytesIO(profile))
+        embedded = ImageCms.ImageCmsProfile(BytesIO(_without_steps(profile)))
         if _MODES.get(embedded.profile.xcolor_space) != mode:
             return None
         transform = ImageCms.buildTransform(embedded, _SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
         return None if mode != "CMYK" and _changes_nothing(transform, mode) else transform
-    except (ImageCms.PyCMSError, OSError, ValueError):
+    except (ImageCms.PyCMSError, OSError, ValueError, error):
         return None
+
+
+def _without_steps(profile: bytes) -> bytes:
+    """The profile with its tags D2B0 to B2D3 called something else, so that nobody reads them.
+
+    ICC.1:2022, 7.3: a table of tags, each a name, a place and a size, follows the header of 128 bytes and their number.
+    What else a profile may have, matrices and tables, takes a tenth of a second at most. Browsers pass over these, too.
+    """
+    (count,) = unpack_from(">I", profile, 128)
+    altered = bytearray(profile)
+    for place in range(132, min(132 + 12 * count, len(profile)), 12):
+        if profile[place : place + 4] in _STEPS:
+            altered[place : place + 4] = b"none"
+    return bytes(altered)
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:

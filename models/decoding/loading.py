@@ -1,5 +1,6 @@
 """Decoding: from a photo's bytes to its pixels as they are stored, in whatever mode that is."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,8 +30,9 @@ pillow_heif.options.DECODE_THREADS = 1
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 # `DecodingLimits` refuses large photos itself, from the header, and accepts larger JPEGs than Pillow does.
 Image.MAX_IMAGE_PIXELS = None
-# Damaged metadata: what matters of it comes as an error.
+# Damaged metadata: what matters of it comes as an error. Nobody who sends a photo may write into a log.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 DECODING = Budget(500_000_000)
 """Bytes that this process holds at once while it decodes, in photos that take more than 8 MB."""

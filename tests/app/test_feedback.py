@@ -51,12 +51,13 @@ def test_nothing_but_the_picture_is_kept(tmp_path: Path) -> None:
     assert path.parent.name == "crème brûlée"
 
 
-@pytest.mark.parametrize("label", ["../up", "a/b", "..", "nul\0"])
+@pytest.mark.parametrize("label", ["../up", "a/b", "..", ". ", "nul\0", "x" * 900, "è" * 900])
 def test_a_label_cannot_lead_out_of_the_folder(tmp_path: Path, label: str) -> None:
     photo = BytesIO()
     Image.new("RGB", (8, 8)).save(photo, "PNG")
     path = Corrections(tmp_path / "inner", 10**9).keep(shrink(photo.getvalue(), MOST_PIXELS_A_SIDE), label)
-    assert (tmp_path / "inner") in path.resolve().parents
+    assert path.resolve().parent.parent == tmp_path / "inner"
+    assert Corrections(tmp_path / "inner", path.stat().st_size).is_full()  # it is counted
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ class _Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.got.append((self.path, body))  # type: ignore[attr-defined]
-        self.send_response(int(body[:3]) if body[:3].isdigit() else 200)
+        self.send_response(int(body[:3]) if len(body) > 2 and body[:3].isdigit() else 200)
         self.send_header("content-length", "0")
         self.end_headers()
 

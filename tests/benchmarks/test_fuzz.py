@@ -1,6 +1,7 @@
 """Attacks that are counted: with a folder, over several runs, and ended before their time."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -61,6 +62,18 @@ def test_a_file_that_is_answered_with_5xx_is_left_there(
     assert (left.read_bytes() == b"%d" % status) if fails else not left.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's memory in /proc")
+def test_the_server_s_memory_is_told_from_the_beginning_to_after_the_end(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuzz, "_REST", 0.01)
+    options = ("--folder", folder, "--pid", os.getpid(), "--runs", "runs.jsonl")
+    assert attack(monkeypatch, service.url, *options) == 0
+    memory = json.loads(Path("runs.jsonl").read_text())["memory"]
+    assert len(memory) == 4
+    assert min(memory) > 10
+
+
 def test_a_service_that_is_gone_is_a_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     service.server_close()
@@ -74,6 +87,17 @@ def test_runs_are_added_up(
         assert attack(monkeypatch, service.url, "--folder", folder, "--seed", seed, "--runs", "runs.jsonl") == 0
     assert "In all, 9 uploads: {200: 3, 413: 3, 415: 3}" in capsys.readouterr().out.splitlines()[-1]
     assert [json.loads(line)["seed"] for line in Path("runs.jsonl").read_text().splitlines()] == [0, 1, 2]
+
+
+def test_several_clients_post_each_upload_once(
+    service: Service, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contents = [b"%d %d" % (200 + number % 2, number) for number in range(40)]
+    for content in contents:
+        (folder / content.decode()).write_bytes(content)
+    assert attack(monkeypatch, service.url, "--folder", folder, "--clients", 4) == 0
+    assert sorted(content for _, content in service.got) == sorted([*contents, b"200 b", b"415 a", b"413 c"])
+    assert "43 uploads: {200: 21, 201: 20, 413: 1, 415: 1}" in capsys.readouterr().out
 
 
 def test_costly_photos_are_drawn_once_and_no_two_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +118,15 @@ def test_costly_photos_are_drawn_once_and_no_two_are_alike(monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_an_attack_that_is_ended_early_tells_what_came_back(service: Service) -> None:
+def test_an_attack_that_is_ended_early_tells_what_came_back(service: Service, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.fuzz", service.url, "--uploads", "1000000", "--no-costs"]
-    process = subprocess.Popen([*command, "--costly", "1000000"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--costly", "1000000"],
+        cwd=tmp_path,  # where it would leave the upload of a failure
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 60
     while len(service.got) < 10:
         assert time.monotonic() < until

@@ -57,7 +57,7 @@ def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, worker
     """The cache of a data set at a size, built where it does not exist yet.
 
     `root` is by default `storage.default_root()`, `workers` the number of cores. Raises `StorageError` where the disk
-    is full and `DatasetError` where no photo can be decoded.
+    is full or the cache damaged, and `DatasetError` where no photo can be decoded.
     """
     shape = "x".join(str(side) for side in spec.shape)
     key = f"photos-{dataset.name}-{dataset.fingerprint[:12]}-{shape}-{spec.fit}-v{VERSION}"
@@ -71,8 +71,19 @@ def build(dataset: Dataset, spec: InputSpec, *, root: Path | None = None, worker
                 unfinished = folder.with_name(f"{key}.unfinished")
                 _fill(unfinished, dataset, spec, workers)
                 folders.settle(unfinished, folder)
-    content = json.loads(index.read_text())
+    try:
+        return _read(folder, dataset, spec)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise storage.StorageError(
+            f"{folder}, which keeps decoded photos, is damaged. Remove it, and they are decoded again."
+        ) from error
+
+
+def _read(folder: Path, dataset: Dataset, spec: InputSpec) -> Cache:
+    content = json.loads((folder / "index.json").read_text())
     rows = np.array(content["rows"], dtype=np.int64)
+    if rows.ndim != 1 or rows.min() < 0:
+        raise ValueError("these are no positions in a data set")
     samples = [dataset.samples[row] for row in rows]
     return Cache(
         folder=folder,

@@ -1,6 +1,7 @@
 """Colours by their profile, or by a PNG's gamma."""
 
 import struct
+import time
 from io import BytesIO
 
 import numpy as np
@@ -32,6 +33,10 @@ def matrix_profile(rows: np.ndarray, gamma: float, space: bytes = b"RGB ") -> by
         tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
     else:
         tags[b"kTRC"] = curve
+    return profile_of(tags, space)
+
+
+def profile_of(tags: dict[bytes, bytes], space: bytes = b"RGB ") -> bytes:
     place = 128 + 4 + 12 * len(tags)
     table, data = struct.pack(">I", len(tags)), b""
     for name, content in tags.items():
@@ -42,10 +47,22 @@ def matrix_profile(rows: np.ndarray, gamma: float, space: bytes = b"RGB ") -> by
     return struct.pack(">I", 4 + len(head) + len(table) + len(data)) + head + table + data
 
 
+def steps(count: int) -> bytes:
+    """A tag of so many steps, which are all the same matrix (ICC.1:2022, 10.16)."""
+    matrix = b"matf" + bytes(4) + struct.pack(">HH12f", 3, 3, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0)
+    place = struct.pack(">II", 16 + 8 * count, len(matrix))
+    return b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, count) + place * count + matrix
+
+
 # Adobe RGB's colorants, adapted to D50 as its profile has them.
 ADOBE_RGB = matrix_profile(
     np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]), 563 / 256
 )
+
+
+def tags_of(profile: bytes) -> dict[bytes, bytes]:
+    entries = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * struct.unpack_from(">I", profile, 128)[0]])
+    return {name: profile[place : place + size] for name, place, size in entries}
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -77,6 +94,21 @@ def test_srgb_s_own_profile_changes_nothing() -> None:
 def test_a_damaged_profile_is_passed_over(profile: bytes) -> None:
     photo = encoded(scene())
     assert difference(read_photo(encoded(scene(), icc_profile=profile), SPEC), read_photo(photo, SPEC)) == 0
+
+
+@pytest.mark.parametrize("tag", [b"D2B0", b"D2B1", b"D2B3"])
+def test_a_profile_of_a_flood_of_steps_costs_nothing(tag: bytes) -> None:
+    photo = encoded(scene(), icc_profile=profile_of({tag: steps(300_000)}))
+    assert len(photo) < 20_000
+    started = time.process_time()
+    assert difference(read_photo(photo, SPEC), read_photo(encoded(scene()), SPEC)) == 0
+    assert time.process_time() - started < 0.5
+
+
+def test_what_browsers_read_of_a_profile_is_followed_beside_steps() -> None:
+    photo, tags = encoded(scene(), icc_profile=ADOBE_RGB), tags_of(ADOBE_RGB)
+    beside = encoded(scene(), icc_profile=profile_of({**tags, b"D2B0": steps(1)}))
+    assert difference(read_photo(beside, SPEC), read_photo(photo, SPEC)) == 0
 
 
 def test_a_profile_of_another_kind_of_colour_is_passed_over() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.drawn import chunk, encoded, gray_tiff, png, scene, tiff
-from benchmarks.hostile import FLOODS
+from benchmarks.hostile import FLOODS, gif_with
 from foodscene.models.decoding.errors import BrokenPhoto, PhotoError, PhotoTooLarge, UnsupportedPhoto
 from foodscene.models.decoding.inspection import inspect
 from foodscene.models.decoding.limits import LIMITS, DecodingLimits
@@ -166,6 +166,8 @@ def test_a_photo_larger_than_its_header_said_is_refused() -> None:
         (jpeg_header(2000, 1000, frame=0xC2, scans=100), True),
         (png(2000, 1000), False),
         (png(8000, 4000), True),
+        (gif_with(b"") + bytes(100_000), False),
+        (gif_with(b"") + bytes(30_000_000), True),  # codes that add no pixel take time
     ],
 )
 def test_what_is_heavy_is_known(photo: bytes, heavy: bool) -> None:

@@ -97,6 +97,13 @@ def test_no_decoder_s_own_words_are_shown(photo: Callable[..., bytes]) -> None:
         assert not re.search(r"Invalid input|[Pp]lugin|iloc|SPS|buffer|NoneType|not processed|stream", text), text
 
 
+def test_nothing_that_pillow_says_of_a_photo_comes_into_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    photo = tiff({**gray_tiff(8, 8), 277: (3, 1, 515)}, bytes(64))
+    with pytest.raises(UnsupportedPhoto):
+        read_photo(photo, SPEC)
+    assert not caplog.records
+
+
 def test_a_jpeg_with_hundreds_of_segments_of_metadata_is_read() -> None:
     photo = encoded(rough(640, 400), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")
     extended = photo[:2] + b"\xff\xe1\0\x20http://ns.adobe.com/xmp/extens" * 500 + photo[2:]

@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -72,6 +73,26 @@ def test_broken_photos_are_left_out_and_named(folder, two_classes, tmp_path):
 def test_nothing_but_broken_photos_is_an_error(folder, tmp_path):
     with pytest.raises(DatasetError, match="no photo that can be decoded, of 2"):
         cache.build(open_dataset(folder({"a/1.jpg": b"", "b/2.jpg": b""})), SPEC, root=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"rows": ["x"], "broken": []}',
+        '{"rows": [0, 99], "broken": []}',
+        '{"rows": [-1, 0], "broken": []}',
+        '{"rows": [0], "broken": [[1, 2, 3]]}',
+        json.dumps({"rows": [0] * 1000, "broken": []}),
+    ],
+)
+def test_a_cache_that_is_damaged_is_told(folder, two_classes, tmp_path, index):
+    dataset = open_dataset(folder(two_classes))
+    (cache.build(dataset, SPEC, root=tmp_path / "cache", workers=1).folder / "index.json").write_text(index)
+    with pytest.raises(storage.StorageError, match=r"is damaged\. Remove it, and they are decoded again"):
+        cache.build(dataset, SPEC, root=tmp_path / "cache")
 
 
 def test_boxes_are_cropped_when_asked(zipped, photo, tmp_path):

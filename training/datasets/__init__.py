@@ -1,6 +1,6 @@
 """Data sets as they are downloaded: one adapter per layout, and one call that finds the right one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from foodscene.training.datasets import folder, food101, idx, in_names, intel, t
 from foodscene.training.datasets.archives import open_files
 from foodscene.training.datasets.dataset import Dataset, Sample, Split, renamed, union
 from foodscene.training.datasets.files import DatasetError, Files
-from foodscene.training.datasets.names import listed
+from foodscene.training.datasets.names import listed, plain
 
 __all__ = ["LAYOUTS", "Dataset", "DatasetError", "Sample", "Split", "labelled", "open_dataset", "renamed", "union"]
 
@@ -38,16 +38,34 @@ def open_dataset(path: Path, layout: str | None = None, labels: str | None = Non
     name = path.resolve().name if path.is_dir() else path.name.partition(".")[0]
     if labels:
         found = in_names.read(files, name) if labels == "names" else table.read(files, name, labels)
-        return replace(found, notes=(*files.notes, *_unread(files), *found.notes))
+        return _noting(files, found)
     tried = [layout] if layout else list(LAYOUTS)
     for candidate in tried:
         if dataset := LAYOUTS[candidate][0](files, name):
-            return replace(dataset, notes=(*files.notes, *_unread(files), *dataset.notes))
+            return _noting(files, dataset)
     looked_for = "\n".join(f"  {candidate}: {LAYOUTS[candidate][1]}" for candidate in tried)
     raise DatasetError(
         f"{path} has none of the layouts that were looked for:\n{looked_for}\n"
         "If the labels stand in a CSV: --labels FILE.csv. If in the photos' names, as in cat.0.jpg: --labels names."
     )
+
+
+def _noting(files: Files, dataset: Dataset) -> Dataset:
+    """The data set with all that is to be said of its files and classes."""
+    return replace(dataset, notes=(*files.notes, *_unread(files), *dataset.notes, *_alike(dataset.classes)))
+
+
+def _alike(classes: Sequence[str]) -> Iterator[str]:
+    """Classes that nobody would tell apart by their names."""
+    groups: dict[str, list[str]] = {}
+    for label in classes:
+        groups.setdefault(plain(label), []).append(label)
+    for labels in groups.values():
+        if len(labels) > 1:
+            yield (
+                f"{' and '.join(labels)} are classes of their own, though their names differ in case or blanks alone. "
+                "If they are one class, give their photos one name."
+            )
 
 
 def _unread(files: Files) -> Iterator[str]:

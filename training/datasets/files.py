@@ -221,6 +221,8 @@ def _is_ours(names: Sequence[str]) -> bool:
         {"run.json"},
         {"space.toml", "journal.log"},
         {"labels.txt", "model.h5"},
+        {"labels.txt", "model.keras"},
+        {"labels.txt", "keras_model.h5"},
         {"labels.txt", "model.onnx"},
         {MANIFEST},
     )

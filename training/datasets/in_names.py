@@ -1,4 +1,4 @@
-"""Photos whose labels stand in their names: ``cat.0.jpg``, ``great_pyrenees_12.jpg``, ``rice (3).png``, ``7_soup.png``."""
+"""Photos whose labels stand in their names: ``cat.0.jpg``, ``great_pyrenees_12.jpg``, ``7_soup.png``."""
 
 import re
 from pathlib import PurePosixPath

@@ -96,13 +96,12 @@ def read(files: Files, name: str, source: str) -> Dataset:
 def _matched(
     photos: Sequence[str | None], labels: Sequence[str], splits: Sequence[Split | None]
 ) -> tuple[dict[str, tuple[str, Split | None]], list[int], list[str]]:
-    """Label and split of each photo, the lines that name none, and the photos with several labels, which are left out."""
+    """Label and split of each photo, the lines that name none, and the photos of several labels, left out."""
     found: dict[str, tuple[str, Split | None]] = {}
     contradicting = set()
     for photo, label, split in zip(photos, labels, splits, strict=True):
-        if photo is not None and label:
-            if found.setdefault(photo, (label, split))[0] != label:
-                contradicting.add(photo)
+        if photo is not None and label and found.setdefault(photo, (label, split))[0] != label:
+            contradicting.add(photo)
     for photo in contradicting:
         del found[photo]
     return found, [line for line, photo in enumerate(photos) if photo is None], sorted(contradicting)

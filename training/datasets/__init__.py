@@ -21,6 +21,7 @@ LAYOUTS: dict[str, tuple[Callable[[Files, str], Dataset | None], str]] = {
     "folder": (folder.read, folder.NEEDS),
 }
 """How each layout is read and what it needs, in the order in which they are tried."""
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
 def open_dataset(path: Path, layout: str | None = None, labels: str | None = None) -> Dataset:
@@ -44,9 +45,12 @@ def open_dataset(path: Path, layout: str | None = None, labels: str | None = Non
         if dataset := LAYOUTS[candidate][0](files, name):
             return _noting(files, dataset)
     looked_for = "\n".join(f"  {candidate}: {LAYOUTS[candidate][1]}" for candidate in tried)
+    inner = [name for name in files.entries if name.lower().endswith(_ARCHIVES)]
+    unpack = f"\nThere are archives in it, which are not looked into: {listed(inner, 3)}. Unpack them." if inner else ""
     raise DatasetError(
         f"{path} has none of the layouts that were looked for:\n{looked_for}\n"
         "If the labels stand in a CSV: --labels FILE.csv. If in the photos' names, as in cat.0.jpg: --labels names."
+        f"{unpack}"
     )
 
 

@@ -141,6 +141,12 @@ def test_no_class_folders_is_an_error_that_names_the_layouts(folder, photo):
         assert layout in str(error.value)
 
 
+def test_archives_within_are_named(zipped, photo):
+    inner = zipped({"a/1.jpg": photo(1), "b/1.jpg": photo(2)}).read_bytes()
+    with pytest.raises(DatasetError, match=r"archives in it, which are not looked into: train\.zip\. Unpack them\."):
+        open_dataset(zipped({"train.zip": inner, "notes.txt": b""}))
+
+
 def test_a_layout_by_name(folder, photo):
     path = folder({"seg_train/sea/1.jpg": photo(1), "seg_test/sea/2.jpg": photo(2)})
     assert open_dataset(path).layout == "intel"

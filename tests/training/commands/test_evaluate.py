@@ -53,7 +53,7 @@ def test_photos_of_unknown_classes_are_told(copied: Path, colours: Path, tmp_pat
     shutil.copytree(colours, tmp_path / "more")
     shutil.copytree(colours / "test" / "Grey", tmp_path / "more" / "test" / "[bold]zebra")
     said = call("evaluate", copied, "--data", tmp_path / "more")
-    assert "Left out: 6 photos of 1 class that the model does not know: [bold]zebra." in " ".join(said.split())
+    assert "Left out: 12 photos of 2 classes that the model does not know: Grey, [bold]zebra." in " ".join(said.split())
 
 
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, many: Path) -> None:

@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="foodscene",
         version=_version(),
-        description="Tells what is on a photo of food or of a place. Photos are never stored.",
+        description=f"Tells what is on a photo of food or of a place. {_keeping(service.settings)}",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -66,6 +66,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if prefix:
         app.add_middleware(Prefix, prefix=prefix)  # added last, so it is the outermost
     return app
+
+
+def _keeping(settings: Settings) -> str:
+    """What becomes of photos."""
+    if settings.feedback is None:
+        return "Photos are never stored."
+    return "Photos are not stored, but for those that are sent to /api/v1/feedback with their right label."
 
 
 def _version() -> str:

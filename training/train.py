@@ -248,9 +248,7 @@ def _follow(
         facts: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "layout": data.layout}
         facts |= {"classes": list(data.classes), "counts": counts(data)}
         run.update(status="running", dataset=facts, versions=saving.versions(), device=device)
-        tell(f"{', '.join(f'{count:,} {split}' for split, count in counts(data).items())} photos. Run: {run.folder}")
-        tell(f"It trains on {device}.{_unused_gpu(device)}")
-
+        _tell_begun(run, start, facts, tell)
         watches = Both(*filter(None, [watch]), *boards)
         train_network = partial(
             loop,
@@ -265,6 +263,7 @@ def _follow(
                 crossed = cross_validation.evaluate(recipe, data, run, watch, train_network, tell)
                 tell("The network itself learns from four fifths of the photos; the others validate.")
                 data = cross_validation.without_test(data)
+                run.update(dataset={**facts, "counts": counts(data)})
             result = train_network(recipe, data, run, watches)
             if crossed:
                 result = cross_validation.confident(result, crossed)
@@ -431,6 +430,18 @@ def _start(run: Run) -> Bundle | None:
     if bundle.sha256 != said["sha256"]:
         raise RunError(f"{bundle.folder} is another model than {run.folder} was begun from. Begin a new run.")
     return bundle
+
+
+def _tell_begun(run: Run, start: Bundle | None, facts: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+    """Say what learns from what, and where the bundle to start from may have learned the test photos already."""
+    tell(f"{', '.join(f'{count:,} {split}' for split, count in facts['counts'].items())} photos. Run: {run.folder}")
+    device = run.record["device"]
+    tell(f"It trains on {device}.{_unused_gpu(device)}")
+    if start and (known := matched(facts["classes"], start.labels)):
+        tell(
+            f"{start.name} knows {_named(tuple(known.values()))} already. Where it learned from these very photos, "
+            "the figures are better than they will be on others."
+        )
 
 
 def _longer(run: Run, settings: Sequence[str]) -> Recipe:

@@ -108,7 +108,7 @@ def _walk(storage: Storage, folder: str, above: frozenset[str] = frozenset()) ->
         return
     for entry in sorted(storage.entries(folder), key=lambda entry: entry.path.rstrip("/")):
         name = _name(entry.path)
-        if hidden(name) or name == "lost+found":
+        if hidden(name):
             continue
         if entry.folder:
             yield from _walk(storage, entry.path, above | {real})

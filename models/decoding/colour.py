@@ -25,11 +25,11 @@ def to_srgb(image: Image.Image, photo: Photo) -> Image.Image:
     """The colours of `image`, mode RGB, L or CMYK, as sRGB: mode RGB, or L where nothing need be done.
 
     `image` is `photo` or made from it. What no profile speaks of is taken for sRGB, as browsers do, and so is what has
-    a profile that is damaged, or of another kind of colour than the image.
+    a profile that is damaged, or of another kind of colour than the image; one for RGB speaks of gray, too.
     """
     transform = _transform(photo.profile, image.mode) if photo.profile and len(photo.profile) < _MOST_PROFILE else None
     if transform is not None:
-        return transform.apply(image)
+        return transform.apply(image if image.mode == transform.input_mode else image.convert(transform.input_mode))
     if image.mode == "CMYK":
         return image.convert("RGB")
     # PNG, 13.13: what is seen is the sample to the power of 1 / (gamma of the file x gamma of the screen).
@@ -48,7 +48,10 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """
     try:
         embedded = ImageCms.ImageCmsProfile(BytesIO(_without_steps(profile)))
-        if _MODES.get(embedded.profile.xcolor_space) != mode:
+        meant = _MODES.get(embedded.profile.xcolor_space)
+        if meant == "RGB" and mode == "L":
+            mode = meant
+        if meant != mode:
             return None
         transform = ImageCms.buildTransform(embedded, _SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
         return None if mode != "CMYK" and _changes_nothing(transform, mode) else transform

@@ -54,7 +54,7 @@ def _conversion(photo: Photo) -> Callable[[Image.Image], Image.Image] | None:
 
 def _over_white(strip: Image.Image) -> Image.Image:
     over = strip.convert("RGBA")
-    flat = Image.new("RGB", over.size, "white")
+    flat = Image.new("L" if strip.mode in ("L", "LA") else "RGB", over.size, "white")  # a gray profile speaks of gray
     flat.paste(over, mask=over.getchannel("A"))
     return flat
 
@@ -66,7 +66,7 @@ def _eight_bits(photo: Photo) -> Callable[[Image.Image], Image.Image]:
     clear = image.info.get("transparency") if image.mode.startswith("I;16") else None
 
     def convert(strip: Image.Image) -> Image.Image:
-        values = _values(strip)
+        values = _values(strip, photo)
         transparent = values == clear if isinstance(clear, int) else None
         values *= np.float32(255 / top)
         np.rint(values, out=values)
@@ -93,7 +93,7 @@ def _top(photo: Photo) -> float:
     strips = range(0, image.height, rows)
     largest = total = 0.0
     for top in strips:
-        values = _values(image.crop((0, top, image.width, min(top + rows, image.height))))
+        values = _values(image.crop((0, top, image.width, min(top + rows, image.height))), photo)
         np.clip(values, 0, None, out=values)
         largest = max(largest, float(values.max(initial=0)))
         total += float(values.sum(dtype=np.float64))
@@ -102,7 +102,10 @@ def _top(photo: Photo) -> float:
     return next((full for full in (1.0, 255.0, 65535.0) if largest <= full), largest)
 
 
-def _values(strip: Image.Image) -> NDArray[np.float32]:
-    """The strip's values, float32, shape (rows, columns); 0 for what is no number or infinite."""
-    values = np.array(strip, dtype=np.float32)
+def _values(strip: Image.Image, photo: Photo) -> NDArray[np.float32]:
+    """The values of a photo's strip, float32, shape (rows, columns); 0 for what is no number or infinite."""
+    stored = np.asarray(strip)
+    if strip.mode == "I" and photo.depth == 32:  # which Pillow takes for numbers with a sign
+        stored = stored.view(np.uint32)
+    values = np.array(stored, dtype=np.float32)
     return np.nan_to_num(values, copy=False, nan=0, posinf=0, neginf=0)

@@ -64,7 +64,7 @@ class Photo(NamedTuple):
     white_is_zero: bool = False
     """Whether large values are dark, in modes of more than 8 bits."""
     depth: int = 16
-    """Bits of a value in a mode of 16 bits."""
+    """Bits of a value in a mode of 16 bits or more, without its sign."""
     samples: int = 1
     """Values of a pixel that lie side by side in a gray image of so many times the width."""
 
@@ -173,7 +173,7 @@ def _load_jpeg(source: bytes, header: Header, scale: int) -> Photo:
         image.decodermaxblock = len(tidied.photo)  # type: ignore[attr-defined]
     image.load()
     if tidied.truncated and (missing := _missing_rows(image)) > _MOST_MISSING * image.height:
-        rows = 100 - 100 * missing // image.height
+        rows = 100 * (image.height - missing) // image.height
         raise BrokenPhoto(f"The image is damaged or cut short: only {rows} % of its rows are there.")
     return Photo(
         image,
@@ -233,7 +233,7 @@ def _load_tiff(source: bytes, header: Header) -> Photo:
         layout.orientation,
         profile=profile,
         white_is_zero=layout.white_is_zero and image.mode not in ("1", "L", "P"),
-        depth=layout.bits,
+        depth=layout.bits - layout.signed,
         samples=3 if layout.float_colours else 1,
     )
 

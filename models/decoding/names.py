@@ -8,9 +8,18 @@ PHOTOS = frozenset(
 """What the names of photos end with, in lower case."""
 
 
+_LEFT_BEHIND = frozenset(
+    {
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "system volume information"),
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@__thumb", "lost+found", "lost.dir"),
+    }
+)
+"""What Windows, macOS, network storage and cards for cameras keep beside photos, in lower case."""
+
+
 def hidden(name: str) -> bool:
-    """Whether a file was left by the system that made the archive: .DS_Store, __MACOSX/, Thumbs.db."""
-    parts = PurePosixPath(name).parts
-    return any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in parts) or (
-        bool(parts) and parts[-1].lower() in ("thumbs.db", "desktop.ini")
+    """Whether a file was left by a system: in .DS_Store, __MACOSX/, Thumbs.db, @eaDir/ with its smaller copies."""
+    return any(
+        (part.startswith((".", "__MACOSX")) and part not in (".", "..")) or part.lower() in _LEFT_BEHIND
+        for part in PurePosixPath(name).parts
     )

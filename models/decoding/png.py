@@ -29,6 +29,11 @@ class Chunk(NamedTuple):
     start: int
     end: int
 
+    @property
+    def size(self) -> int:
+        """Bytes of its content."""
+        return self.end - self.start
+
 
 class Tidied(NamedTuple):
     """A PNG that holds nothing but its first picture, and what was said of its colours."""
@@ -75,7 +80,7 @@ def tidy(photo: bytes) -> Tidied:
     tidied = b"".join([photo[:8], _chunk(b"IHDR", head), *palette, *rest, *picture, _chunk(b"IEND", b"")])
     profile = _profile(photo[before[b"iCCP"].start : before[b"iCCP"].end]) if b"iCCP" in before else None
     gamma = STANDARD_GAMMA
-    if b"gAMA" in before and b"sRGB" not in before and not profile:
+    if b"gAMA" in before and b"sRGB" not in before and not profile and before[b"gAMA"].size == 4:
         gamma = unpack_from(">I", photo, before[b"gAMA"].start)[0] / 100_000
     return Tidied(tidied, photo[24], profile, gamma)
 

@@ -20,7 +20,7 @@ _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _SAMPLE_FORMAT = (
 )
 _JPEG = {6, 7}
 _SLOW = {34925, 50001, 34712}  # LZMA, WebP, JPEG 2000
-_FLOAT = 3
+_SIGNED, _FLOAT = 2, 3
 _TYPES = {
     1: "B",
     2: "B",
@@ -78,6 +78,8 @@ class Layout(NamedTuple):
     floating: bool
     """Whether samples are floating-point numbers."""
     white_is_zero: bool
+    signed: bool = False
+    """Whether samples are whole numbers with a sign."""
 
     @property
     def orientation(self) -> int:
@@ -192,6 +194,7 @@ def layout(photo: bytes) -> Layout:
         samples=samples,
         planar=_first(tags, _PLANAR) == 2,
         floating=_first(tags, _SAMPLE_FORMAT) == _FLOAT,
+        signed=_first(tags, _SAMPLE_FORMAT) == _SIGNED,
         white_is_zero=_PHOTOMETRIC in tags and photometric == 0,
     )
 

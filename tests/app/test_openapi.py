@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -50,3 +51,9 @@ def test_the_kinds_of_bodies_that_are_read_are_described(client: TestClient) -> 
         assert set(paths[path]["post"]["requestBody"]["content"]) == kinds
     asked = {parameter["name"] for parameter in paths["/api/v1/predict"]["post"]["parameters"]}
     assert asked == {"model", "top_k"}
+
+
+def test_what_becomes_of_photos_is_said(start: Callable[..., TestClient], client: TestClient, tmp_path: Path) -> None:
+    assert client.get("/openapi.json").json()["info"]["description"].endswith("Photos are never stored.")
+    keeping = start(feedback=tmp_path).get("/openapi.json").json()["info"]["description"]
+    assert "not stored, but for those that are sent to /api/v1/feedback" in keeping

@@ -403,3 +403,19 @@ def test_runs_begun_in_one_second_have_folders_of_their_own(tmp_path: Path) -> N
         "20261121-090507-food-basic",
         *(f"20261121-090507-food-basic-{number}" for number in range(2, 9)),
     }
+
+
+@pytest.mark.slow
+def test_a_start_that_knows_the_labels_is_told(toy_bundle: Path, colours: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(
+        "photos/few",
+        colours,
+        start=toy_bundle / "colours",
+        settings=["training.epochs=1", "data.cross_validation=false"],
+        run=tmp_path / "run",
+        tell=lines.append,
+    )
+    assert any(
+        "colours knows blue, green, red already. Where it learned from these very photos" in line for line in lines
+    )

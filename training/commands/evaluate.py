@@ -162,9 +162,9 @@ def _figures(evaluations: "dict[str, Evaluation]", promised: "CardConformal | No
     return table
 
 
-def _left_out(evaluation: "Evaluation") -> str:
+def _left_out(evaluation: "Evaluation") -> Any:
     """How many photos were not measured, as the model does not know their classes."""
-    from rich.markup import escape
+    from rich.text import Text
 
     from foodscene.models.text import printable
     from foodscene.training.datasets.names import listed
@@ -172,9 +172,10 @@ def _left_out(evaluation: "Evaluation") -> str:
     if not evaluation.left_out:
         return ""
     photos, classes = sum(evaluation.left_out.values()), len(evaluation.left_out)
-    return (
-        f"[yellow]Left out:[/] {photos:,} photos of {classes:,} {'class' if classes == 1 else 'classes'} "
-        f"that the model does not know: {escape(printable(listed(evaluation.left_out)))}."
+    return Text.assemble(
+        ("Left out:", "yellow"),
+        f" {photos:,} photos of {classes:,} {'class' if classes == 1 else 'classes'} "
+        f"that the model does not know: {printable(listed(evaluation.left_out))}.",
     )
 
 

@@ -78,6 +78,10 @@ class Files(ABC):
         except DatasetError:
             return b""
 
+    def find(self, name: str) -> str | None:
+        """The file of this name, or else one that differs in case alone: `CATEGORY.TXT`; None where there is none."""
+        return name if name in self.entries else self._by_case.get(name.casefold())
+
     def photos(self) -> list[str]:
         """The names that end as a photo's, and those of whatever else begins as one: `42`, `42.jpg!large`."""
         return list(self._photos)
@@ -85,6 +89,10 @@ class Files(ABC):
     def unread(self) -> list[str]:
         """The names that end as those of pictures of formats that are not read."""
         return [name for name in self.entries if PurePosixPath(name).suffix.lower() in PICTURES]
+
+    @cached_property
+    def _by_case(self) -> dict[str, str]:
+        return {name.casefold(): name for name in reversed(self.entries)}
 
     @cached_property
     def _photos(self) -> list[str]:
@@ -98,13 +106,17 @@ class Files(ABC):
 
 
 def decoded(text: bytes) -> str:
-    """The text of a file in UTF-8, UTF-16 with its mark, or else Latin-1."""
+    """The text of a file in UTF-8, UTF-16, or else as Windows writes western languages, or Japanese."""
     if text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return text.decode("utf-16", "replace")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
+    if b"\0" in text[:2]:  # a Latin letter's other byte
+        return text.decode("utf-16-le" if text[0] else "utf-16-be", "replace")
+    for encoding in ("utf-8-sig", "cp1252", "cp932"):
+        try:
+            return text.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return text.decode("latin-1")
 
 
 class FolderFiles(Files):
@@ -209,6 +221,8 @@ def _is_ours(names: Sequence[str]) -> bool:
         {"run.json"},
         {"space.toml", "journal.log"},
         {"labels.txt", "model.h5"},
+        {"labels.txt", "model.keras"},
+        {"labels.txt", "keras_model.h5"},
         {"labels.txt", "model.onnx"},
         {MANIFEST},
     )

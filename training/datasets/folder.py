@@ -3,7 +3,9 @@
 Classes are called what the folders are called. Where all the names are numbers, they are in numeric order.
 """
 
+import re
 from collections import Counter, defaultdict
+from itertools import takewhile
 from pathlib import PurePosixPath
 
 from foodscene.training.datasets.dataset import Dataset, Sample, Split
@@ -11,7 +13,7 @@ from foodscene.training.datasets.files import DatasetError, Files
 from foodscene.training.datasets.names import composed, listed, matched
 from foodscene.training.datasets.split_names import is_holder, kind_of
 
-NEEDS = "a folder of photos per class, by themselves or within train/, val/ and test/"
+NEEDS = "a folder of photos per class, by themselves or within train/, val/ and test/, or with these within"
 
 Place = tuple[str, ...]
 """The folders in which a photo lies, from the outermost on."""
@@ -20,7 +22,8 @@ Place = tuple[str, ...]
 def read(files: Files, name: str) -> Dataset | None:
     """The data set in `files`, or None where no photo lies in a folder.
 
-    Where training photos lie beside others, `train/` beside `test/`, these are the split whatever else is there.
+    Where training photos lie beside others, `train/` beside `test/`, these are the split whatever else is there; so
+    are they within each class.
     Raises `DatasetError` where all folders hold folders of the same names, so that nobody can tell which are classes.
     """
     places = {photo: PurePosixPath(photo).parts[:-1] for photo in files.photos()}
@@ -30,6 +33,8 @@ def read(files: Files, name: str) -> Dataset | None:
     if splits:
         inner = {photo: _class_folder(place) for photo, place in below.items() if place and place[0] in splits}
         found = {photo: (label, splits[below[photo][0]]) for photo, label in inner.items() if label}
+    elif splits_within := _splits_within(set(below.values())):
+        found = {photo: (place[0], splits_within[place[1]]) for photo, place in below.items()}
     else:
         _refuse_splits(files, below)
         _refuse_alike(files, below)
@@ -38,11 +43,10 @@ def read(files: Files, name: str) -> Dataset | None:
         return None
     names, notes = _classes(found)
     classes = tuple(sorted(set(names.values()), key=int if all(map(str.isdecimal, names.values())) else None))
-    aside = len(places) - len(found)
-    if splits and aside:
-        folders = sorted({place[0] + "/" for place in below.values() if place and place[0] not in splits})
-        where = f", in {listed(folders, 5)}" if folders else ""
-        notes.append(f"{aside:,} photos lie outside of the class folders of {_all_of(splits)}{where}: left out.")
+    if aside := len(places) - len(found):
+        folders = sorted({place[0] + "/" for place in below.values() if splits and place and place[0] not in splits})
+        where = (f" of {_all_of(splits)}" if splits else "") + (f", in {listed(folders, 5)}" if folders else "")
+        notes.append(f"{aside:,} photos lie outside of the class folders{where}: left out.")
     return Dataset(
         name,
         "folder",
@@ -75,9 +79,14 @@ def _class_folder(place: Place) -> str | None:
 def _splits(folders: list[str], with_classes: set[str]) -> dict[str, Split]:
     """Which folders are splits: those of training and of something else, each with folders of its own.
 
-    A folder of training photos alone is none, nor is a class "train" among vehicles.
+    What all of them share counts for nothing: `food_train`, `food_test`. A folder of training photos alone is none,
+    nor is a class "train" among vehicles.
     """
     said = {folder: kind for folder in folders if (kind := kind_of(folder))}
+    if not said and len(folders) > 1:
+        before, after = _shared(folders), _shared([folder[::-1] for folder in folders])
+        short = {folder: folder[len(before) : len(folder) - len(after)] for folder in folders}
+        said = {folder: kind for folder, rest in short.items() if (kind := kind_of(rest))}
     tested = "test" in said.values()
     splits: dict[str, Split] = {
         folder: ("validation" if tested else "test") if kind == "evaluation" else kind  # type: ignore[misc]
@@ -85,6 +94,22 @@ def _splits(folders: list[str], with_classes: set[str]) -> dict[str, Split]:
         if folder in with_classes and kind != "unlabelled"
     }
     return splits if "train" in splits.values() and len(said) > 1 else {}
+
+
+def _shared(names: list[str]) -> str:
+    """What all names begin with, up to the last sign between words."""
+    same = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    found = re.match(r".*[\W_]", "".join(letters[0] for letters in same))
+    return found[0] if found else ""
+
+
+def _splits_within(places: set[Place]) -> dict[str, Split]:
+    """The splits that the classes are divided into, `cat/train/` beside `cat/test/`, where all photos lie in such."""
+    if any(len(place) < 2 for place in places):
+        return {}
+    names = {place[1] for place in places}
+    splits = _splits(sorted(names), names)
+    return splits if names == splits.keys() else {}
 
 
 def _refuse_splits(files: Files, below: dict[str, Place]) -> None:
@@ -98,13 +123,13 @@ def _refuse_splits(files: Files, below: dict[str, Place]) -> None:
 
 
 def _refuse_alike(files: Files, below: dict[str, Place]) -> None:
-    """Refuse folders that all hold folders of the same names: these would be the classes, and not those."""
+    """Refuse folders that all hold folders of the same names, or some of them: these would be the classes."""
     inner: defaultdict[str, set[str]] = defaultdict(set)
     for place in below.values():
         if place:
-            inner[place[0]].add(place[1] if len(place) > 1 else "")
-    alike = set(map(frozenset, inner.values()))
-    if len(inner) > 1 and len(alike) == 1 and len(names := next(iter(alike)) - {""}) > 1:
+            inner[place[0]] |= set(place[1:2])
+    names = max(inner.values(), key=len, default=set())
+    if len(inner) > 1 and all(len(some) > 1 and some <= names for some in inner.values()):
         raise DatasetError(
             f"{files.path}: {listed(sorted(inner), 5)} all hold the same folders ({listed(sorted(names), 5)}), which "
             "look like the classes. If they are splits, call them train, val and test; if they are parts of one data "

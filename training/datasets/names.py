@@ -40,7 +40,12 @@ def matched(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
 def unique(names: Mapping[int, str]) -> dict[int, str]:
     """Labels by the ids of what they name; where two would be one, each has its id: "omelet (40)"."""
     times = Counter(map(plain, names.values()))
-    return {number: f"{name} ({number})" if times[plain(name)] > 1 else name for number, name in names.items()}
+    labels = {}
+    for number, name in names.items():
+        labels[number] = name
+        while times[plain(label := labels[number])] > (label == name):  # or another is called "omelet (40)" by itself
+            labels[number] = f"{label} ({number})"
+    return labels
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:

@@ -14,14 +14,14 @@ _EVALUATION = ("eval", "evaluation", "evaluate")
 _UNLABELLED = re.compile(r"predict|unlabel|infer|submission")
 _HOLDER = r"(?:data ?set|data|set|images?|imgs?|photos?|pictures?|pics?|split|folder)"
 """What folders around others are called."""
-_AROUND = re.compile(rf"^(?:seg|my|{_HOLDER})[\W_]+|[\W_]*{_HOLDER}$")
+_AROUND = re.compile(rf"^(?:seg|my|\d+|{_HOLDER})[\W_]+|[\W_]*{_HOLDER}$|[\W_]*\d+(?:x\d+|k)?[\W_]*$")
 
 
 def kind_of(folder: str) -> str | None:
-    """What a name says of a split: "train" for `Training_set`, "evaluation" for what is a test or a validation,
-    "unlabelled" for what is neither; None for any other name.
+    """What a name says of a split: "train" for `Training_set` and `01_train`, "evaluation" for what is a test or a
+    validation, "unlabelled" for what is neither; None for any other name.
     """
-    word = folder.casefold().strip().rstrip("0123456789")
+    word = folder.casefold().strip()
     if _UNLABELLED.search(word):
         return "unlabelled"
     while True:

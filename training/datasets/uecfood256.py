@@ -23,7 +23,7 @@ def read(files: Files, name: str) -> Dataset | None:
     Categories of one name have their ids in their labels. Lines that cannot be understood are left out, and told in the
     data set's notes. Raises `DatasetError` where ``category.txt`` does not name a category that has photos.
     """
-    lists = [entry for entry in files.entries if PurePosixPath(entry).name == "category.txt"]
+    lists = [entry for entry in files.entries if PurePosixPath(entry).name.lower() == "category.txt"]
     if not lists:
         return None
     top = PurePosixPath(lists[0]).parent
@@ -76,11 +76,11 @@ def _layout(categories: int) -> str:
 
 
 def _categories(text: str, where: str) -> tuple[dict[int, str], list[str]]:
-    """Names by id, a line each, parted by tabs or spaces, under a heading or not; and what cannot be understood."""
+    """Names by id, a line each, parted by tabs, spaces or signs, under a heading or not; and what is none of these."""
     found: dict[int, str] = {}
     odd = []
     for line in text.splitlines():
-        match = re.fullmatch(r"\s*(\d+)[\s,;]+(.*\S)\s*", line)
+        match = re.fullmatch(r'\s*(\d+)[\s,;.:]+"?(.*?[^\s"])"?\s*', line)
         if match:
             found[int(match[1])] = composed(match[2])
         elif line.strip() and found and not line.lstrip().startswith("#"):
@@ -93,8 +93,8 @@ def _boxes_of(files: Files, photos: Sequence[str], odd: list[str], missing: list
 
     Lines that are none come into `odd`, photos that are not there into `missing`.
     """
-    listing = str(PurePosixPath(photos[0]).parent / "bb_info.txt")
-    if listing not in files.entries:
+    listing = files.find(str(PurePosixPath(photos[0]).parent / "bb_info.txt"))
+    if listing is None:
         return {}
     boxes, lines = _boxes(files.text(listing))
     odd += [f"{line} in {listing}" for line in lines]

@@ -55,9 +55,10 @@ def steps(count: int) -> bytes:
 
 
 # Adobe RGB's colorants, adapted to D50 as its profile has them.
-ADOBE_RGB = matrix_profile(
-    np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]]), 563 / 256
-)
+ADOBE_COLORANTS = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
+ADOBE_RGB = matrix_profile(ADOBE_COLORANTS, 563 / 256)
+LINEAR_RGB = matrix_profile(ADOBE_COLORANTS, 1.0)
+LINEAR_GRAY = matrix_profile(np.zeros((3, 3)), 1.0, b"GRAY")
 
 
 def tags_of(profile: bytes) -> dict[bytes, bytes]:
@@ -112,13 +113,14 @@ def test_what_browsers_read_of_a_profile_is_followed_beside_steps() -> None:
 
 
 def test_a_profile_of_another_kind_of_colour_is_passed_over() -> None:
-    gray = encoded(scene().convert("L"), icc_profile=ADOBE_RGB)
-    assert difference(read_photo(gray, SPEC), read_photo(encoded(scene().convert("L")), SPEC)) == 0
+    coloured = encoded(scene(), icc_profile=LINEAR_GRAY)
+    assert difference(read_photo(coloured, SPEC), read_photo(encoded(scene()), SPEC)) == 0
 
 
-def test_a_gray_profile_is_followed() -> None:
-    linear = matrix_profile(np.zeros((3, 3)), 1.0, b"GRAY")
-    photo = encoded(Image.new("L", (40, 40), 55), icc_profile=linear)
+@pytest.mark.parametrize("mode", ["L", "LA"])
+@pytest.mark.parametrize("profile", [LINEAR_GRAY, LINEAR_RGB], ids=["gray", "RGB, as browsers follow it"])
+def test_a_profile_of_gray_is_followed(mode: str, profile: bytes) -> None:
+    photo = encoded(Image.new(mode, (40, 40), 55 if mode == "L" else (55, 255)), icc_profile=profile)
     assert abs(int(read_photo(photo, SPEC)[0, 0, 0]) - 128) <= 1  # sRGB's half is 0.2140 of the light, IEC 61966-2-1
     assert read_photo(photo, InputSpec(8, 8, 1)).shape == (8, 8, 1)
 
@@ -135,3 +137,8 @@ def test_a_png_s_gamma_is_followed(gamma: float, expected: int) -> None:
     )
     assert abs(int(read_photo(photo, SPEC)[0, 0, 0]) - expected) <= 1
     assert read_photo(with_chunk(photo, chunk(b"sRGB", b"\0")), SPEC)[0, 0, 0] == 128
+
+
+def test_a_gamma_without_a_value_is_passed_over() -> None:
+    photo = with_chunk(encoded(scene()), chunk(b"gAMA", b""))
+    assert difference(read_photo(photo, SPEC), read_photo(encoded(scene()), SPEC)) == 0

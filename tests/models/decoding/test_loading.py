@@ -257,6 +257,12 @@ def test_gray_of_twelve_bits_uses_its_whole_range() -> None:
     assert difference(np.asarray(decode(tiff(tags, data))), RAMP * 255) < 1
 
 
+def test_a_tiff_of_32_bits_without_a_sign() -> None:
+    data = np.rint(RAMP * (2**32 - 1)).astype("<u4").tobytes()
+    tags = {**gray_tiff(64, 48), 258: (3, 1, 32), 279: (4, 1, len(data))}
+    assert difference(np.asarray(decode(tiff(tags, data))), RAMP * 255) < 1
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_deep_colours_that_lie_by_themselves(order: str) -> None:
     planes = [np.full((48, 64), value, f"{order}u2").tobytes() for value in (60_000, 30_000, 10_000)]

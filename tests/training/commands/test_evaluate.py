@@ -51,6 +51,13 @@ def test_strangers_are_measured_and_saved(copied: Path, colours: Path, tmp_path:
     assert "there is no nowhere" in refused.output
 
 
+def test_photos_of_unknown_classes_are_told(copied: Path, colours: Path, tmp_path: Path) -> None:
+    shutil.copytree(colours, tmp_path / "more")
+    shutil.copytree(colours / "test" / "Grey", tmp_path / "more" / "test" / "[bold]zebra")
+    said = call("evaluate", copied, "--data", tmp_path / "more")
+    assert "Left out: 12 photos of 2 classes that the model does not know: Grey, [bold]zebra." in " ".join(said.split())
+
+
 def test_calibrate_puts_a_temperature_into_the_model_and_says_when_it_is_sure(copied: Path, many: Path) -> None:
     found = bundle.read_bundle(copied)
     sharp = temperature.calibrated(keras.models.load_model(found.model, compile=False), 0.2)

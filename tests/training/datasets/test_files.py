@@ -1,6 +1,6 @@
 import os
 
-from foodscene.training.datasets.files import FolderFiles
+from foodscene.training.datasets.files import FolderFiles, decoded
 
 
 def test_a_changed_file_changes_its_checksum_even_at_the_same_size_and_moment(folder):
@@ -31,3 +31,7 @@ def test_text_is_read_however_it_is_encoded(folder):
     path = folder({"a.txt": "\ufeffrisotto à la".encode(), "b.txt": "crème brûlée".encode("latin-1")})
     assert FolderFiles(path).text("a.txt") == "risotto à la"
     assert FolderFiles(path).text("b.txt") == "crème brûlée"
+    japanese = "1\tご飯\n2\tうな重\n"
+    for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "shift-jis"):
+        assert decoded(japanese.encode(encoding)) == japanese, encoding
+    assert decoded("thé … café".encode("cp1252")) == "thé … café"

@@ -28,6 +28,9 @@ def test_numbers_are_in_numeric_order(folder, photo):
         ("train-images", "valid", "Test"),
         ("TrainData", "ValData", "TestData"),
         ("seg-train", "eval", "seg-test"),
+        ("01_train", "02_val", "03_test"),
+        ("train_256x256", "val_256x256", "test (1)"),
+        ("food_train_small", "food_val_small", "food_test_small"),
     ],
 )
 def test_split_folders_above_the_classes(zipped, photo, top, names):
@@ -66,6 +69,30 @@ def test_train_and_test_are_the_split_whatever_lies_beside_them(folder, photo, b
     assert "1 photos lie outside of the class folders of test/ and train/" in dataset.notes[0]
 
 
+def test_splits_within_the_classes(folder, photo):
+    tree = {f"{label}/{split}/1.jpg": photo(1) for label in "ab" for split in ("Training", "Validation")}
+    dataset = open_dataset(folder({**tree, "b/Test/1.jpg": photo(2)}))
+    assert dataset.classes == ("a", "b")
+    assert [(sample.label, sample.split) for sample in dataset.samples] == [
+        (0, "train"),
+        (0, "validation"),
+        (1, "test"),
+        (1, "train"),
+        (1, "validation"),
+    ]
+
+
+def test_photos_beside_the_class_folders_are_told(folder, photo):
+    dataset = open_dataset(folder({"a/1.jpg": photo(1), "b/1.jpg": photo(2), "loose.jpg": photo(3)}))
+    assert dataset.notes == ("1 photos lie outside of the class folders: left out.",)
+
+
+def test_classes_that_differ_in_case_alone_are_told(folder, photo):
+    dataset = open_dataset(folder({"Fried_Rice/1.jpg": photo(1), "fried rice/2.jpg": photo(2)}))
+    assert dataset.classes == ("Fried_Rice", "fried rice")
+    assert "Fried_Rice and fried rice are classes of their own" in dataset.notes[0]
+
+
 def test_a_class_of_trains_is_no_split(folder, photo):
     dataset = open_dataset(folder({f"{label}/1.jpg": photo(1) for label in ("train", "boat", "car")}))
     assert dataset.classes == ("boat", "car", "train")
@@ -74,7 +101,10 @@ def test_a_class_of_trains_is_no_split(folder, photo):
 
 def test_folders_of_the_same_folders_are_refused(folder, photo):
     tree = {f"{part}/{label}/1.jpg": photo(1) for part in ("monday", "tuesday") for label in ("cat", "dog")}
-    with pytest.raises(DatasetError, match=r"monday, tuesday all hold the same folders \(cat, dog\).*call them train"):
+    tree["monday/bird/1.jpg"] = photo(2)
+    with pytest.raises(
+        DatasetError, match=r"monday, tuesday all hold the same folders \(bird, cat, dog\).*call them train"
+    ):
         open_dataset(folder(tree))
 
 
@@ -109,6 +139,12 @@ def test_no_class_folders_is_an_error_that_names_the_layouts(folder, photo):
         open_dataset(folder({"1.jpg": photo(1), "2.jpg": photo(2)}))
     for layout in ("uecfood256", "idx", "food101", "intel", "folder", "--labels"):
         assert layout in str(error.value)
+
+
+def test_archives_within_are_named(zipped, photo):
+    inner = zipped({"a/1.jpg": photo(1), "b/1.jpg": photo(2)}).read_bytes()
+    with pytest.raises(DatasetError, match=r"archives in it, which are not looked into: train\.zip\. Unpack them\."):
+        open_dataset(zipped({"train.zip": inner, "notes.txt": b""}))
 
 
 def test_a_layout_by_name(folder, photo):

@@ -21,6 +21,25 @@ def test_a_label_is_the_name_before_its_number(folder, photo):
     assert dataset.notes == ("1 photos have no label in their names.",)
 
 
+@pytest.mark.parametrize(
+    "name",
+    (
+        "IMG_cat-3.png 001_cat.jpg 2.cat.jpg cat.-.Copy.(2).jpg cat_9f8a7b6c.jpg cat_1_256x256.jpg cat_1.jpg.jpeg "
+        "cat_550e8400-e29b-41d4-a716-446655440000.jpg cat_1.jpg?w=200 cat_2020-01-02_10.20.jpg"
+    ).split(),
+)
+def test_what_cameras_and_programs_put_around_a_label(folder, photo, name):
+    dataset = open_dataset(folder({name: photo(1), "n02085620_7.jpg": photo(2)}), labels="names")
+    assert dataset.classes == ("cat", "n02085620")
+
+
+def test_a_label_for_each_photo_is_refused(folder, photo):
+    with pytest.raises(DatasetError, match=r"as many as photos: a, b, c, d, e … and 7 more"):
+        open_dataset(
+            folder({f"{letter}.jpg": photo(number) for number, letter in enumerate("abcdefghijkl")}), labels="names"
+        )
+
+
 def test_folders_called_as_splits_are_splits(folder, photo):
     tree = {
         f"{split}/{label}.{number}.jpg": photo(number)

@@ -21,6 +21,10 @@ def test_labels_that_would_be_one_have_their_ids():
     }
 
 
+def test_an_id_in_a_label_makes_no_other_label_of_it():
+    assert list(unique({1: "rice", 2: "rice (1)", 10: "rice"}).values()) == ["rice (1) (1)", "rice (1)", "rice (10)"]
+
+
 def test_lists_are_cut():
     assert listed("abc", 5) == "a, b, c"
     assert listed("abcd", 2) == "a, b … and 2 more"

@@ -32,8 +32,19 @@ def tree(photo, names=NAMES, boxes="img x1 y1 x2 y2\n6 1 2 40 50\n6 30 30 60 60\
         NAMES.removeprefix("id\tname\n"),
         "\ufeff" + NAMES,
         "id\tname\n10\tpilaf\n1\trice\n2\teels on rice\n\n",
+        '1. rice\n2: "eels on rice"\n10,pilaf\n',
     ],
-    ids=["as published", "CRLF", "CR", "space", "spaces", "no heading", "byte order mark", "another order"],
+    ids=[
+        "as published",
+        "CRLF",
+        "CR",
+        "space",
+        "spaces",
+        "no heading",
+        "byte order mark",
+        "another order",
+        "other signs",
+    ],
 )
 def test_ids_are_numbers_however_the_names_are_written(zipped, photo, names):
     dataset = open_dataset(zipped(tree(photo, names)))
@@ -41,6 +52,14 @@ def test_ids_are_numbers_however_the_names_are_written(zipped, photo, names):
     assert dataset.classes == ("rice", "eels on rice", "pilaf")
     assert [sample.label for sample in dataset.samples] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert [sample.name for sample in dataset.samples][6:] == [f"UECFOOD256/10/{number}.jpg" for number in (6, 8, 11)]
+
+
+def test_the_lists_are_found_in_capitals(folder, photo):
+    files = {name.replace("category.txt", "CATEGORY.TXT"): content for name, content in tree(photo).items()}
+    files["UECFOOD256/1/BB_INFO.TXT"] = files.pop("UECFOOD256/1/bb_info.txt")
+    dataset = open_dataset(folder(files))
+    assert dataset.classes == ("rice", "eels on rice", "pilaf")
+    assert len(dataset.samples[0].boxes) == 2
 
 
 def test_every_box_is_a_sample_when_cropped(zipped, photo):

@@ -106,10 +106,26 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         f"\n{speed:.1f} ms a photo on one core",
         highlight=False,
     )
-    for table in (_left_out(whole), _certain(certain, unknown), _classes(whole), _mistakes(whole)):
+    for table in (
+        _left_out(whole),
+        _repeated(list(each.values())),
+        _certain(certain, unknown),
+        _classes(whole),
+        _mistakes(whole),
+    ):
         console.print("", table, highlight=False)
     if out:
         console.print(f"\nReport: {out / 'report.html'}", highlight=False)
+
+
+def _repeated(each: "list[Evaluation]") -> str:
+    """That the sum has some photos more than once."""
+    from foodscene.training.evaluation.evaluation import in_several
+
+    again = in_several(each)
+    return (
+        f"{again:,} photos are in more than one of the data sets: they count in each, and in the sum." if again else ""
+    )
 
 
 def _model(bundle: "Bundle") -> Any:

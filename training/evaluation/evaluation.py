@@ -186,25 +186,26 @@ def load(path: Path) -> Evaluation:
 
 
 def join(evaluations: Sequence[Evaluation]) -> Evaluation:
-    """Answers of one model for several data sets, as one. A photo that several of them have counts once."""
-    kept, seen = [], set[str]()
-    for one in evaluations:
-        new = [row for row in range(len(one.targets)) if not one.contents or one.contents[row] not in seen]
-        seen |= set(one.contents)
-        kept.append((one, np.array(new, dtype=np.int64)))
+    """Answers of one model for several data sets, as one."""
     return Evaluation(
         evaluations[0].labels,
-        [one.names[row] for one, rows in kept for row in rows],
-        np.concatenate([one.targets[rows] for one, rows in kept]),
-        np.concatenate([one.probabilities[rows] for one, rows in kept]),
+        [name for one in evaluations for name in one.names],
+        np.concatenate([one.targets for one in evaluations]),
+        np.concatenate([one.probabilities for one in evaluations]),
         dict(sum((Counter(one.left_out) for one in evaluations), Counter())),
-        closeness=_joined([None if one.closeness is None else one.closeness[rows] for one, rows in kept]),
-        familiar=_joined([None if one.familiar is None else one.familiar[rows] for one, rows in kept]),
-        known=_joined([None if one.known is None else one.known[rows] for one, rows in kept]),
-        contents=tuple(one.contents[row] for one, rows in kept for row in rows)
+        closeness=_joined([one.closeness for one in evaluations]),
+        familiar=_joined([one.familiar for one in evaluations]),
+        known=_joined([one.known for one in evaluations]),
+        contents=tuple(content for one in evaluations for content in one.contents)
         if all(one.contents for one in evaluations)
         else (),
     )
+
+
+def in_several(evaluations: Sequence[Evaluation]) -> int:
+    """How many photos are there again in another of the evaluations, told by what is in them."""
+    sets = [set(one.contents) for one in evaluations]
+    return sum(map(len, sets)) - len(set[str]().union(*sets))
 
 
 def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:

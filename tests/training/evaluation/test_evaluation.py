@@ -24,14 +24,19 @@ def test_answers_are_kept_exactly(toy_bundle: Path, colours: Path, tmp_path: Pat
         evaluation.load(tmp_path / "nothing.npz")
 
 
-def test_a_photo_that_two_data_sets_have_counts_once(tmp_path: Path) -> None:
+def test_a_photo_that_two_data_sets_have_counts_in_each(tmp_path: Path) -> None:
     one = evaluation.Evaluation(("a", "b"), ["1"], np.array([0]), np.array([[0.9, 0.1]], np.float32), contents=("x",))
     both = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     two = evaluation.Evaluation(("a", "b"), ["other/1", "2"], np.array([0, 1]), both, contents=("x", "y"))
     joined = evaluation.join([one, two])
-    assert (joined.names, joined.contents, joined.targets.tolist()) == (["1", "2"], ("x", "y"), [0, 1])
+    assert (joined.names, joined.contents, joined.targets.tolist()) == (
+        ["1", "other/1", "2"],
+        ("x", "x", "y"),
+        [0, 0, 1],
+    )
+    assert evaluation.in_several([one, two]) == 1
     joined.save(tmp_path / "predictions.npz")
-    assert evaluation.load(tmp_path / "predictions.npz").contents == ("x", "y")
+    assert evaluation.load(tmp_path / "predictions.npz").contents == ("x", "x", "y")
 
 
 def test_several_data_sets_together() -> None:

@@ -32,7 +32,7 @@ serve: .venv/serve
 	$(BIN)/foodscene serve
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The tests but those marked slow, for daily work; CI runs them all.
 quick: .venv/dev

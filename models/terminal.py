@@ -1,6 +1,5 @@
 """What is printed for people. Labels, titles and names come from others: nothing in them can steer the terminal."""
 
-import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,7 @@ def open_console(*, markup: bool = False, **options: Any) -> "Console":
             return [Safe(shown) for shown in renderables]
 
     made = Console(markup=markup, **options)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if not made.is_terminal and "width" not in options:
         made.width = _WIDEST  # nobody's window is to be filled: lines of a table are as long as they are
     made.push_render_hook(Hook())
     return made

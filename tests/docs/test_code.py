@@ -25,9 +25,17 @@ def _id(block: Block) -> str:
     return block.page.name
 
 
+_TRAIN = ("python.md", "bundles.md")  # in tens of seconds
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block", [block for block in blocks("python") if block.page.name != "CONTRIBUTING.md"], ids=_id
+    "block",
+    [
+        pytest.param(block, id=block.page.name, marks=pytest.mark.nightly if block.page.name in _TRAIN else ())
+        for block in blocks("python")
+        if block.page.name != "CONTRIBUTING.md"
+    ],
 )
 def test_python(block: Block, sandbox: Path, request: pytest.FixtureRequest) -> None:
     for part in ("model.h5", "labels.txt"):

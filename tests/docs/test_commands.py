@@ -1,5 +1,6 @@
 """Every command in the documentation is run, or stands in a list that says how it is checked instead."""
 
+import fcntl
 import importlib.util
 import itertools
 import os
@@ -31,6 +32,10 @@ ELSEWHERE = {
     "python -m benchmarks.training --only vgg16 --photos 20000 --batch-size 128 --precision mixed_bfloat16": (
         "by hand, on a machine with a GPU"
     ),
+    "python -m benchmarks.fuzz http://127.0.0.1:8000 --uploads 25000 --seed 6 --costly 20 --clients 8 "
+    "--photos PHOTOS \\\n"
+    '    --pid "$PID" --runs runs.jsonl --no-costs': "takes an hour; tests/benchmarks/test_fuzz.py",
+    "python -m benchmarks.beside --photos PHOTOS --uploads 5000 --runs runs.jsonl": "tests/benchmarks/test_beside.py",
     "python -m benchmarks.compiled": "takes minutes; make bench runs it",
     "sh examples/train.sh": "tests/docs/test_examples.py",
     "foodscene compile my-bundles/my-model": "tests/models/test_compiler.py",
@@ -188,8 +193,15 @@ def _begin(command: str) -> None:
 def _serve(command: str) -> None:
     """Start the service as a reader would, the server itself left out."""
     started = mock.Mock()
-    with mock.patch("foodscene.app.server.run.run", started), mock.patch.dict(os.environ):
+    with (
+        mock.patch("foodscene.app.server.run.run", started),
+        mock.patch.dict(os.environ),
+        (ROOT / "Makefile").open() as alone,
+    ):
+        fcntl.flock(alone, fcntl.LOCK_EX)  # another process of the tests may take the same port
         result = CliRunner().invoke(program, shlex.split(command)[1:])
+        for listening in started.call_args.args[1] if started.called else ():
+            listening.close()
     assert result.exit_code == 0, f"{command}\n{result.output}{result.exception!r}"
     assert started.call_count == 1
 

@@ -81,6 +81,7 @@ def test_a_bundle_that_takes_too_much_memory_is_refused_by_name(bundle: Path) ->
         Trials(Settings(threads=1, engine="onnx", load_memory_mb=1000)).run(greedy(bundle), 60)
 
 
+@pytest.mark.nightly
 def test_the_others_are_served_before_one_that_hangs_is_given_up(
     bundle: Path, toy_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +110,7 @@ def test_those_that_ship_or_are_trusted_are_loaded_at_once(bundle: Path, monkeyp
         assert not registry.refused
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_hostile_folders_beside_a_good_one_are_refused_and_it_serves(
     serve: Callable[..., Any], bundle: Path, toy_bundle: Path
 ) -> None:
@@ -137,7 +138,7 @@ def test_hostile_folders_beside_a_good_one_are_refused_and_it_serves(
     assert "confusion.json is a pipe" in refused["pipe"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_service_that_is_stopped_does_not_wait_for_a_bundle_that_hangs(
     serve: Callable[..., Any], bundle: Path, toy_bundle: Path
 ) -> None:

@@ -65,8 +65,8 @@ def look(place: Path) -> int:
     return len(found)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", [pytest.param("keras", marks=pytest.mark.nightly), "scratch"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("backend", ["keras", "scratch"])
 def test_a_run_goes_on_wherever_it_was_killed(
     tmp_path: Path,
     folder: Callable[..., Path],

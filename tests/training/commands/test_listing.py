@@ -1,3 +1,4 @@
+import io
 import json
 import os
 from pathlib import Path
@@ -5,13 +6,18 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from foodscene.cli import program
+from foodscene.models.terminal import open_console
+from foodscene.training.commands.train import _list
 from foodscene.training.recipes import recipe as recipes
 from foodscene.training.recipes.suggestion import SUGGESTED
 
 
 def test_it_has_a_line_for_each_recipe_in_80_columns() -> None:
-    output = CliRunner().invoke(program, ["train", "--list"], env={"COLUMNS": "80"}).output
-    lines = [line for line in output.splitlines() if line.strip()]
+    shown = io.StringIO()
+    _list(open_console(width=80, file=shown))
+    assert max(map(len, shown.getvalue().splitlines())) <= 80
+    assert CliRunner().invoke(program, ["train", "--list"]).output.splitlines()[0].startswith("For your photos.")
+    lines = [line for line in shown.getvalue().splitlines() if line.strip()]
     assert [line.split()[0] for line in lines[2:5]] == list(SUGGESTED), "what a newcomer wants comes first"
     named = [line.split()[0] for line in lines if line.startswith(" ") and not line.startswith(" recipe ")]
     assert sorted(named) == sorted(recipes.shipped())

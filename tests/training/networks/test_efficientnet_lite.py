@@ -147,6 +147,7 @@ def test_a_file_of_another_network_is_refused(
             networks.build(recipe(), 3, weights=str(path))
 
 
+@pytest.mark.nightly
 def test_a_file_that_keras_wrote_is_taken(tmp_path: Path) -> None:
     backbone = drawn(efficientnet_lite.build(NAME, keras.Input((32, 32, 3))))
     backbone.save_weights(tmp_path / "lite.weights.h5")
@@ -175,6 +176,7 @@ def test_a_package_s_file_is_found_without_running_it(tmp_path: Path, monkeypatc
     assert efficientnet_lite.installed("EfficientNetLite2") == package / "models" / "efficientnet-lite2-9656183e.pth"
 
 
+@pytest.mark.nightly
 def test_training_goes_on_from_its_bundle(model: keras.Model, tmp_path: Path) -> None:
     saved(model, tmp_path / "model.h5")
     (tmp_path / "labels.txt").write_text("cat\ndog\ncow\n")
@@ -185,6 +187,7 @@ def test_training_goes_on_from_its_bundle(model: keras.Model, tmp_path: Path) ->
     assert "block7a_dwconv" in {weight.path.split("/")[0] for weight in further.trainable_weights}
 
 
+@pytest.mark.nightly
 def test_imagenet_s_photos_come_out_right(data: Path) -> None:
     """Of all 397 photos 0.83 do, cut to 0.875 of their shorter side around the centre; these are every tenth."""
     if not efficientnet_lite.installed(NAME):

@@ -61,7 +61,7 @@ def copies(address: str) -> list[Any]:
     return list(client.search_runs([client.get_experiment_by_name("foodscene").experiment_id]))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_runs_of_one_name_in_two_folders_are_two_and_a_moved_one_is_one(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
     for sweep in ("one", "two"):
@@ -73,7 +73,7 @@ def test_runs_of_one_name_in_two_folders_are_two_and_a_moved_one_is_one(tmp_path
     assert [one.info.run_name for one in copies(address)] == ["best", "best"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_that_went_on_is_brought_up_to_date_under_its_own_times(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
     recipe = {"name": "food/basic", "training": {"epochs": 3}, "data": {"rename": {"$5": "cheap"}}}
@@ -109,7 +109,7 @@ def test_a_run_that_went_on_is_brought_up_to_date_under_its_own_times(tmp_path: 
     assert len(mlflow.MlflowClient(address).get_metric_history(longer.info.run_id, "loss")) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_copy_that_was_interrupted_is_finished(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
 
@@ -124,7 +124,7 @@ def test_a_copy_that_was_interrupted_is_finished(root: Path, tmp_path: Path, mon
     assert sorted(one.info.status for one in copies(address)) == ["FAILED", "FINISHED"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_deleted_experiment_is_a_sentence_with_a_way_out(root: Path, tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path}/mlflow.db"
     mirror.mirror(log.find_runs(root), address)
@@ -154,7 +154,7 @@ def test_what_a_database_needs_is_said(root: Path, monkeypatch: pytest.MonkeyPat
         mirror.mirror(log.find_runs(root), "sqlite:///mlflow.db")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_command_says_how_many_and_what_is_wrong(root: Path, tmp_path: Path) -> None:
     command = ["runs", "--runs", str(root), "mirror", "--to", f"sqlite:///{tmp_path}/mlflow.db"]
     assert "2 runs copied" in CliRunner().invoke(program, command).output

@@ -87,7 +87,7 @@ bench: .venv-bench/ready
 # libraries; what serves; what trains on a GPU. Versions stay as they are; `make lock UPGRADE=--upgrade` takes the newest.
 # Needs uv.
 BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --strip-extras \
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-strip-extras \
 	--custom-compile-command "make lock"
 
 lock:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from foodscene.models.bundle import Bundle, BundleError, model_file, read_bundle
 from foodscene.models.card import CardFallbackRule
 from foodscene.models.engine import Engine, EngineKind, Outputs, open_engine
-from foodscene.models.familiarity import KEPT, LEAST
+from foodscene.models.familiarity import LEAST, kept
 from foodscene.models.prediction import is_sure
 
 _SPREAD = 10.0
@@ -157,7 +157,7 @@ def decide(rule: CardFallbackRule, given: NDArray[np.float64]) -> NDArray[np.boo
 def fit(
     inside: Sequence[NDArray[np.float64]], outside: NDArray[np.float64], sure_of: Sequence[int]
 ) -> CardFallbackRule:
-    """The rule that tells validation photos from those of strangers, and knows `KEPT` of the former, of each data set.
+    """The rule that tells validation photos from those of strangers, and knows `familiarity.kept` of each data set.
 
     `inside` has the `shares` of each data set's validation photos that the fallback is asked about, `outside` those of
     strangers; of `sure_of` more photos of each data set the bundle is sure, so that these are known anyway.
@@ -173,7 +173,7 @@ def fit(
     targets = np.arange(len(found)) < len(found) - len(outside)
     weights = [round(weight, 4) for weight in logistic(found, targets)]
     scores = [np.sort(part @ np.array(weights[1:]))[::-1] for part in inside]
-    places = [_kept(len(part) + more) - more for part, more in zip(scores, sure_of, strict=True)]
+    places = [kept(len(part) + more) - more for part, more in zip(scores, sure_of, strict=True)]
     needed = [-float(part[place - 1]) for part, place in zip(scores, places, strict=True) if place > 0]
     # Rounded up, so that sums taken in another order do not lose the photo whose score it is.
     intercept = math.ceil(max(needed) * 1e4 + 0.1) / 1e4 if needed else weights[0]
@@ -207,11 +207,6 @@ def logistic(given: NDArray[np.float64], targets: NDArray[np.bool_]) -> list[flo
         if np.abs(length * step).max() < _CLOSE:
             break
     return [float(weight) for weight in found]
-
-
-def _kept(photos: int) -> int:
-    """Of so many photos, how many are to be known, so that `KEPT` of others like them are expected to be."""
-    return min(photos, math.ceil(KEPT * (photos + 1)))
 
 
 def _weights(rule: CardFallbackRule) -> NDArray[np.float64]:

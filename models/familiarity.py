@@ -7,6 +7,7 @@ neighbours in feature space tell strange photos apart (Sun et al., "Out-of-Distr
 Neighbors", 2022). Validation photos say how close is usual.
 """
 
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,8 +104,17 @@ def fit(
     scores = [np.sort(_closeness(found, part)) for part in validation if len(part)]
     quantiles = np.quantile(np.concatenate(scores), _SHARES).astype(np.float32)
     # Rounded down, so that sums taken in another order do not lose the photo whose closeness it is.
-    threshold = min(float(np.floor(part[max(0, int((1 - KEPT) * (len(part) + 1)) - 1)] * 1e5) / 1e5) for part in scores)
+    threshold = min(float(np.floor(part[len(part) - kept(len(part))] * 1e5) / 1e5) for part in scores)
     return Familiarity(found, quantiles, threshold, (len(features), count), sha256)
+
+
+def kept(photos: int) -> int:
+    """Of so many photos, how many are to be known, so that `KEPT` of others like them are expected to be.
+
+    The order statistic of split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random
+    World", 2005).
+    """
+    return min(photos, math.ceil(KEPT * (photos + 1)))
 
 
 def prototypes(features: NDArray[np.float32], labels: NDArray[np.int64], most: int = PROTOTYPES) -> NDArray[np.float16]:

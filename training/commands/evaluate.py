@@ -99,7 +99,6 @@ def evaluate(  # noqa: PLR0917 - typer passes by name
         figures |= {**conformal.as_json(whole, promised), "out_of_distribution": ood.as_json(unknown)}
         say(json.dumps({"bundle": found.name, "milliseconds": speed, **figures, "parts": parts}, indent=2))
         return
-    # Where nobody's window is to be filled, lines may be as long as they are.
     console = open_console()
     console.print(
         _figures({**each, "together": whole} if len(each) > 1 else each, promised),

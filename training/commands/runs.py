@@ -58,7 +58,6 @@ def listing(
         figures = [_figure(log.fact(one, key)) for key in (*columns, *extra, "epochs")]
         data, status = (str(log.fact(one, key) or "") for key in ("data", "status"))
         table.add_row(str(numbers[one.name]), one.name, data, *figures, status)
-    # Where nobody's window is to be filled, lines may be as long as they are.
     console = open_console()
     console.print(table)
     if len(chosen) > most:
